@@ -1,0 +1,1 @@
+//! Benchmarks of the workspace; each one is a file in `benches/`.

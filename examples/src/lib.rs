@@ -1,0 +1,1 @@
+//! Runnable embeddings; each one is a file or folder in `examples/`.

@@ -1,0 +1,3 @@
+//! The `mcp-server` binary.
+
+fn main() {}
