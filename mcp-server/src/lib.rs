@@ -1,1 +1,21 @@
 //! An MCP memory server, as a library; the binary is a thin shell around it.
+//!
+//! | room | what lives there |
+//! |---|---|
+//! | [`app`] | the composition root: a [`config::Config`] in, running parts out |
+//! | [`ports`] | the roles that parts play for each other |
+//! | [`memory`] | the memory domain, its service and its stores |
+//! | [`tools`] | one tool a file, one registry |
+//! | [`protocol`] | MCP itself, whatever carries it |
+//! | [`transport`] | HTTP and stdio |
+//! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod memory;
+pub mod ports;
+pub mod protocol;
+pub mod telemetry;
+pub mod tools;
+pub mod transport;

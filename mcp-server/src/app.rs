@@ -1,0 +1,96 @@
+//! The composition root: a configuration in, running parts out. Only this file knows which part
+//! plays which role.
+
+use std::{path::PathBuf, sync::Arc};
+
+use etcetera::BaseStrategy;
+
+use crate::{
+    config::Config,
+    memory::{
+        MemoryService,
+        sqlite::{OpenError, SqliteStore},
+    },
+    ports::Readiness,
+    protocol::{McpHandler, Strict},
+    tools,
+};
+
+/// The folder inside the platform's folder for application data.
+const DATA_DIR_NAME: &str = "mcp-server";
+
+/// Why the parts could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The platform names no folder for application data.
+    #[error("this system names no folder for application data: choose one with --data-dir")]
+    NoDataDir,
+    /// The memory store could not be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+}
+
+/// The server's parts, ready to be served on any transport.
+#[derive(Debug)]
+pub struct App {
+    handler: Strict<McpHandler>,
+    store: Arc<SqliteStore>,
+    data_dir: PathBuf,
+}
+
+impl App {
+    /// Opens the store and puts the parts together.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] says what to do.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn build(config: &Config) -> Result<Self, BuildError> {
+        let data_dir = match &config.memory.data_dir {
+            Some(dir) => dir.clone(),
+            None => etcetera::choose_base_strategy()
+                .map_err(|_| BuildError::NoDataDir)?
+                .data_dir()
+                .join(DATA_DIR_NAME),
+        };
+        let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
+        let memory = MemoryService::new(store.clone(), config.memory.limits.clone());
+        let registry = Arc::new(tools::memory_tools(&memory));
+        Ok(Self {
+            handler: Strict::new(McpHandler::new(registry)),
+            store,
+            data_dir,
+        })
+    }
+
+    /// Answers MCP requests; one clone per connection or request.
+    #[must_use]
+    pub fn handler(&self) -> Strict<McpHandler> {
+        self.handler.clone()
+    }
+
+    /// The parts whose fitness decides whether the server is ready.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
+        vec![self.store.clone()]
+    }
+
+    /// Where the data is.
+    #[must_use]
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.data_dir
+    }
+
+    /// Ends the parts; every acknowledged write was durable before this, and what is still queued
+    /// is worked off.
+    pub async fn close(self) {
+        // Joins the store's threads.
+        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+            tracing::error!(%error, "the store did not close cleanly");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: what it accepts, and the one place that turns it into a running server.
+
+mod args;
+mod serve;
+mod signals;
+mod stdio;
+
+use std::process::ExitCode;
+
+pub use args::{Cli, Command, ServeArgs, StdioArgs};
+
+use crate::{
+    app::BuildError,
+    config::{Config, ConfigError},
+    telemetry,
+    transport::stdio::StdioError,
+};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The log filter is wrong.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::TelemetryError),
+    /// The parts could not be put together.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}. Another program may be using the port: choose \
+         another one with --listen, or port 0 for any"
+    )]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The stdio server ended badly.
+    #[error(transparent)]
+    Stdio(#[from] StdioError),
+    /// Something else that the operating system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+impl CliError {
+    /// 2 for what the caller can mend on the command line or in the configuration, else 1.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) | Self::Telemetry(_) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
+impl Cli {
+    /// The configuration that file, environment and command line make together, checked.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says where and what.
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let mut config = crate::config::load(self.config.as_deref(), std::env::vars())?;
+        if let Some(filter) = &self.log {
+            config.log.filter.clone_from(filter);
+        }
+        if let Some(dir) = &self.data_dir {
+            config.memory.data_dir = Some(dir.clone());
+        }
+        if let Command::Serve(ServeArgs {
+            listen: Some(listen),
+        }) = &self.command
+        {
+            config.http.listen = *listen;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Runs the command to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`CliError`], in words for the person at the terminal.
+    pub async fn run(self, config: Config) -> Result<(), CliError> {
+        match self.command {
+            Command::Serve(_) => serve::run(&config).await,
+            Command::Stdio(args) => stdio::run(&config, &args).await,
+        }
+    }
+}

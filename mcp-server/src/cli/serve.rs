@@ -1,0 +1,45 @@
+//! `mcp-server serve`.
+
+use tokio::net::TcpListener;
+
+use super::{CliError, signals};
+use crate::{
+    app::App,
+    config::Config,
+    transport::http::{self, Drained},
+};
+
+pub(super) async fn run(config: &Config) -> Result<(), CliError> {
+    // Listening comes first: a taken port is found before the store is touched.
+    let address = config.http.listen;
+    let failed = |source| CliError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let shutdown = signals::shutdown()?;
+    let app = App::build(config)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(%address, "everybody who reaches this address can read and change all memories");
+    }
+    tracing::info!(
+        "ready: http://{address}/mcp (data in {})",
+        app.data_dir().display()
+    );
+    let drained = http::serve(
+        listener,
+        app.handler(),
+        app.readiness(),
+        &config.http,
+        shutdown,
+    )
+    .await
+    .map_err(|source| CliError::Io {
+        what: "cannot serve",
+        source,
+    })?;
+    app.close().await;
+    match drained {
+        Drained::Whole => tracing::info!("stopped"),
+        Drained::Cut => tracing::warn!("stopped; calls that took too long were cut off"),
+    }
+    Ok(())
+}

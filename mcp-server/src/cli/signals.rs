@@ -1,0 +1,67 @@
+//! SIGINT and SIGTERM ask for a graceful end; a second one ends at once.
+
+use tokio_util::sync::CancellationToken;
+
+use super::CliError;
+
+/// The exit status of a process that a signal ended, by convention.
+const INTERRUPTED: i32 = 130;
+
+/// A token that the first signal cancels.
+pub(super) fn shutdown() -> Result<CancellationToken, CliError> {
+    let mut signals = Signals::listen().map_err(|source| CliError::Io {
+        what: "cannot listen for signals",
+        source,
+    })?;
+    let shutdown = CancellationToken::new();
+    let token = shutdown.clone();
+    // Lives as long as the process: a second signal must work while the first is obeyed.
+    tokio::spawn(async move {
+        signals.next().await;
+        tracing::info!("stopping; once more to stop at once");
+        token.cancel();
+        signals.next().await;
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(shutdown)
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The HTTP server's configuration.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroUsize,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::ConfigError;
+
+/// Configuration of the HTTP server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// The address to listen on. Default `127.0.0.1:7420`. Port 0 takes any free port.
+    pub listen: SocketAddr,
+    /// Lets the server listen beyond loopback although it has no authentication: everybody who
+    /// reaches the address can read, change and delete all memories. Default false.
+    pub danger_listen_without_auth: bool,
+    /// Names by which clients may call the server in their `Host` header, besides the loopback
+    /// names: `name` for any port, `name:port` for one. Default none.
+    pub allowed_hosts: Vec<String>,
+    /// Web origins whose pages may call the server, such as `https://app.example.com`, besides
+    /// pages of the server itself. Default none.
+    pub allowed_origins: Vec<String>,
+    /// The largest request body, in bytes. Default 4 MiB. Every call in flight may hold as much.
+    pub body_bytes_max: usize,
+    /// How long a client may take to send a request's headers, counted from the connection's
+    /// opening or the previous answer: idle connections are closed after it, too. Default 30 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub header_timeout: Duration,
+    /// How long a client may take to send a request's body. Default 30 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub body_timeout: Duration,
+    /// The most connections at once; further ones wait in the operating system's queue.
+    /// Default 20,000. Each costs a file descriptor and a few KiB.
+    pub connections_max: NonZeroUsize,
+    /// The most sessions at once (clients before revision 2026-07-28 only); one more is refused
+    /// with 503. Default 1,000. Each costs about 60 KiB.
+    pub sessions_max: usize,
+    /// How long a session may be idle before it is closed. Default 5 min.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub session_idle_timeout: Duration,
+    /// How long calls in flight may take to finish when the server stops. Default 10 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub drain_timeout: Duration,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7420)),
+            danger_listen_without_auth: false,
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            body_bytes_max: 4 * 1024 * 1024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
+            sessions_max: 1_000,
+            session_idle_timeout: Duration::from_secs(300),
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl HttpConfig {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !self.listen.ip().is_loopback() && !self.danger_listen_without_auth {
+            return Err(ConfigError::invalid(
+                "http.listen",
+                "is not a loopback address, and this server has no authentication yet: listen on \
+                 127.0.0.1, or set http.danger_listen_without_auth if a proxy in front guards it",
+            ));
+        }
+        if self.body_bytes_max == 0 {
+            return Err(ConfigError::invalid(
+                "http.body_bytes_max",
+                "must not be 0: every request would be refused",
+            ));
+        }
+        for (field, timeout) in [
+            ("http.header_timeout", self.header_timeout),
+            ("http.body_timeout", self.body_timeout),
+            ("http.session_idle_timeout", self.session_idle_timeout),
+        ] {
+            if timeout.is_zero() {
+                return Err(ConfigError::invalid(field, "must be longer than 0"));
+            }
+        }
+        Ok(())
+    }
+}

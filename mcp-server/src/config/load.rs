@@ -1,0 +1,131 @@
+//! Loading: the file, checked by itself so that its errors name a line, then the environment.
+
+use std::{fs, io, path::Path};
+
+use serde_json::Value;
+
+use super::Config;
+
+/// Environment variables with this prefix override the file: `MCP_SERVER__HTTP__LISTEN` is
+/// `http.listen`.
+const ENV_PREFIX: &str = "MCP_SERVER__";
+
+/// Why there is no configuration to run with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file `{path}`: {source}")]
+    Read {
+        /// The file, as given.
+        path: String,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file's contents are wrong; the message names line and column.
+    #[error("in the configuration file `{path}`: {reason}")]
+    File {
+        /// The file, as given.
+        path: String,
+        /// What is wrong and where.
+        reason: String,
+    },
+    /// An environment variable names no setting, or its value does not fit.
+    #[error("the environment variable `{variable}`: {reason}")]
+    Env {
+        /// The variable.
+        variable: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+    /// A value is of the right type but cannot work.
+    #[error("the setting `{field}` {reason}")]
+    Invalid {
+        /// The setting, with its sections.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+impl ConfigError {
+    pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// Reads `file`, if there is one, and lays `env` over it. Does not [`Config::validate`]: the
+/// command line may still change something.
+///
+/// # Errors
+///
+/// [`ConfigError`] says where and what.
+pub fn load(
+    file: Option<&Path>,
+    env: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, ConfigError> {
+    let mut config = file.map(read_file).transpose()?.unwrap_or_default();
+    for (variable, text) in env {
+        if let Some(path) = variable.strip_prefix(ENV_PREFIX) {
+            config = overlay(&config, &path.to_lowercase(), &text)
+                .map_err(|reason| ConfigError::Env { variable, reason })?;
+        }
+    }
+    Ok(config)
+}
+
+fn read_file(path: &Path) -> Result<Config, ConfigError> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+        path: name.clone(),
+        source,
+    })?;
+    if text.trim().is_empty() {
+        return Ok(Config::default());
+    }
+    serde_saphyr::from_str(&text).map_err(|error| ConfigError::File {
+        path: name,
+        reason: error.to_string(),
+    })
+}
+
+/// Sets the one field that `path` (`http__listen`) names.
+fn overlay(config: &Config, path: &str, text: &str) -> Result<Config, String> {
+    let mut tree = serde_json::to_value(config).map_err(|error| error.to_string())?;
+    let mut field = &mut tree;
+    for name in path.split("__") {
+        let known = match field {
+            Value::Object(members) => members,
+            _ => return Err(format!("`{name}` is inside a single value, not a section")),
+        };
+        if !known.contains_key(name) {
+            return Err(unknown(name, known.keys().map(String::as_str)));
+        }
+        field = &mut known[name];
+    }
+    if field.is_object() {
+        return Err("names a section: add `__` and the name of a setting in it".to_owned());
+    }
+    // A value that is text in the file is text here too; anything else is read as in the file.
+    *field = match field {
+        Value::String(_) => Value::String(text.to_owned()),
+        _ => serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
+    };
+    serde_json::from_value(tree).map_err(|error| error.to_string())
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<_> = known.collect();
+    let nearest = known
+        .iter()
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, candidate)) => format!("there is no `{name}`; did you mean `{candidate}`?"),
+        None => format!("there is no `{name}`; there are: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,70 @@
+//! The configuration: YAML file, then environment, then command line.
+
+mod http;
+mod load;
+mod log;
+mod stdio;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+pub use http::HttpConfig;
+pub use load::{ConfigError, load};
+pub use log::{LogConfig, LogFormat};
+pub use stdio::StdioConfig;
+
+use crate::memory::{Limits, sqlite::SqliteConfig};
+
+/// Everything that can be set. `Default` is what runs without any configuration.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP server.
+    pub http: HttpConfig,
+    /// The stdio server.
+    pub stdio: StdioConfig,
+    /// The memory service and its store.
+    pub memory: MemoryConfig,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// The memory service and its store.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemoryConfig {
+    /// The folder that holds everything; the platform's folder for application data when absent
+    /// (`~/.local/share/mcp-server` on Linux).
+    pub data_dir: Option<PathBuf>,
+    /// What callers may send.
+    pub limits: Limits,
+    /// The embedded store.
+    pub sqlite: SqliteConfig,
+}
+
+impl Config {
+    /// Checks the relations between fields that their types do not express.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Invalid`] names the field, the reason and what would be right.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.http.validate()?;
+        self.stdio.validate()?;
+        let limits = &self.memory.limits;
+        if limits.results_default == 0 || limits.results_default > limits.results_max {
+            return Err(ConfigError::invalid(
+                "memory.limits.results_default",
+                "must be from 1 to memory.limits.results_max",
+            ));
+        }
+        if limits.content_bytes_max == 0 || limits.batch_len_max == 0 {
+            return Err(ConfigError::invalid(
+                "memory.limits",
+                "content_bytes_max and batch_len_max must not be 0: nothing could be stored",
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,16 @@
+//! The memory domain: what a memory is, what can be asked of it, and the stores that keep it.
+
+mod error;
+mod limits;
+mod model;
+mod operation;
+mod service;
+pub mod sqlite;
+
+pub use error::MemoryError;
+pub use limits::Limits;
+pub use model::{Hit, Memory, MemoryId, Owner};
+pub use operation::{
+    Add, Added, Delete, Deleted, Found, Get, Operation, Outcome, Search, Update, Updated,
+};
+pub use service::MemoryService;

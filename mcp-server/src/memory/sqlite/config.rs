@@ -1,0 +1,30 @@
+//! How the embedded store runs.
+
+use std::{num::NonZeroUsize, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Configuration of the embedded store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SqliteConfig {
+    /// Reader threads, each with its own connection. Default 2. More readers answer more searches
+    /// at once and cost a few MiB of page cache each.
+    pub readers: NonZeroUsize,
+    /// The most operations that wait for the writer, and for the readers; one more is refused at
+    /// once. Default 1,000.
+    pub queue_len_max: NonZeroUsize,
+    /// How long a write waits for another process that holds the database. Default 5 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub busy_timeout: Duration,
+}
+
+impl Default for SqliteConfig {
+    fn default() -> Self {
+        Self {
+            readers: NonZeroUsize::new(2).expect("2 is not zero"),
+            queue_len_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The schema, as a list of steps from an empty file to the present one.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::open::{OpenError, database_error};
+
+/// Marks our files (`PRAGMA application_id`): "mcpm".
+const APPLICATION_ID: i32 = 0x6d63_706d;
+
+/// Step n brings a file from version n to n + 1. Steps are never changed, only added.
+const STEPS: &[&str] = &["
+    CREATE TABLE memory (
+        row        INTEGER PRIMARY KEY,
+        id         TEXT    NOT NULL UNIQUE,
+        owner      TEXT    NOT NULL,
+        namespace  TEXT    NOT NULL,
+        content    TEXT    NOT NULL,
+        tags       TEXT    NOT NULL CHECK (json_valid(tags)),
+        metadata   TEXT    NOT NULL CHECK (json_valid(metadata)),
+        version    INTEGER NOT NULL CHECK (version > 0),
+        created_at INTEGER NOT NULL, -- milliseconds since 1970
+        updated_at INTEGER NOT NULL,
+        expires_at INTEGER           -- null: never
+    ) STRICT;
+    CREATE INDEX memory_expiry ON memory (expires_at) WHERE expires_at IS NOT NULL;
+
+    -- The words of every memory. The text itself is kept once, in the table above; the triggers
+    -- keep both in step whoever writes.
+    CREATE VIRTUAL TABLE memory_words USING fts5 (
+        content, content = '', contentless_delete = 1,
+        tokenize = 'porter unicode61 remove_diacritics 2'
+    );
+    CREATE TRIGGER memory_words_insert AFTER INSERT ON memory BEGIN
+        INSERT INTO memory_words (rowid, content) VALUES (new.row, new.content);
+    END;
+    CREATE TRIGGER memory_words_delete AFTER DELETE ON memory BEGIN
+        DELETE FROM memory_words WHERE rowid = old.row;
+    END;
+    CREATE TRIGGER memory_words_update AFTER UPDATE OF content ON memory BEGIN
+        UPDATE memory_words SET content = new.content WHERE rowid = new.row;
+    END;
+"];
+
+/// Brings the file up to date. Two processes that start at once take turns.
+pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    let failed = |source| database_error(path, source);
+    let tx = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let pragma = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+    let application_id = pragma("application_id").map_err(failed)?;
+    let version = pragma("user_version").map_err(failed)?;
+    let tables: u32 = tx
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(failed)?;
+
+    if application_id != APPLICATION_ID && tables > 0 {
+        return Err(OpenError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    let known = u32::try_from(STEPS.len()).expect("fewer steps than u32 counts");
+    let found = u32::try_from(version).unwrap_or(u32::MAX);
+    if found > known {
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    for step in STEPS.iter().skip(found as usize) {
+        tx.execute_batch(step).map_err(failed)?;
+    }
+    if found < known {
+        tx.pragma_update(None, "application_id", APPLICATION_ID)
+            .and_then(|()| tx.pragma_update(None, "user_version", known))
+            .map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}

@@ -1,0 +1,50 @@
+//! The roles that the server's rooms play for each other, as object-safe traits.
+//!
+//! A port is named by its role, never by who plays it: the composition root decides that.
+
+use async_trait::async_trait;
+
+use crate::memory::{
+    Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
+    Search, Update, Updated,
+};
+
+/// Keeps memories. Every method works on the rows of one owner and sees no others.
+///
+/// A write is durable when its method returns `Ok`. Every method is cancel safe: a dropped future
+/// leaves the operation done as a whole or not at all.
+#[async_trait]
+pub trait MemoryStore: Send + Sync {
+    /// Stores a new memory.
+    async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError>;
+
+    /// Finds memories by their words, best match first, at most `search.limit` of them.
+    async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError>;
+
+    /// Reads one memory.
+    async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError>;
+
+    /// Changes one memory, if its version is still the expected one.
+    async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError>;
+
+    /// Deletes one memory.
+    async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError>;
+
+    /// Runs operations in order; each sees the effects of those before it. One result per
+    /// operation, in order. `Err` means that nothing of the batch was done.
+    async fn batch(
+        &self,
+        owner: &Owner,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError>;
+}
+
+/// A part that can tell whether it is fit to serve.
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    /// The part's name in a readiness report.
+    fn name(&self) -> &'static str;
+
+    /// `Ok` when fit; otherwise one sentence on what is wrong.
+    async fn check(&self) -> Result<(), String>;
+}

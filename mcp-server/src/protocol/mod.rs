@@ -1,0 +1,9 @@
+//! The Model Context Protocol: what the server says to a client, whatever carries it.
+
+mod envelope;
+mod handler;
+mod strict;
+
+pub use envelope::{Envelope, EnvelopeError, Kind, error_response};
+pub use handler::McpHandler;
+pub use strict::Strict;

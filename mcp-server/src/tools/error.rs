@@ -1,0 +1,45 @@
+//! Why a tool call failed.
+
+use crate::memory::MemoryError;
+
+/// Why a tool call failed; the text is meant for the model or person that called.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ToolError {
+    /// The arguments are not what the tool's schema asks for.
+    #[error("invalid arguments: {reason}")]
+    Arguments {
+        /// Where and what.
+        reason: String,
+    },
+    /// The memory service refused or failed.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// A bug in this program.
+    #[error("internal error: {reason}")]
+    Internal {
+        /// What broke.
+        reason: String,
+    },
+}
+
+impl ToolError {
+    /// A stable, machine-readable name of the cause.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Arguments { .. } => "invalid_argument",
+            Self::Memory(error) => error.code(),
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// Whether the same call may succeed later, unchanged.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Memory(error) => error.is_retryable(),
+            Self::Arguments { .. } | Self::Internal { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `memory_get`: reads one memory.
+
+use super::{Caller, Effect, Tool, ToolError};
+use crate::memory::{Get, Memory, MemoryService};
+
+/// Reads one memory by its id.
+#[derive(Debug)]
+pub struct MemoryGet {
+    memory: MemoryService,
+}
+
+impl MemoryGet {
+    /// The tool in front of `memory`.
+    #[must_use]
+    pub fn new(memory: MemoryService) -> Self {
+        Self { memory }
+    }
+}
+
+impl Tool for MemoryGet {
+    type Arguments = Get;
+    type Output = Memory;
+
+    const NAME: &'static str = "memory_get";
+    const TITLE: &'static str = "Read a memory";
+    const DESCRIPTION: &'static str = "Read one stored memory by its id.";
+    const EFFECT: Effect = Effect::Reads;
+
+    async fn call(&self, caller: &Caller, arguments: Get) -> Result<Memory, ToolError> {
+        Ok(self.memory.get(&caller.owner, arguments).await?)
+    }
+}

@@ -1,0 +1,32 @@
+//! `memory_search`: finds memories by their words.
+
+use super::{Caller, Effect, Tool, ToolError};
+use crate::memory::{Found, MemoryService, Search};
+
+/// Finds memories, best match first.
+#[derive(Debug)]
+pub struct MemorySearch {
+    memory: MemoryService,
+}
+
+impl MemorySearch {
+    /// The tool in front of `memory`.
+    #[must_use]
+    pub fn new(memory: MemoryService) -> Self {
+        Self { memory }
+    }
+}
+
+impl Tool for MemorySearch {
+    type Arguments = Search;
+    type Output = Found;
+
+    const NAME: &'static str = "memory_search";
+    const TITLE: &'static str = "Search memories";
+    const DESCRIPTION: &'static str = "Find stored memories by their words, best match first. Use it before a task to recall what is already known. Plain words, no query syntax.";
+    const EFFECT: Effect = Effect::Reads;
+
+    async fn call(&self, caller: &Caller, arguments: Search) -> Result<Found, ToolError> {
+        Ok(self.memory.search(&caller.owner, arguments).await?)
+    }
+}

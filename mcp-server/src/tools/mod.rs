@@ -1,0 +1,35 @@
+//! The tools: one file each, one registry for all, whatever way a call comes in.
+
+mod error;
+mod memory_add;
+mod memory_batch;
+mod memory_delete;
+mod memory_get;
+mod memory_search;
+mod memory_update;
+mod registry;
+mod tool;
+
+pub use error::ToolError;
+pub use memory_add::MemoryAdd;
+pub use memory_batch::MemoryBatch;
+pub use memory_delete::MemoryDelete;
+pub use memory_get::MemoryGet;
+pub use memory_search::MemorySearch;
+pub use memory_update::MemoryUpdate;
+pub use registry::{DynTool, Registry};
+pub use tool::{Caller, Effect, Tool};
+
+use crate::memory::MemoryService;
+
+/// A registry with the six memory tools in front of `memory`.
+#[must_use]
+pub fn memory_tools(memory: &MemoryService) -> Registry {
+    Registry::new()
+        .with(MemoryAdd::new(memory.clone()))
+        .with(MemorySearch::new(memory.clone()))
+        .with(MemoryGet::new(memory.clone()))
+        .with(MemoryUpdate::new(memory.clone()))
+        .with(MemoryDelete::new(memory.clone()))
+        .with(MemoryBatch::new(memory.clone()))
+}

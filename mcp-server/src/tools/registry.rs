@@ -1,0 +1,132 @@
+//! The registry: every tool by name, with its description ready for clients.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use rmcp::{
+    handler::server::tool::{schema_for_input, schema_for_output},
+    model::{JsonObject, Tool as Description, ToolAnnotations},
+};
+use serde_json::Value;
+
+use super::{Caller, Effect, Tool, ToolError};
+
+/// A tool as the registry keeps it: untyped at its edge.
+#[async_trait]
+pub trait DynTool: Send + Sync {
+    /// What clients are told about the tool.
+    fn description(&self) -> &Description;
+
+    /// Parses the arguments, runs the tool and returns its result as a JSON object.
+    async fn call(&self, caller: &Caller, arguments: JsonObject) -> Result<Value, ToolError>;
+}
+
+/// All tools, in the order in which they were added.
+#[derive(Default)]
+pub struct Registry {
+    tools: Vec<Arc<dyn DynTool>>,
+    by_name: HashMap<String, usize>,
+    by_method: HashMap<String, usize>,
+}
+
+impl std::fmt::Debug for Registry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names = self.tools.iter().map(|tool| &tool.description().name);
+        f.debug_list().entries(names).finish()
+    }
+}
+
+impl Registry {
+    /// An empty registry.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tool.
+    ///
+    /// # Panics
+    ///
+    /// If a tool of that name is there already, or if its arguments are not a JSON object.
+    #[must_use]
+    pub fn with<T: Tool>(mut self, tool: T) -> Self {
+        let index = self.tools.len();
+        let method = T::NAME.replacen('_', "/", 1);
+        let previous = self.by_name.insert(T::NAME.to_owned(), index);
+        assert!(previous.is_none(), "two tools are named `{}`", T::NAME);
+        self.by_method.insert(method, index);
+        self.tools.push(Arc::new(Typed {
+            description: describe::<T>(),
+            tool,
+        }));
+        self
+    }
+
+    /// What clients are told about the tools, in a fixed order.
+    pub fn descriptions(&self) -> impl Iterator<Item = &Description> {
+        self.tools.iter().map(|tool| tool.description())
+    }
+
+    /// The tool that clients call by `name`.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<dyn DynTool>> {
+        self.by_name.get(name).map(|index| &self.tools[*index])
+    }
+
+    /// The tool behind a JSON-RPC method of its own, such as `memory/add`.
+    #[must_use]
+    pub fn by_method(&self, method: &str) -> Option<&Arc<dyn DynTool>> {
+        self.by_method.get(method).map(|index| &self.tools[*index])
+    }
+}
+
+struct Typed<T> {
+    description: Description,
+    tool: T,
+}
+
+#[async_trait]
+impl<T: Tool> DynTool for Typed<T> {
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    async fn call(&self, caller: &Caller, arguments: JsonObject) -> Result<Value, ToolError> {
+        let arguments = parse(Value::Object(arguments))?;
+        let output = self.tool.call(caller, arguments).await?;
+        serde_json::to_value(output).map_err(|error| ToolError::Internal {
+            reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
+        })
+    }
+}
+
+/// Parses arguments and says where they are wrong.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: Value) -> Result<T, ToolError> {
+    serde_path_to_error::deserialize(arguments).map_err(|error| ToolError::Arguments {
+        reason: match error.path().to_string().as_str() {
+            "." => error.inner().to_string(),
+            path => format!("{path}: {}", error.inner()),
+        },
+    })
+}
+
+fn describe<T: Tool>() -> Description {
+    let input = schema_for_input::<T::Arguments>()
+        .unwrap_or_else(|error| panic!("`{}` does not take an object: {error}", T::NAME));
+    let (reads, destroys, idempotent) = match T::EFFECT {
+        Effect::Reads => (true, false, true),
+        Effect::Adds => (false, false, false),
+        Effect::Changes => (false, true, false),
+        Effect::ChangesOnce => (false, true, true),
+    };
+    Description::new(T::NAME, T::DESCRIPTION, input)
+        .with_title(T::TITLE)
+        .with_raw_output_schema(schema_for_output::<T::Output>())
+        .with_annotations(
+            ToolAnnotations::with_title(T::TITLE)
+                .read_only(reads)
+                .destructive(destroys)
+                .idempotent(idempotent)
+                .open_world(false),
+        )
+}

@@ -1,0 +1,232 @@
+//! The transport: lines in, lines out, and an end that waits for the answers.
+
+use std::{io, sync::Arc, time::Duration};
+
+use rmcp::{
+    RoleServer,
+    model::{ClientJsonRpcMessage, ClientNotification, ServerJsonRpcMessage},
+    transport::Transport,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    sync::mpsc,
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    lines::{Line, Lines},
+    pending::Pending,
+};
+use crate::{
+    config::StdioConfig,
+    protocol::{Envelope, Kind, error_response},
+};
+
+/// Lines that wait for the output; a sender of one more waits, too.
+const OUTPUT_LINES_MAX: usize = 64;
+const INVALID_REQUEST: i32 = -32600;
+
+pub(super) struct StdioTransport<R> {
+    lines: Lines<R>,
+    pending: Arc<Pending>,
+    requests_in_flight_max: usize,
+    line_bytes_max: usize,
+    drain_timeout: Duration,
+    /// `None` once closed.
+    output: Option<mpsc::Sender<Vec<u8>>>,
+    writer: Option<JoinHandle<()>>,
+    /// A refusal that has not found room in the output yet.
+    refusal: Option<Vec<u8>>,
+    shutdown: CancellationToken,
+    /// The output is gone: nobody is there to answer.
+    broken: CancellationToken,
+}
+
+impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
+    pub(super) fn new<W: AsyncWrite + Send + Unpin + 'static>(
+        input: R,
+        output: W,
+        config: &StdioConfig,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let (sender, lines) = mpsc::channel(OUTPUT_LINES_MAX);
+        let broken = CancellationToken::new();
+        let writer = tokio::spawn(write_lines(output, lines, broken.clone()));
+        Self {
+            lines: Lines::new(input, config.line_bytes_max),
+            pending: Arc::default(),
+            requests_in_flight_max: config.requests_in_flight_max.get(),
+            line_bytes_max: config.line_bytes_max,
+            drain_timeout: config.drain_timeout,
+            output: Some(sender),
+            writer: Some(writer),
+            refusal: None,
+            shutdown,
+            broken,
+        }
+    }
+
+    /// The next message; `None` when the input has ended. Cancel safe.
+    async fn next_message(&mut self) -> Option<ClientJsonRpcMessage> {
+        loop {
+            self.send_refusal().await;
+            self.pending.fewer_than(self.requests_in_flight_max).await;
+            let line = self.lines.next().await?;
+            match self.read(line) {
+                Ok(message) => return Some(message),
+                Err(refusal) => self.refusal = Some(refusal),
+            }
+        }
+    }
+
+    fn read(&self, line: Line) -> Result<ClientJsonRpcMessage, Vec<u8>> {
+        let Line::Whole(line) = line else {
+            let message = format!(
+                "the message is longer than {} bytes; see stdio.line_bytes_max",
+                self.line_bytes_max
+            );
+            return Err(error_response(None, INVALID_REQUEST, &message));
+        };
+        let envelope = Envelope::parse(&line).map_err(|error| error.to_response())?;
+        let message = serde_json::from_slice::<ClientJsonRpcMessage>(&line).map_err(|error| {
+            let id = match &envelope.kind {
+                Kind::Request(id) => Some(id),
+                Kind::Notification | Kind::Response => None,
+            };
+            error_response(id, INVALID_REQUEST, &format!("invalid request: {error}"))
+        })?;
+        self.note(&message);
+        Ok(message)
+    }
+
+    fn note(&self, message: &ClientJsonRpcMessage) {
+        match message {
+            ClientJsonRpcMessage::Request(request) => self.pending.start(request.id.clone()),
+            ClientJsonRpcMessage::Notification(notification) => {
+                if let ClientNotification::CancelledNotification(cancelled) =
+                    &notification.notification
+                    && let Some(id) = &cancelled.params.request_id
+                {
+                    self.pending.finish(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Cancel safe: the refusal is taken only once there is room for it.
+    async fn send_refusal(&mut self) {
+        if self.refusal.is_some()
+            && let Some(output) = &self.output
+            && let Ok(room) = output.reserve().await
+            && let Some(refusal) = self.refusal.take()
+        {
+            room.send(refusal);
+        }
+    }
+}
+
+impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTransport<R> {
+    type Error = io::Error;
+
+    fn send(
+        &mut self,
+        message: ServerJsonRpcMessage,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
+        let answered = match &message {
+            ServerJsonRpcMessage::Response(response) => Some(response.id.clone()),
+            ServerJsonRpcMessage::Error(error) => error.id.clone(),
+            _ => None,
+        };
+        let line = serde_json::to_vec(&message).map_err(io::Error::from);
+        let output = self.output.clone();
+        let pending = self.pending.clone();
+        async move {
+            let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
+            let sent = match output {
+                Some(output) => output.send(line?).await.map_err(|_| gone()),
+                None => Err(gone()),
+            };
+            if let Some(id) = answered {
+                pending.finish(&id);
+            }
+            sent
+        }
+    }
+
+    async fn receive(&mut self) -> Option<ClientJsonRpcMessage> {
+        let shutdown = self.shutdown.clone();
+        let broken = self.broken.clone();
+        tokio::select! {
+            biased;
+            () = broken.cancelled() => return None,
+            () = shutdown.cancelled() => {}
+            message = self.next_message() => {
+                if message.is_some() {
+                    return message;
+                }
+            }
+        }
+        // Nothing more is read; what was read is answered. The end is final: later calls get here
+        // again, since the input stays at its end and the shutdown stays cancelled.
+        self.send_refusal().await;
+        tokio::select! {
+            () = broken.cancelled() => {}
+            drained = tokio::time::timeout(self.drain_timeout, self.pending.fewer_than(1)) => {
+                if drained.is_err() {
+                    tracing::warn!("the drain timeout cut off calls in flight");
+                }
+            }
+        }
+        None
+    }
+
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        self.output = None;
+        if let Some(writer) = self.writer.take() {
+            let abort = writer.abort_handle();
+            if tokio::time::timeout(self.drain_timeout, writer)
+                .await
+                .is_err()
+            {
+                abort.abort();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R> Drop for StdioTransport<R> {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.writer {
+            writer.abort();
+        }
+    }
+}
+
+/// Writes lines until all senders are gone; flushes whenever no further line waits.
+async fn write_lines<W: AsyncWrite + Unpin>(
+    mut output: W,
+    mut lines: mpsc::Receiver<Vec<u8>>,
+    broken: CancellationToken,
+) {
+    let _broken = broken.drop_guard();
+    while let Some(mut line) = lines.recv().await {
+        line.push(b'\n');
+        let written = async {
+            output.write_all(&line).await?;
+            match lines.is_empty() {
+                true => output.flush().await,
+                false => Ok(()),
+            }
+        };
+        if let Err(error) = written.await {
+            tracing::info!(%error, "the output is closed");
+            return;
+        }
+    }
+    if let Err(error) = output.flush().await {
+        tracing::info!(%error, "the output is closed");
+    }
+}
