@@ -1,1 +1,5 @@
-//! Benchmarks of the workspace; each one is a file in `benches/`.
+//! What the benchmarks share: a lean MCP client, made-up texts, and percentiles.
+
+pub mod client;
+pub mod corpus;
+pub mod latency;
