@@ -1,4 +1,6 @@
-//! An MCP memory server, as a library; the binary is a thin shell around it.
+#![doc = include_str!("../README.md")]
+//!
+//! ## Rooms
 //!
 //! | room | what lives there |
 //! |---|---|

@@ -88,8 +88,24 @@ fn read_file(path: &Path) -> Result<Config, ConfigError> {
     }
     serde_saphyr::from_str(&text).map_err(|error| ConfigError::File {
         path: name,
-        reason: error.to_string(),
+        reason: explain(&error),
     })
+}
+
+fn explain(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::SerdeUnknownField {
+            field,
+            expected,
+            location,
+        } => format!(
+            "line {} column {}: {}",
+            location.line(),
+            location.column(),
+            unknown(field, expected.iter().copied())
+        ),
+        other => other.to_string(),
+    }
 }
 
 /// Sets the one field that `path` (`http__listen`) names.

@@ -68,3 +68,27 @@ impl Config {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn the_readme_shows_the_defaults() {
+        let readme = include_str!("../../README.md");
+        let yaml = readme
+            .split("```")
+            .find_map(|block| block.strip_prefix("yaml\n"))
+            .unwrap();
+        let shown: Config = serde_saphyr::from_str(yaml).unwrap();
+        assert_eq!(shown, Config::default());
+        let keys = |config: &Config| {
+            serde_json::to_string(config)
+                .unwrap()
+                .matches("\":")
+                .count()
+        };
+        let lines = yaml.lines().filter(|line| line.contains(':'));
+        assert_eq!(lines.count(), keys(&shown), "a setting is missing");
+    }
+}

@@ -113,12 +113,17 @@ fn parse_host(text: &str) -> Option<HostPort> {
     let authority = Authority::try_from(text)
         .or_else(|_| Authority::try_from(format!("[{text}]")))
         .ok()?;
+    let port = authority.port_u16();
+    // What follows the name must be a port; the parser also lets other text pass.
+    if port.is_none() && authority.as_str() != authority.host() {
+        return None;
+    }
     Some(HostPort {
         host: authority
             .host()
             .trim_matches(['[', ']'])
             .to_ascii_lowercase(),
-        port: authority.port_u16(),
+        port,
     })
 }
 

@@ -1,0 +1,24 @@
+# Shorthands for the commands in CONTRIBUTING.md; `just` lists them.
+
+default:
+    @just --list
+
+# Serve from a release build; arguments follow: `just serve --listen 127.0.0.1:0`
+serve *arguments:
+    cargo run --release -p mcp-server -- serve {{arguments}}
+
+# The test command of the README
+test:
+    cargo test --workspace
+
+# Format, lint, build the documentation
+check:
+    bash .ci/run check
+
+# Everything that must hold before a change lands, or single stages of it: `just ci conformance`
+ci *stages:
+    bash .ci/run {{stages}}
+
+# Benchmarks: `just bench memory`
+bench name:
+    cargo bench -p benches --bench {{name}}
