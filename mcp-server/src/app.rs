@@ -45,10 +45,6 @@ impl App {
     /// # Errors
     ///
     /// [`BuildError`] says what to do.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     pub fn build(config: &Config) -> Result<Self, BuildError> {
         let data_dir = match &config.memory.data_dir {
             Some(dir) => dir.clone(),

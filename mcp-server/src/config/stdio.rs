@@ -15,7 +15,7 @@ const LINE_BYTES_MIN: usize = 4096;
 pub struct StdioConfig {
     /// The longest message, in bytes; a longer line is refused and skipped. Default 16 MiB.
     pub line_bytes_max: usize,
-    /// The most requests at work at once; further ones wait in the pipe. Default 256.
+    /// The most requests at work at once; one more is refused at once. Default 1,000.
     pub requests_in_flight_max: NonZeroUsize,
     /// How long calls in flight may take to finish when the input ends. Default 10 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -26,7 +26,7 @@ impl Default for StdioConfig {
     fn default() -> Self {
         Self {
             line_bytes_max: 16 * 1024 * 1024,
-            requests_in_flight_max: NonZeroUsize::new(256).expect("256 is not zero"),
+            requests_in_flight_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
             drain_timeout: Duration::from_secs(10),
         }
     }

@@ -7,6 +7,14 @@ use rmcp::model::RequestId;
 use serde::{Deserialize, Deserializer};
 use serde_json::{json, value::RawValue};
 
+/// The error code of bytes that are not JSON (JSON-RPC 2.0 §5.1).
+pub const PARSE_ERROR: i32 = -32700;
+/// The error code of JSON that is no message (JSON-RPC 2.0 §5.1).
+pub const INVALID_REQUEST: i32 = -32600;
+/// The error code of a message that the transport refuses for its size or for lack of room
+/// (JSON-RPC 2.0 §5.1, server errors).
+pub const REFUSED: i32 = -32000;
+
 /// What kind of message it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -52,8 +60,8 @@ impl EnvelopeError {
     #[must_use]
     pub fn code(&self) -> i32 {
         match self {
-            Self::NotJson { .. } => -32700,
-            Self::NotAMessage { .. } => -32600,
+            Self::NotJson { .. } => PARSE_ERROR,
+            Self::NotAMessage { .. } => INVALID_REQUEST,
         }
     }
 

@@ -4,6 +4,8 @@ mod envelope;
 mod handler;
 mod strict;
 
-pub use envelope::{Envelope, EnvelopeError, Kind, error_response};
+pub use envelope::{
+    Envelope, EnvelopeError, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, error_response,
+};
 pub use handler::McpHandler;
 pub use strict::Strict;

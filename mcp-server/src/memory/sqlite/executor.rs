@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::memory::MemoryError;
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+pub(super) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 type Jobs = Arc<Mutex<mpsc::Receiver<Job>>>;
 
 /// A bounded queue of jobs and one thread per connection that works it off.
@@ -51,7 +51,6 @@ impl Executor {
         &self,
         job: impl FnOnce(&mut Connection) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
-        let queue = self.queue.as_ref().expect("present until dropped");
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
             if reply.is_closed() {
@@ -61,13 +60,19 @@ impl Executor {
             let result = catch_unwind(AssertUnwindSafe(|| job(connection)));
             let _ = reply.send(result.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
         });
+        self.submit(job)?;
+        answer.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// Queues `job`, which must not panic, without waiting for it.
+    pub(super) fn submit(&self, job: Job) -> Result<(), MemoryError> {
+        let queue = self.queue.as_ref().expect("present until dropped");
         queue.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => MemoryError::Overloaded {
                 waiting: queue.max_capacity(),
             },
             mpsc::error::TrySendError::Closed(_) => stopped(),
-        })?;
-        answer.await.unwrap_or_else(|_| Err(stopped()))
+        })
     }
 }
 

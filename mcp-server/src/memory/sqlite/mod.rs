@@ -3,40 +3,37 @@
 //! The file may be opened by several processes at once; SQLite's own locks order their writes.
 
 mod config;
+mod error;
 mod executor;
+mod expiry;
 mod open;
 mod rows;
 mod schema;
 mod search;
 
-use std::time::Duration;
+use std::path::Path;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 pub use config::SqliteConfig;
-pub use open::OpenError;
+pub use error::OpenError;
 
-use self::executor::Executor;
+use self::{executor::Executor, expiry::Sweeper};
 use super::{
     Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
     Search, Update, Updated,
 };
 use crate::ports::{MemoryStore, Readiness};
 
-/// How often expired memories are removed, and how many rows one sweep takes at most.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-const SWEEP_ROWS_MAX: u32 = 1_000;
-
 /// The embedded [`MemoryStore`].
 ///
 /// Dropping it answers what is queued, then ends its threads; the drop blocks until then.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: std::sync::Arc<Executor>,
+    writer: Executor,
     readers: Executor,
-    _sweeper: DropGuard,
+    sweeper: Sweeper,
 }
 
 impl SqliteStore {
@@ -48,11 +45,7 @@ impl SqliteStore {
     /// # Errors
     ///
     /// [`OpenError`] names the path, the cause and the way out.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn open(dir: &std::path::Path, config: &SqliteConfig) -> Result<Self, OpenError> {
+    pub fn open(dir: &Path, config: &SqliteConfig) -> Result<Self, OpenError> {
         let path = open::prepare_dir(dir)?;
         let writer = open::writer(&path, config)?;
         let readers = (0..config.readers.get())
@@ -63,13 +56,10 @@ impl SqliteStore {
             Executor::spawn(name, connections, queue_len_max)
                 .map_err(|source| OpenError::Thread { source })
         };
-        let writer = std::sync::Arc::new(spawn("memory-writer", vec![writer])?);
-        let sweeper = CancellationToken::new();
-        tokio::spawn(sweep_expired(writer.clone(), sweeper.clone()));
         Ok(Self {
-            writer,
+            writer: spawn("memory-writer", vec![writer])?,
             readers: spawn("memory-reader", readers)?,
-            _sweeper: sweeper.drop_guard(),
+            sweeper: Sweeper::default(),
         })
     }
 
@@ -84,9 +74,12 @@ impl SqliteStore {
         &self,
         job: impl FnOnce(&Transaction<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
-        self.writer
+        let result = self
+            .writer
             .run(move |connection| in_transaction(connection, job))
-            .await
+            .await;
+        self.sweeper.sweep_if_due(&self.writer);
+        result
     }
 }
 
@@ -199,27 +192,6 @@ fn in_savepoint<T>(
     }
     tx.prepare_cached("RELEASE operation")?.execute([])?;
     Ok(result)
-}
-
-async fn sweep_expired(writer: std::sync::Arc<Executor>, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(SWEEP_INTERVAL);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            _ = interval.tick() => {}
-        }
-        let swept = writer
-            .run(|connection| {
-                in_transaction(connection, |tx| rows::sweep_expired(tx, SWEEP_ROWS_MAX))
-            })
-            .await;
-        match swept {
-            Ok(0) => {}
-            Ok(rows) => tracing::debug!(rows, "removed expired memories"),
-            Err(error) => tracing::warn!(%error, "expired memories could not be removed"),
-        }
-    }
 }
 
 impl From<rusqlite::Error> for MemoryError {

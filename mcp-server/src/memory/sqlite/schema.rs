@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::open::{OpenError, database_error};
+use super::error::OpenError;
 
 /// Marks our files (`PRAGMA application_id`): "mcpm".
 const APPLICATION_ID: i32 = 0x6d63_706d;
@@ -45,7 +45,7 @@ const STEPS: &[&str] = &["
 
 /// Brings the file up to date. Two processes that start at once take turns.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| database_error(path, source);
+    let failed = |source| OpenError::database(path, source);
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;

@@ -26,13 +26,9 @@ use tokio_util::task::TaskTracker;
 use super::body::{self, BodyError, Holding};
 use crate::{
     config::HttpConfig,
-    protocol::{Envelope, Kind, error_response},
+    protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
 };
 
-/// The JSON-RPC code of a refusal that is the transport's (JSON-RPC 2.0 §5.1, server errors).
-const REFUSED: i32 = -32000;
-/// The JSON-RPC code of a message that is not a request.
-const INVALID_REQUEST: i32 = -32600;
 /// How long a client that was refused for lack of room should wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 

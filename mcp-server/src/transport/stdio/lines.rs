@@ -1,6 +1,6 @@
 //! Lines of bounded length out of a byte stream.
 
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if !self.skipping {
                 self.partial.extend_from_slice(&buffered[..taken]);
             }
-            consume(&mut self.input, taken + usize::from(line_end.is_some()));
+            self.input.consume(taken + usize::from(line_end.is_some()));
             if line_end.is_some()
                 && let Some(line) = self.finish()
             {
@@ -75,48 +75,38 @@ impl<R: AsyncRead + Unpin> Lines<R> {
     }
 }
 
-fn consume(input: &mut (impl AsyncBufRead + Unpin), bytes: usize) {
-    input.consume(bytes);
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio_test_like::chunks;
+    use std::{
+        collections::VecDeque,
+        io,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    use tokio::io::ReadBuf;
 
     use super::*;
 
-    /// An input that arrives in the given pieces.
-    mod tokio_test_like {
-        use std::{
-            io,
-            pin::Pin,
-            task::{Context, Poll},
-        };
+    /// An input that arrives in pieces.
+    struct Pieces(VecDeque<Vec<u8>>);
 
-        use tokio::io::{AsyncRead, ReadBuf};
-
-        pub(super) struct Chunks(Vec<Vec<u8>>);
-
-        pub(super) fn chunks(pieces: &[&[u8]]) -> Chunks {
-            Chunks(pieces.iter().rev().map(|piece| piece.to_vec()).collect())
-        }
-
-        impl AsyncRead for Chunks {
-            fn poll_read(
-                mut self: Pin<&mut Self>,
-                _context: &mut Context<'_>,
-                buffer: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
-                if let Some(piece) = self.0.pop() {
-                    buffer.put_slice(&piece);
-                }
-                Poll::Ready(Ok(()))
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if let Some(piece) = self.0.pop_front() {
+                buffer.put_slice(&piece);
             }
+            Poll::Ready(Ok(()))
         }
     }
 
     async fn check(pieces: &[&[u8]], expect: &[Line]) {
-        let mut lines = Lines::new(chunks(pieces), 8);
+        let input = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
+        let mut lines = Lines::new(input, 8);
         for line in expect {
             assert_eq!(lines.next().await.as_ref(), Some(line), "{pieces:?}");
         }

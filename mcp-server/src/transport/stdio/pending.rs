@@ -16,8 +16,15 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn start(&self, id: RequestId) {
-        self.lock().insert(id);
+    /// Counts a request in, unless `max` are at work already.
+    #[must_use]
+    pub(super) fn start(&self, id: RequestId, max: usize) -> bool {
+        let mut ids = self.lock();
+        let room = ids.len() < max;
+        if room {
+            ids.insert(id);
+        }
+        room
     }
 
     /// The request was answered, or was cancelled and will not be.
@@ -27,11 +34,11 @@ impl Pending {
         }
     }
 
-    /// Waits until fewer than `count` requests are at work. Cancel safe.
-    pub(super) async fn fewer_than(&self, count: usize) {
+    /// Waits until no request is at work. Cancel safe.
+    pub(super) async fn drained(&self) {
         loop {
             let answered = self.answered.notified();
-            if self.lock().len() < count {
+            if self.lock().is_empty() {
                 return;
             }
             answered.await;

@@ -20,12 +20,11 @@ use super::{
 };
 use crate::{
     config::StdioConfig,
-    protocol::{Envelope, Kind, error_response},
+    protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
 };
 
 /// Lines that wait for the output; a sender of one more waits, too.
 const OUTPUT_LINES_MAX: usize = 64;
-const INVALID_REQUEST: i32 = -32600;
 
 pub(super) struct StdioTransport<R> {
     lines: Lines<R>,
@@ -71,7 +70,6 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
     async fn next_message(&mut self) -> Option<ClientJsonRpcMessage> {
         loop {
             self.send_refusal().await;
-            self.pending.fewer_than(self.requests_in_flight_max).await;
             let line = self.lines.next().await?;
             match self.read(line) {
                 Ok(message) => return Some(message),
@@ -96,13 +94,23 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             };
             error_response(id, INVALID_REQUEST, &format!("invalid request: {error}"))
         })?;
-        self.note(&message);
+        self.note(&message)?;
         Ok(message)
     }
 
-    fn note(&self, message: &ClientJsonRpcMessage) {
+    /// Keeps count of the requests at work. One too many is refused rather than left in the pipe:
+    /// behind it may come the cancellation or the answer that the others wait for.
+    fn note(&self, message: &ClientJsonRpcMessage) -> Result<(), Vec<u8>> {
         match message {
-            ClientJsonRpcMessage::Request(request) => self.pending.start(request.id.clone()),
+            ClientJsonRpcMessage::Request(request) => {
+                let max = self.requests_in_flight_max;
+                if !self.pending.start(request.id.clone(), max) {
+                    let message = format!(
+                        "{max} requests are at work and no more are taken: try again later"
+                    );
+                    return Err(error_response(Some(&request.id), REFUSED, &message));
+                }
+            }
             ClientJsonRpcMessage::Notification(notification) => {
                 if let ClientNotification::CancelledNotification(cancelled) =
                     &notification.notification
@@ -113,6 +121,7 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Cancel safe: the refusal is taken only once there is room for it.
@@ -173,7 +182,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         self.send_refusal().await;
         tokio::select! {
             () = broken.cancelled() => {}
-            drained = tokio::time::timeout(self.drain_timeout, self.pending.fewer_than(1)) => {
+            drained = tokio::time::timeout(self.drain_timeout, self.pending.drained()) => {
                 if drained.is_err() {
                     tracing::warn!("the drain timeout cut off calls in flight");
                 }

@@ -1,0 +1,44 @@
+//! Removing what has expired. Reads never see it anyway; this gives its space back.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use super::{executor::Executor, in_transaction, rows};
+
+/// How long after one sweep the next one may run.
+const INTERVAL_MS: i64 = 60_000;
+/// The most rows that one sweep removes, so that writes never wait long behind it.
+const ROWS_MAX: u32 = 1_000;
+
+/// Sweeps behind writes: a store that nobody writes to does not grow, so it needs no timer.
+#[derive(Debug, Default)]
+pub(super) struct Sweeper {
+    /// Milliseconds since 1970.
+    next: AtomicI64,
+}
+
+impl Sweeper {
+    /// Queues a sweep if it is time for one. Does not wait for it.
+    pub(super) fn sweep_if_due(&self, writer: &Executor) {
+        let now = rows::now_ms();
+        let next = self.next.load(Ordering::Relaxed);
+        let mine = || {
+            let later = now.saturating_add(INTERVAL_MS);
+            self.next
+                .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        };
+        if now < next || !mine() {
+            return;
+        }
+        let queued = writer.submit(Box::new(|connection| {
+            match in_transaction(connection, |tx| rows::sweep_expired(tx, ROWS_MAX)) {
+                Ok(0) => {}
+                Ok(rows) => tracing::debug!(rows, "removed expired memories"),
+                Err(error) => tracing::warn!(%error, "expired memories could not be removed"),
+            }
+        }));
+        if let Err(error) = queued {
+            tracing::debug!(%error, "no room for a sweep; the next one makes up for it");
+        }
+    }
+}
