@@ -5,8 +5,8 @@ use rmcp::{
     ErrorData, RoleServer,
     model::{
         ClientCapabilities, CreateMessageRequest, CreateMessageRequestParams, ElicitRequest,
-        ElicitRequestParams, ElicitationSchema, InputRequest, InputRequiredResult, InputResponses,
-        JsonObject, ListRootsRequest, SamplingMessage,
+        ElicitRequestParams, ElicitationSchema, InputRequest, InputRequests, InputRequiredResult,
+        InputResponses, JsonObject, ListRootsRequest, SamplingMessage,
     },
     service::RequestContext,
 };
@@ -69,7 +69,7 @@ pub(crate) fn ask(
     state: Option<String>,
 ) -> Result<InputRequiredResult, ErrorData> {
     let declared = context.client_capabilities().unwrap_or_default();
-    let mut requests = rmcp::model::InputRequests::new();
+    let mut requests = InputRequests::new();
     for (key, request) in questions {
         if !can_answer(&declared, &request) {
             return Err(ErrorData::missing_required_client_capability(needed(
