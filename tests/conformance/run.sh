@@ -103,8 +103,9 @@ url) url=$2 ;;
 esac
 
 # The least numbers of passed checks are what a complete fixture reaches: a check
-# that is silently skipped shows as a lower number.
-suite 2026-07-28 draft 197 --requirements 2026-07-28
+# that is silently skipped shows as a lower number. One more, server-sse-streams-functional,
+# only remarks that these servers answer with JSON: event streams are optional there.
+suite 2026-07-28 draft 196 --requirements 2026-07-28
 suite 2025-11-25 draft 83 --requirements 2025-11-25
 suite stable stable 46 --suite all
 

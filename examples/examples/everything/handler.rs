@@ -10,16 +10,15 @@ use rmcp::{
         CompleteResult, GetPromptRequestParams, GetPromptResponse, GetTaskParams, GetTaskResult,
         Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
         ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SetLevelRequestMethod, SetLevelRequestParams,
-        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
-        UpdateTaskParams,
+        ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
 
 use crate::{
     completions, prompts, resources,
-    shared::{Shared, is_stateless},
+    shared::Shared,
     tools::{self, Call},
 };
 
@@ -155,12 +154,8 @@ impl ServerHandler for Everything {
     async fn set_level(
         &self,
         request: SetLevelRequestParams,
-        context: Context,
+        _context: Context,
     ) -> Result<(), ErrorData> {
-        if is_stateless(&context) {
-            // Gone from the newest revision, where each request names its level.
-            return Err(ErrorData::method_not_found::<SetLevelRequestMethod>());
-        }
         self.shared.set_log_level(request.level);
         Ok(())
     }

@@ -24,19 +24,18 @@ mod shared;
 mod subscriptions;
 mod tools;
 
-use std::{error::Error, io, net::SocketAddr};
+use std::{error::Error, net::SocketAddr};
 
 use clap::Parser;
-use rmcp::{
-    ServiceExt,
-    transport::{
-        StreamableHttpServerConfig, StreamableHttpService, stdio,
-        streamable_http_server::session::local::LocalSessionManager,
-    },
+use mcp_server::{
+    config::{HttpConfig, LogConfig, StdioConfig},
+    protocol::Strict,
+    telemetry,
+    transport::{http, stdio},
 };
+use rmcp::transport::io::stdio_pipes;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::handler::Everything;
 
@@ -59,49 +58,37 @@ enum Transport {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    // Standard output belongs to the stdio transport.
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(
-            EnvFilter::try_from_default_env()
-                .unwrap_or_else(|_| EnvFilter::new("warn,everything=info")),
-        )
-        .init();
+    telemetry::init(&LogConfig {
+        filter: "warn,everything=info".to_owned(),
+        ..LogConfig::default()
+    })?;
     let shutdown = CancellationToken::new();
     tokio::spawn(cancel_on_signal(shutdown.clone()));
     serve(args, Everything::default(), shutdown).await
 }
 
-/// All of the transport wiring.
+/// The same rooms that carry the memory server carry this one.
 async fn serve(
     args: Args,
     handler: Everything,
     shutdown: CancellationToken,
 ) -> Result<(), Box<dyn Error>> {
+    let handler = Strict::new(handler);
     if let Some(Transport::Stdio) = args.transport {
-        handler
-            .serve_with_ct(stdio(), shutdown)
-            .await?
-            .waiting()
-            .await?;
+        let (input, output) = stdio_pipes();
+        stdio::serve(handler, input, output, &StdioConfig::default(), shutdown).await?;
         return Ok(());
     }
     let listener = TcpListener::bind(args.listen).await?;
-    tracing::info!("serving http://{}/mcp", listener.local_addr()?);
-    let listener = axum::serve::ListenerExt::tap_io(listener, |stream| {
-        // Two small writes per answer would otherwise wait for a delayed ACK.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY refused");
-        }
-    });
-    let service = StreamableHttpService::new(
-        move || Ok(handler.clone()),
-        LocalSessionManager::default().into(),
-        StreamableHttpServerConfig::default().with_cancellation_token(shutdown.child_token()),
-    );
-    axum::serve(listener, axum::Router::new().route_service("/mcp", service))
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await?;
+    tracing::info!("ready: http://{}/mcp", listener.local_addr()?);
+    http::serve(
+        listener,
+        handler,
+        Vec::new(),
+        &HttpConfig::default(),
+        shutdown,
+    )
+    .await?;
     Ok(())
 }
 

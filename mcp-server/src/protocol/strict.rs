@@ -152,8 +152,6 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
     methods! {
         complete(CompleteRequestParams) -> CompleteResult,
             CompleteRequestMethod, |c| c.completions.is_some();
-        #[expect(deprecated, reason = "older clients still set a level")]
-        set_level(SetLevelRequestParams) -> (), SetLevelRequestMethod, |c| c.logging.is_some();
         get_prompt(GetPromptRequestParams) -> GetPromptResponse,
             GetPromptRequestMethod, |c| c.prompts.is_some();
         list_prompts(Page) -> ListPromptsResult,
@@ -198,6 +196,19 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
         Ok(self.stamped(result))
     }
 
+    /// Exists for the older revisions only; rmcp leaves that check to the handler.
+    #[expect(deprecated, reason = "older clients still set a level")]
+    async fn set_level(
+        &self,
+        request: SetLevelRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if is_modern(&context) || self.capabilities.logging.is_none() {
+            return Err(ErrorData::method_not_found::<SetLevelRequestMethod>());
+        }
+        self.handler.set_level(request, context).await
+    }
+
     async fn ping(&self, context: RequestContext<RoleServer>) -> Result<(), ErrorData> {
         self.handler.ping(context).await
     }
@@ -207,15 +218,20 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
         request: CustomRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // A method of the protocol gets here only if its parameters are not what it takes.
-        if is_standard(&request.method) {
-            return Err(ErrorData::invalid_params(
-                format!(
-                    "the parameters of `{}` are missing or of the wrong type",
-                    request.method
+        // A method of the protocol gets here only if its parameters could not be read.
+        if let Some(standard) = STANDARD.iter().find(|known| known.method == request.method) {
+            let exists = (standard.declared)(&self.capabilities)
+                && !(standard.legacy_only && is_modern(&context));
+            return Err(match exists {
+                true => ErrorData::invalid_params(
+                    format!(
+                        "the parameters of `{}` are missing or of the wrong type",
+                        request.method
+                    ),
+                    None,
                 ),
-                None,
-            ));
+                false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
+            });
         }
         let result = self.handler.on_custom_request(request, context).await?;
         Ok(self.stamped(result))
@@ -293,26 +309,52 @@ fn subscribable(capabilities: &ServerCapabilities) -> bool {
         .is_some_and(|resources| resources.subscribe == Some(true))
 }
 
-/// Whether rmcp knows the method, so that it arrives as a custom request only when its parameters
-/// could not be read.
-fn is_standard(method: &str) -> bool {
-    const METHODS: &[&str] = &[
-        "completion/complete",
-        "initialize",
-        "logging/setLevel",
-        "prompts/get",
-        "prompts/list",
-        "resources/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/templates/list",
-        "resources/unsubscribe",
-        "subscriptions/listen",
-        "tasks/cancel",
-        "tasks/get",
-        "tasks/update",
-        "tools/call",
-        "tools/list",
-    ];
-    METHODS.binary_search(&method).is_ok()
+fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
+
+/// A method that rmcp knows and hands to the handler as a custom request when it cannot read its
+/// parameters.
+struct Standard {
+    method: &'static str,
+    declared: fn(&ServerCapabilities) -> bool,
+    /// Gone since revision 2026-07-28.
+    legacy_only: bool,
+}
+
+const fn standard(method: &'static str, declared: fn(&ServerCapabilities) -> bool) -> Standard {
+    Standard {
+        method,
+        declared,
+        legacy_only: false,
+    }
+}
+
+const fn legacy(method: &'static str, declared: fn(&ServerCapabilities) -> bool) -> Standard {
+    Standard {
+        method,
+        declared,
+        legacy_only: true,
+    }
+}
+
+const STANDARD: &[Standard] = &[
+    standard("completion/complete", |c| c.completions.is_some()),
+    legacy("initialize", |_| true),
+    legacy("logging/setLevel", |c| c.logging.is_some()),
+    standard("prompts/get", |c| c.prompts.is_some()),
+    standard("prompts/list", |c| c.prompts.is_some()),
+    standard("resources/list", |c| c.resources.is_some()),
+    standard("resources/read", |c| c.resources.is_some()),
+    legacy("resources/subscribe", subscribable),
+    standard("resources/templates/list", |c| c.resources.is_some()),
+    legacy("resources/unsubscribe", subscribable),
+    standard("subscriptions/listen", |_| true),
+    standard("tasks/cancel", ServerCapabilities::supports_tasks),
+    standard("tasks/get", ServerCapabilities::supports_tasks),
+    standard("tasks/update", ServerCapabilities::supports_tasks),
+    standard("tools/call", |c| c.tools.is_some()),
+    standard("tools/list", |c| c.tools.is_some()),
+];
