@@ -52,17 +52,24 @@ pub(super) fn reader(path: &Path, config: &SqliteConfig) -> Result<Connection, O
 
 fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connection, OpenError> {
     let flags = mode | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        // First of all, so that the settings below wait for another process too.
-        connection.busy_timeout(config.busy_timeout)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "temp_store", "memory")?;
-        connection.pragma_update(None, "cache_size", -16_384)?; // KiB
-        connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
-    };
-    open().map_err(|source| OpenError::database(path, source))
+    let failed = |source| OpenError::database(path, source);
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    // First of all, so that everything below waits for another process too.
+    connection
+        .busy_timeout(config.busy_timeout)
+        .map_err(failed)?;
+    // The settings write to the file, so it must be ours before they are made.
+    schema::recognize(&connection, path)?;
+    settle(&connection).map_err(failed)?;
+    Ok(connection)
+}
+
+fn settle(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "cache_size", -16_384)?; // KiB
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::OpenError;
 
@@ -49,6 +49,30 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
     let tx = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
         .map_err(failed)?;
+    let found = version(&tx, path)?;
+    for step in STEPS.iter().skip(found as usize) {
+        tx.execute_batch(step).map_err(failed)?;
+    }
+    if found < known() {
+        tx.pragma_update(None, "application_id", APPLICATION_ID)
+            .and_then(|()| tx.pragma_update(None, "user_version", known()))
+            .map_err(failed)?;
+    }
+    tx.commit().map_err(failed)
+}
+
+/// Refuses a file that is not ours or too new for us, and changes nothing in it.
+pub(super) fn recognize(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let tx = connection
+        .unchecked_transaction()
+        .map_err(|source| OpenError::database(path, source))?;
+    version(&tx, path).map(|_| ())
+}
+
+/// The file's schema version; 0 for an empty file. In a transaction, so that the three readings
+/// belong together.
+fn version(tx: &Transaction<'_>, path: &Path) -> Result<u32, OpenError> {
+    let failed = |source| OpenError::database(path, source);
     let pragma = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let application_id = pragma("application_id").map_err(failed)?;
     let version = pragma("user_version").map_err(failed)?;
@@ -61,22 +85,18 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Op
             path: path.to_owned(),
         });
     }
-    let known = u32::try_from(STEPS.len()).expect("fewer steps than u32 counts");
     let found = u32::try_from(version).unwrap_or(u32::MAX);
-    if found > known {
+    if found > known() {
         return Err(OpenError::Newer {
             path: path.to_owned(),
             found,
-            known,
+            known: known(),
         });
     }
-    for step in STEPS.iter().skip(found as usize) {
-        tx.execute_batch(step).map_err(failed)?;
-    }
-    if found < known {
-        tx.pragma_update(None, "application_id", APPLICATION_ID)
-            .and_then(|()| tx.pragma_update(None, "user_version", known))
-            .map_err(failed)?;
-    }
-    tx.commit().map_err(failed)
+    Ok(found)
+}
+
+/// The newest version that this program knows.
+fn known() -> u32 {
+    u32::try_from(STEPS.len()).expect("fewer steps than u32 counts")
 }

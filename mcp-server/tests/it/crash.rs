@@ -1,0 +1,117 @@
+//! kill -9 in the middle of writes: what was acknowledged is there afterwards.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::{
+    store::assert_sound,
+    support::{
+        http::Http,
+        mcp::{Client, Era, modern, modern_headers},
+        process::{Process, folder},
+        within,
+    },
+};
+
+const ROUNDS: usize = 50;
+const WRITERS: usize = 4;
+
+/// An acknowledged memory: its id and its text.
+type Acknowledged = (String, String);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_memories_survive_kill_9() {
+    let dir = folder();
+    let mut all: Vec<Acknowledged> = Vec::new();
+    let mut latest: Vec<Acknowledged> = Vec::new();
+    for round in 0..ROUNDS {
+        let server = Process::serve(dir.path()).await;
+        assert_present(server.address, &latest).await;
+        all.append(&mut latest);
+
+        let (acknowledge, mut acknowledged) = mpsc::channel(1_000);
+        for writer in 0..WRITERS {
+            let prefix = format!("round {round} writer {writer}");
+            tokio::spawn(write(server.address, prefix, acknowledge.clone()));
+        }
+        drop(acknowledge);
+        // A different moment in every round, counted in acknowledgements.
+        for _ in 0..(1 + round * 7 % 23) {
+            let next = within("an acknowledgement", acknowledged.recv()).await;
+            latest.push(next.expect("the writers go on"));
+        }
+        server.kill().await;
+        // What was answered before the end but not yet counted.
+        while let Some(more) = within("the writers' end", acknowledged.recv()).await {
+            latest.push(more);
+        }
+    }
+    let server = Process::serve(dir.path()).await;
+    all.append(&mut latest);
+    assert_present(server.address, &all).await;
+    server.kill().await;
+    assert_sound(dir.path());
+    println!(
+        "{ROUNDS} kills, {} acknowledged memories, 0 lost",
+        all.len()
+    );
+}
+
+/// Adds memories until the server is gone; every third time as a batch of two.
+async fn write(address: SocketAddr, prefix: String, acknowledge: mpsc::Sender<Acknowledged>) {
+    let Ok(mut connection) = Http::try_connect(address).await else {
+        return;
+    };
+    for id in 0.. {
+        let contents: Vec<_> = (0..1 + usize::from(id % 3 == 2))
+            .map(|n| format!("{prefix} add {id} part {n}"))
+            .collect();
+        let operations: Vec<_> = contents
+            .iter()
+            .map(|content| json!({"type": "add", "data": {"content": content}}))
+            .collect();
+        let arguments = json!({"operations": operations});
+        let params = json!({"name": "memory_batch", "arguments": arguments});
+        let message = modern(id, "tools/call", &params);
+        let Some(answer) = ask(&mut connection, &message).await else {
+            return;
+        };
+        let results = &answer["result"]["structuredContent"]["results"];
+        for (n, content) in contents.into_iter().enumerate() {
+            let id = results[n]["ok"]["id"].as_str();
+            let id = id.unwrap_or_else(|| panic!("not added: {answer}"));
+            let sent = acknowledge.send((id.to_owned(), content)).await;
+            sent.expect("the test listens to the end");
+        }
+    }
+}
+
+/// `None` when the server has gone.
+async fn ask(connection: &mut Http, message: &serde_json::Value) -> Option<serde_json::Value> {
+    let headers = modern_headers(message);
+    connection
+        .try_request("POST", "/mcp", &headers, message.to_string())
+        .await
+        .ok()?;
+    let response = connection.try_response().await.ok()?;
+    Some(response.message())
+}
+
+async fn assert_present(address: SocketAddr, memories: &[Acknowledged]) {
+    let mut client = Client::http(Era::Modern, address).await;
+    for some in memories.chunks(50) {
+        let operations: Vec<_> = some
+            .iter()
+            .map(|(id, _)| json!({"type": "get", "data": {"id": id}}))
+            .collect();
+        let answer = client
+            .ok("memory_batch", json!({"operations": operations}))
+            .await;
+        for (n, (id, content)) in some.iter().enumerate() {
+            let result = &answer["results"][n];
+            assert_eq!(result["ok"]["content"], content.as_str(), "{id}: {result}");
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The embedded store: the contract of its port, and what only a file can get wrong.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
+
+use mcp_server::{
+    memory::{
+        MemoryError, Operation, Outcome, Owner,
+        sqlite::{OpenError, SqliteConfig, SqliteStore},
+    },
+    ports::{MemoryStore, Readiness},
+};
+use rusqlite::Connection;
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    contract::{self, add, get, hits, owner, text},
+    support::{WriteLock, database, process::folder, within},
+};
+
+fn open(dir: &Path) -> Arc<dyn MemoryStore> {
+    Arc::new(SqliteStore::open(dir, &SqliteConfig::default()).unwrap())
+}
+
+#[tokio::test]
+async fn keeps_the_contract_of_its_port() {
+    let dir = folder();
+    contract::check(open(dir.path())).await;
+}
+
+#[tokio::test]
+async fn reopening_keeps_everything() {
+    let dir = folder();
+    let owner = owner();
+    let store = open(dir.path());
+    let single = add(&store, &owner, text("kept alone")).await.id;
+    let batch = (0..3).map(|n| Operation::Add(text(&format!("kept in batch {n}"))));
+    let mut ids = vec![single];
+    for result in store.batch(&owner, batch.collect()).await.unwrap() {
+        match result {
+            Ok(Outcome::Added(added)) => ids.push(added.id),
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut before = Vec::new();
+    for id in &ids {
+        before.push(store.get(&owner, get(id)).await.unwrap());
+    }
+    drop(store);
+
+    let store = open(dir.path());
+    for memory in before {
+        assert_eq!(store.get(&owner, get(&memory.id)).await.unwrap(), memory);
+    }
+    assert_eq!(
+        hits(&store, &owner, json!({"query": "kept"})).await.len(),
+        4
+    );
+}
+
+#[tokio::test]
+async fn expired_memories_leave_the_file() {
+    let dir = folder();
+    let owner = owner();
+    {
+        let store = open(dir.path());
+        add(&store, &owner, text("old")).await;
+    }
+    let other = database(dir.path());
+    let rows = || -> u32 {
+        other
+            .query_row("SELECT count(*) FROM memory", [], |row| row.get(0))
+            .unwrap()
+    };
+    other
+        .execute("UPDATE memory SET expires_at = 1", [])
+        .unwrap();
+    assert_eq!(rows(), 1);
+    // The sweep follows the first write of a new life.
+    let store = open(dir.path());
+    assert_eq!(hits(&store, &owner, json!({"query": "old"})).await, []);
+    add(&store, &owner, text("new")).await;
+    drop(store);
+    assert_eq!(rows(), 1);
+}
+
+#[tokio::test]
+async fn two_stores_on_one_folder_lose_nothing() {
+    let dir = folder();
+    let owner = owner();
+    let stores = [open(dir.path()), open(dir.path())];
+    let mut adds = JoinSet::new();
+    for n in 0..100 {
+        let (store, owner) = (stores[n % 2].clone(), owner.clone());
+        adds.spawn(async move { add(&store, &owner, text(&format!("shared {n}"))).await.id });
+    }
+    let ids = within("the writes", adds.join_all()).await;
+    for id in &ids {
+        for store in &stores {
+            store.get(&owner, get(id)).await.unwrap();
+        }
+    }
+    drop(stores);
+    assert_sound(dir.path());
+}
+
+#[tokio::test]
+async fn two_stores_may_create_the_file_at_once() {
+    for _ in 0..10 {
+        let dir = folder();
+        let mut opens = JoinSet::new();
+        for _ in 0..4 {
+            let path = dir.path().to_owned();
+            opens.spawn_blocking(move || open(&path));
+        }
+        for store in opens.join_all().await {
+            add(&store, &owner(), text("made it")).await;
+        }
+    }
+}
+
+/// The database passes its own check, and the words of the index are those of the table.
+pub(crate) fn assert_sound(dir: &Path) {
+    let database = database(dir);
+    let verdict: String = database
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok");
+    let counts: (u64, u64) = database
+        .query_row(
+            "SELECT (SELECT count(*) FROM memory), (SELECT count(*) FROM memory_words_docsize)",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    assert_eq!(counts.0, counts.1);
+}
+
+#[test]
+fn a_newer_database_is_left_alone() {
+    let dir = folder();
+    drop(open(dir.path()));
+    database(dir.path())
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    match refused(dir.path()) {
+        OpenError::Newer { found, known, .. } => assert_eq!((found, known), (99, 1)),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refused(dir: &Path) -> OpenError {
+    SqliteStore::open(dir, &SqliteConfig::default()).unwrap_err()
+}
+
+#[test]
+fn the_database_of_another_program_is_left_alone() {
+    let dir = folder();
+    let file = dir.path().join("memory.db");
+    Connection::open(&file)
+        .and_then(|other| {
+            other.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+        })
+        .unwrap();
+    let before = fs::read(&file).unwrap();
+    let error = refused(dir.path());
+    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    assert!(error.to_string().contains("memory.db"), "{error}");
+    assert!(fs::read(&file).unwrap() == before, "the file was changed");
+}
+
+#[test]
+fn a_damaged_file_is_left_alone() {
+    let dir = folder();
+    let file = dir.path().join("memory.db");
+    let garbage = "this is no database ".repeat(500);
+    fs::write(&file, &garbage).unwrap();
+    let error = refused(dir.path());
+    assert!(matches!(error, OpenError::Database { .. }), "{error:?}");
+    assert!(error.to_string().contains("memory.db"), "{error}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), garbage);
+}
+
+#[test]
+fn a_file_is_no_data_directory() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let error = refused(&path);
+        assert!(matches!(error, OpenError::Directory { .. }), "{error:?}");
+        assert!(error.to_string().contains("--data-dir"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn everything_is_for_this_user_only() {
+    let dir = folder();
+    let data = dir.path().join("new").join("data");
+    let store = open(&data);
+    add(&store, &owner(), text("private")).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&data), 0o700);
+    let files: Vec<_> = fs::read_dir(&data)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    assert!(files.len() >= 2, "a database and its log: {files:?}");
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let dir = folder();
+    let config = SqliteConfig {
+        queue_len_max: 1.try_into().unwrap(),
+        ..SqliteConfig::default()
+    };
+    let store: Arc<dyn MemoryStore> = Arc::new(SqliteStore::open(dir.path(), &config).unwrap());
+    let owner = owner();
+    let lock = WriteLock::take(dir.path());
+    let mut adds = JoinSet::new();
+    for n in 0..4 {
+        let (store, owner) = (store.clone(), owner.clone());
+        adds.spawn(async move { store.add(&owner, text(&format!("add {n}"))).await });
+    }
+    // One is at work, one waits; neither can be answered while the lock is held.
+    for _ in 0..2 {
+        match within("a refusal", adds.join_next()).await {
+            Some(Ok(Err(error @ MemoryError::Overloaded { waiting: 1 }))) => {
+                assert!(error.is_retryable());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    // Reads go on.
+    assert_eq!(hits(&store, &owner, json!({"query": "add"})).await, []);
+    drop(lock);
+    let rest = within("the writes", adds.join_all()).await;
+    let kept = rest.iter().filter(|result| result.is_ok()).count();
+    assert!(kept >= 1, "{rest:?}");
+    assert_eq!(
+        hits(&store, &owner, json!({"query": "add"})).await.len(),
+        kept
+    );
+}
+
+#[tokio::test]
+async fn a_write_that_cannot_get_the_lock_fails_and_the_store_lives() {
+    let dir = folder();
+    let config = SqliteConfig {
+        busy_timeout: Duration::from_millis(50),
+        ..SqliteConfig::default()
+    };
+    let store = SqliteStore::open(dir.path(), &config).unwrap();
+    let owner = Owner::local();
+    let lock = WriteLock::take(dir.path());
+    let error = store.add(&owner, text("blocked")).await.unwrap_err();
+    assert_eq!(error.code(), "unavailable");
+    assert!(error.is_retryable());
+    store.check().await.unwrap();
+    drop(lock);
+    store.add(&owner, text("free again")).await.unwrap();
+    let store: Arc<dyn MemoryStore> = Arc::new(store);
+    assert_eq!(
+        hits(&store, &owner, json!({"query": "blocked free"}))
+            .await
+            .len(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_done_or_not_and_harms_nothing() {
+    let dir = folder();
+    let store = open(dir.path());
+    let owner = owner();
+    for n in 0..50 {
+        let content = text(&format!("dropped {n}"));
+        // Polled once, then dropped: the job is queued and nobody waits for it.
+        tokio::select! {
+            biased;
+            _ = store.add(&owner, content) => {}
+            () = std::future::ready(()) => {}
+        }
+    }
+    add(&store, &owner, text("the last")).await;
+    let search = json!({"query": "dropped last", "limit": 100});
+    let hits = hits(&store, &owner, search).await;
+    assert!(hits.iter().any(|hit| hit.memory.content == "the last"));
+    drop(store);
+    assert_sound(dir.path());
+}
