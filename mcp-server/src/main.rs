@@ -18,11 +18,14 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(cli: Cli) -> Result<(), CliError> {
+fn run(cli: Cli) -> Result<(), CliError> {
     let config = cli.config()?;
     telemetry::init(&config.log)?;
-    cli.run(config).await
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::runtime)?;
+    let result = runtime.block_on(cli.run(config));
+    // A blocking read of a standard input that does not end must not hold up the exit.
+    runtime.shutdown_background();
+    result
 }
 
 #[expect(clippy::print_stderr, reason = "the one error a command ends with")]

@@ -86,7 +86,12 @@ pub struct Delete {
 
 /// One operation of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[serde(
+    tag = "type",
+    content = "data",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Operation {
     /// Store a new memory.
     Add(Add),
@@ -113,10 +118,13 @@ pub struct Added {
 }
 
 /// The matches of a search, best first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// The matching memories.
     pub memories: Vec<Hit>,
+    /// True when more memories matched within the limit than fit into one answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
 /// The receipt of a changed memory.

@@ -1,7 +1,7 @@
 //! Opening the database: the folder, the connections and their settings.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -12,8 +12,8 @@ use super::{SqliteConfig, error::OpenError, schema};
 /// The database's file name inside the data directory.
 const FILE_NAME: &str = "memory.db";
 
-/// Creates the folder if need be, for this user only, proves that it can be written, and returns
-/// the path of the database in it.
+/// Creates the folder and an empty file in it if need be, for this user only, and returns the
+/// path of the file.
 pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     let refused = |source| OpenError::Directory {
         path: dir.to_owned(),
@@ -27,11 +27,31 @@ pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
 
     let path = dir.join(FILE_NAME);
     let mut options = fs::OpenOptions::new();
-    options.create(true).append(true);
+    // Never opens a file that is there: closing it again would drop this process's other locks on
+    // it, and with them the safety of a store that is open already (POSIX fcntl).
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&path).map_err(refused)?;
+    match options.open(&path) {
+        Ok(_) => sync_dirs(dir).map_err(refused)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(refused(error)),
+    }
     Ok(path)
+}
+
+/// Makes the new file, and the folder that may be new, survive a power cut.
+fn sync_dirs(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    for dir in [Some(dir), dir.parent()].into_iter().flatten() {
+        // The parent of a relative path of one name is the empty path: the working directory.
+        let dir = match dir.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => dir,
+        };
+        fs::File::open(dir)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The one connection that writes; it brings the schema up to date.
@@ -60,16 +80,22 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
         .map_err(failed)?;
     // The settings write to the file, so it must be ours before they are made.
     schema::recognize(&connection, path)?;
-    settle(&connection).map_err(failed)?;
-    Ok(connection)
+    match settle(&connection).map_err(failed)?.as_str() {
+        "wal" => Ok(connection),
+        _ => Err(OpenError::NoWal {
+            path: path.to_owned(),
+        }),
+    }
 }
 
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "wal")?;
+/// Makes the settings and returns the journal mode that came of it.
+fn settle(connection: &Connection) -> rusqlite::Result<String> {
+    let journal_mode =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", -16_384)?; // KiB
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
+    Ok(journal_mode)
 }

@@ -64,7 +64,7 @@ pub(super) async fn read(
 }
 
 pin_project! {
-    /// A body that keeps `held` until it was sent whole or dropped.
+    /// A body that keeps `held` until the connection has taken all of it, or has dropped it.
     pub(super) struct Holding<B, T> {
         #[pin]
         body: B,

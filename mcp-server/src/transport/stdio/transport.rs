@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ use crate::{
 
 /// Lines that wait for the output; a sender of one more waits, too.
 const OUTPUT_LINES_MAX: usize = 64;
+/// How long the last lines may take when nothing is left of the drain.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) struct StdioTransport<R> {
     lines: Lines<R>,
@@ -37,6 +40,10 @@ pub(super) struct StdioTransport<R> {
     writer: Option<JoinHandle<()>>,
     /// A refusal that has not found room in the output yet.
     refusal: Option<Vec<u8>>,
+    /// Whether a request has come; what comes before the first one answers or cancels nothing.
+    started: bool,
+    /// When the drain gives up; set once it has begun.
+    deadline: Option<Instant>,
     shutdown: CancellationToken,
     /// The output is gone: nobody is there to answer.
     broken: CancellationToken,
@@ -61,6 +68,8 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             output: Some(sender),
             writer: Some(writer),
             refusal: None,
+            started: false,
+            deadline: None,
             shutdown,
             broken,
         }
@@ -72,7 +81,13 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             self.send_refusal().await;
             let line = self.lines.next().await?;
             match self.read(line) {
-                Ok(message) => return Some(message),
+                Ok(message) => {
+                    self.started |= matches!(message, ClientJsonRpcMessage::Request(_));
+                    if self.started {
+                        return Some(message);
+                    }
+                    tracing::debug!("passed over a message before the first request");
+                }
                 Err(refusal) => self.refusal = Some(refusal),
             }
         }
@@ -122,6 +137,13 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             _ => {}
         }
         Ok(())
+    }
+
+    /// When the drain gives up; it begins with the first call.
+    fn drain_deadline(&mut self) -> Instant {
+        *self
+            .deadline
+            .get_or_insert_with(|| Instant::now() + self.drain_timeout)
     }
 
     /// Cancel safe: the refusal is taken only once there is room for it.
@@ -179,10 +201,15 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         }
         // Nothing more is read; what was read is answered. The end is final: later calls get here
         // again, since the input stays at its end and the shutdown stays cancelled.
-        self.send_refusal().await;
+        let deadline = self.drain_deadline();
+        let pending = self.pending.clone();
+        let drained = async {
+            self.send_refusal().await;
+            pending.drained().await;
+        };
         tokio::select! {
             () = broken.cancelled() => {}
-            drained = tokio::time::timeout(self.drain_timeout, self.pending.drained()) => {
+            drained = tokio::time::timeout_at(deadline, drained) => {
                 if drained.is_err() {
                     tracing::warn!("the drain timeout cut off calls in flight");
                 }
@@ -195,10 +222,9 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         self.output = None;
         if let Some(writer) = self.writer.take() {
             let abort = writer.abort_handle();
-            if tokio::time::timeout(self.drain_timeout, writer)
-                .await
-                .is_err()
-            {
+            let deadline = self.drain_deadline().max(Instant::now() + FLUSH_TIMEOUT);
+            if tokio::time::timeout_at(deadline, writer).await.is_err() {
+                tracing::warn!("answers were not read in time");
                 abort.abort();
             }
         }
