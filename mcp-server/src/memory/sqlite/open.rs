@@ -1,19 +1,23 @@
 //! Opening the database: the folder, the connections and their settings.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::time::Instant;
 
 use super::{SqliteConfig, error::OpenError, schema};
 
 /// The database's file name inside the data directory.
 const FILE_NAME: &str = "memory.db";
+/// How long to wait before trying again what another process got in the way of.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Creates the folder if need be, for this user only, proves that it can be written, and returns
-/// the path of the database in it.
+/// Creates the folder and an empty file if need be, for this user only, and returns the file's
+/// path.
 pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     let refused = |source| OpenError::Directory {
         path: dir.to_owned(),
@@ -25,13 +29,17 @@ pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(refused)?;
 
+    // A file that is there is left alone: closing it here would drop the locks that other
+    // connections of this process hold on it (POSIX fcntl).
     let path = dir.join(FILE_NAME);
     let mut options = fs::OpenOptions::new();
-    options.create(true).append(true);
+    options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&path).map_err(refused)?;
-    Ok(path)
+    match options.open(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(error)),
+        _ => Ok(path),
+    }
 }
 
 /// The one connection that writes; it brings the schema up to date.
@@ -60,8 +68,32 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
         .map_err(failed)?;
     // The settings write to the file, so it must be ours before they are made.
     schema::recognize(&connection, path)?;
-    settle(&connection).map_err(failed)?;
+    patiently(config.busy_timeout, || settle(&connection)).map_err(failed)?;
     Ok(connection)
+}
+
+/// Repeats what another process got in the way of. SQLite waits by itself in all cases but one:
+/// two connections that switch a file to WAL at once.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "opening blocks anyway, before anything is served"
+)]
+fn patiently(
+    timeout: Duration,
+    attempt: impl Fn() -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            result => return result,
+        }
+    }
 }
 
 fn settle(connection: &Connection) -> rusqlite::Result<()> {
