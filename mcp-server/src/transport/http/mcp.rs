@@ -29,6 +29,8 @@ use crate::{
     protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
 };
 
+/// The header that names a session.
+const HEADER_SESSION_ID: &str = "mcp-session-id";
 /// How long a client that was refused for lack of room should wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -64,6 +66,9 @@ impl<H: ServerHandler> McpEndpoint<H> {
     }
 
     pub(super) async fn handle(self, request: Request) -> Response {
+        if request.method() == Method::DELETE {
+            return self.close_session(request).await;
+        }
         if request.method() != Method::POST {
             return self.service.handle(request).await.map(Body::new);
         }
@@ -122,6 +127,24 @@ impl<H: ServerHandler> McpEndpoint<H> {
             return response;
         }
         settled(self.service.handle(request).await, id)
+    }
+
+    /// rmcp answers 202 to whatever id: clients log that as a failure, and one whose session is
+    /// long gone should hear so.
+    async fn close_session(self, request: Request) -> Response {
+        let id = request.headers().get(HEADER_SESSION_ID);
+        let is_open = match id.and_then(|id| id.to_str().ok()) {
+            Some(id) => self.sessions.sessions.read().await.contains_key(id),
+            None => false,
+        };
+        let mut response = self.service.handle(request).await.map(Body::new);
+        if response.status() == StatusCode::ACCEPTED {
+            if !is_open {
+                return body::plain(StatusCode::NOT_FOUND, "there is no such session");
+            }
+            *response.status_mut() = StatusCode::NO_CONTENT;
+        }
+        response
     }
 
     /// Refuses a body that was not read to its end; the connection can not go on behind it.
