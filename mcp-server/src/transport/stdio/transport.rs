@@ -11,6 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     sync::mpsc,
     task::JoinHandle,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +26,8 @@ use crate::{
 
 /// Lines that wait for the output; a sender of one more waits, too.
 const OUTPUT_LINES_MAX: usize = 64;
+/// How long the last answers may take to be written once the drain timeout has passed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct StdioTransport<R> {
     lines: Lines<R>,
@@ -32,6 +35,8 @@ pub(super) struct StdioTransport<R> {
     requests_in_flight_max: usize,
     line_bytes_max: usize,
     drain_timeout: Duration,
+    /// Set when the end begins: nothing restarts the clock.
+    drain_deadline: Option<Instant>,
     /// `None` once closed.
     output: Option<mpsc::Sender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
@@ -40,6 +45,8 @@ pub(super) struct StdioTransport<R> {
     shutdown: CancellationToken,
     /// The output is gone: nobody is there to answer.
     broken: CancellationToken,
+    /// Cancelled when the end came before all answers; nobody should wait for the rest.
+    cut: CancellationToken,
 }
 
 impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
@@ -58,12 +65,19 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             requests_in_flight_max: config.requests_in_flight_max.get(),
             line_bytes_max: config.line_bytes_max,
             drain_timeout: config.drain_timeout,
+            drain_deadline: None,
             output: Some(sender),
             writer: Some(writer),
             refusal: None,
             shutdown,
             broken,
+            cut: CancellationToken::new(),
         }
+    }
+
+    /// Tells when the end came before all answers.
+    pub(super) fn cut(&self) -> CancellationToken {
+        self.cut.clone()
     }
 
     /// The next message; `None` when the input has ended. Cancel safe.
@@ -124,6 +138,32 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
         Ok(())
     }
 
+    /// Whether everything that was read is answered in time. Cancel safe.
+    async fn drain(&mut self) -> bool {
+        let deadline = self.drain_deadline();
+        let broken = self.broken.clone();
+        let answered = async {
+            self.send_refusal().await;
+            self.pending.drained().await;
+        };
+        tokio::select! {
+            biased;
+            () = broken.cancelled() => false,
+            drained = tokio::time::timeout_at(deadline, answered) => {
+                if drained.is_err() {
+                    tracing::warn!("the drain timeout cut off calls in flight");
+                }
+                drained.is_ok()
+            }
+        }
+    }
+
+    fn drain_deadline(&mut self) -> Instant {
+        *self
+            .drain_deadline
+            .get_or_insert_with(|| Instant::now() + self.drain_timeout)
+    }
+
     /// Cancel safe: the refusal is taken only once there is room for it.
     async fn send_refusal(&mut self) {
         if self.refusal.is_some()
@@ -153,14 +193,16 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         let pending = self.pending.clone();
         async move {
             let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-            let sent = match output {
-                Some(output) => output.send(line?).await.map_err(|_| gone()),
+            let room = match &output {
+                Some(output) => output.reserve().await.map_err(|_| gone()),
                 None => Err(gone()),
             };
+            // Before the client can see the answer: it may have been waiting for this very place.
             if let Some(id) = answered {
                 pending.finish(&id);
             }
-            sent
+            room?.send(line?);
+            Ok(())
         }
     }
 
@@ -169,7 +211,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         let broken = self.broken.clone();
         tokio::select! {
             biased;
-            () = broken.cancelled() => return None,
+            () = broken.cancelled() => {}
             () = shutdown.cancelled() => {}
             message = self.next_message() => {
                 if message.is_some() {
@@ -179,28 +221,21 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         }
         // Nothing more is read; what was read is answered. The end is final: later calls get here
         // again, since the input stays at its end and the shutdown stays cancelled.
-        self.send_refusal().await;
-        tokio::select! {
-            () = broken.cancelled() => {}
-            drained = tokio::time::timeout(self.drain_timeout, self.pending.drained()) => {
-                if drained.is_err() {
-                    tracing::warn!("the drain timeout cut off calls in flight");
-                }
-            }
+        if !self.drain().await {
+            let _ = self.close().await;
+            self.cut.cancel();
         }
         None
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
         self.output = None;
-        if let Some(writer) = self.writer.take() {
-            let abort = writer.abort_handle();
-            if tokio::time::timeout(self.drain_timeout, writer)
-                .await
-                .is_err()
-            {
-                abort.abort();
+        let latest = self.drain_deadline().max(Instant::now() + CLOSE_TIMEOUT);
+        if let Some(writer) = &mut self.writer {
+            if tokio::time::timeout_at(latest, &mut *writer).await.is_err() {
+                writer.abort();
             }
+            self.writer = None;
         }
         Ok(())
     }
