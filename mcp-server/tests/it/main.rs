@@ -1,7 +1,13 @@
 //! The server from outside: its store through the port, its transports through real sockets and
 //! pipes, its binary as a process that can be killed.
 
+mod cli;
 mod contract;
 mod crash;
+mod drain;
+mod http;
+mod protocol;
+mod stdio;
 mod store;
 mod support;
+mod tidy;

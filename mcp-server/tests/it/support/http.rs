@@ -76,14 +76,34 @@ impl Http {
         body: impl AsRef<[u8]>,
     ) -> io::Result<()> {
         let body = body.as_ref();
-        let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            bytes.push_str(&format!("{name}: {value}\r\n"));
-        }
-        bytes.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut bytes = bytes.into_bytes();
+        let mut bytes = self.head_of(method, path, headers, body.len());
         bytes.extend_from_slice(body);
         self.try_send(bytes).await
+    }
+
+    /// Starts a POST to `/mcp` and returns once the server is at work on it, which is when it asks
+    /// for the body.
+    pub(crate) async fn begin(&mut self, headers: &[(&str, &str)], body_len: usize) {
+        let mut headers = headers.to_vec();
+        headers.push(("Expect", "100-continue"));
+        let head = self.head_of("POST", "/mcp", &headers, body_len);
+        self.send(head).await;
+        assert_eq!(self.head().await.status, 100);
+    }
+
+    fn head_of(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body_len: usize,
+    ) -> Vec<u8> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {body_len}\r\n\r\n"));
+        head.into_bytes()
     }
 
     pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Response {
