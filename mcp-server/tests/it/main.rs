@@ -1,6 +1,8 @@
 //! The server from outside: its store through the port, its transports through real sockets and
 //! pipes, its binary as a process that can be killed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod cli;
 mod contract;
 mod crash;

@@ -209,10 +209,7 @@ async fn a_memory_expires(store: &Store, owner: Owner) {
         ..text("brief")
     };
     let id = add(store, &owner, short).await.id;
-    let gone = async || match store.get(&owner, get(&id)).await {
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
+    let gone = async || store.get(&owner, get(&id)).await.err();
     let error = until("the expiry", gone).await;
     assert_eq!(error.code(), "not_found");
     assert_eq!(found(store, &owner, "brief").await, Vec::<String>::new());

@@ -100,7 +100,8 @@ async fn each_path_has_its_methods() {
     let modern = ("MCP-Protocol-Version", MODERN);
     let stream = ("Accept", "text/event-stream");
     let unknown = ("Mcp-Session-Id", "unknown");
-    let rows: &[(&str, &str, &[(&str, &str)], u16)] = &[
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+    let rows: &[(&str, &str, Headers<'_>, u16)] = &[
         ("GET", "/healthz", &[], 200),
         ("GET", "/readyz", &[], 200),
         ("HEAD", "/healthz", &[], 200),

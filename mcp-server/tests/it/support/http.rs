@@ -119,11 +119,6 @@ impl Http {
         self.try_response().await.expect("the server answers")
     }
 
-    /// The next chunk of a chunked body; `None` at its end.
-    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
-        self.try_chunk().await.expect("the body is whole")
-    }
-
     /// Waits until the server has closed, and returns what it sent before that.
     pub(crate) async fn closed(&mut self) -> String {
         let mut rest = Vec::new();
@@ -137,7 +132,7 @@ impl Http {
         let head = self.try_head().await?;
         let mut body = Vec::new();
         if head.header("transfer-encoding") == Some("chunked") {
-            while let Some(chunk) = self.try_chunk().await? {
+            while let Some(chunk) = self.chunk().await? {
                 body.extend(chunk);
             }
         } else if let Some(length) = head.header("content-length") {
@@ -166,7 +161,8 @@ impl Http {
         }
     }
 
-    async fn try_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next chunk of a chunked body; `None` at its end.
+    async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let size = self.line().await?;
         let size = usize::from_str_radix(&size, 16).expect("a chunk size");
         let chunk = self.exactly(size).await?;
