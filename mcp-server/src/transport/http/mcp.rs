@@ -80,11 +80,16 @@ impl<H: ServerHandler> McpEndpoint<H> {
         }
         // Held until the answer was sent, so that a drain waits for it.
         let call = self.calls.token();
-        let (head, raw) = request.into_parts();
-        let read = body::read(&head.headers, raw, self.body_bytes_max, self.body_timeout).await;
-        let bytes = match read {
+        let (head, mut raw) = request.into_parts();
+        let (bytes_max, timeout) = (self.body_bytes_max, self.body_timeout);
+        let bytes = match body::read(&head.headers, &mut raw, bytes_max, timeout).await {
             Ok(bytes) => bytes,
-            Err(error) => return self.unread(error),
+            Err(error) => {
+                if error == BodyError::TooLarge {
+                    body::discard(&head.headers, raw, timeout);
+                }
+                return self.unread(error);
+            }
         };
         let (kind, method) = match Envelope::parse(&bytes) {
             Ok(envelope) => (envelope.kind, envelope.method.into_owned()),
