@@ -310,6 +310,19 @@ async fn settings_take_effect() {
 }
 
 #[tokio::test]
+async fn listening_for_everybody_takes_a_switch_and_a_warning() {
+    let dir = folder();
+    let switch = [("MCP_SERVER__HTTP__DANGER_LISTEN_WITHOUT_AUTH", "true")];
+    let server = Process::serve_with(dir.path(), &["--listen", "0.0.0.0:0"], &switch).await;
+    server.log.line("can read and change all memories").await;
+    let mut connection = Http::connect(([127, 0, 0, 1], server.address.port()).into()).await;
+    connection
+        .send("GET /healthz HTTP/1.1\r\nHost: 0.0.0.0\r\n\r\n")
+        .await;
+    assert_eq!(connection.response().await.status(), 403);
+}
+
+#[tokio::test]
 async fn an_empty_file_changes_nothing() {
     let dir = folder();
     let yaml = dir.path().join("settings.yaml");

@@ -129,6 +129,20 @@ async fn a_call_that_never_ends_is_cut_off() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_client_that_left() {
+    let gate = Gate::closed();
+    let server = Server::start(gate.clone(), config(LONG)).await;
+    let session = open_session(&mut Http::connect(server.address).await).await;
+    let calls = [
+        send_call(server.address).await,
+        send_session_call(server.address, &session, 1).await,
+    ];
+    gate.reached_by(2).await;
+    drop(calls);
+    assert_eq!(server.stop().await, Drained::Whole);
+}
+
+#[tokio::test]
 async fn nobody_waits_for_those_who_only_wait() {
     let server = Server::start(Gate::closed(), config(LONG)).await;
     let address = server.address;

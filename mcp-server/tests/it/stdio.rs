@@ -255,6 +255,25 @@ async fn a_closed_output_is_the_end() {
     }
 }
 
+#[tokio::test]
+async fn a_cancelled_call_is_not_answered_and_not_waited_for() {
+    let dir = folder();
+    let mut pipe = Pipe::start(dir.path(), &[]);
+    assert_answers(&mut pipe, 100).await;
+    let lock = WriteLock::take(dir.path());
+    pipe.send(&add(1, "cancelled")).await;
+    assert_answers(&mut pipe, 101).await;
+    let params = json!({"requestId": 1, "reason": "a change of mind"});
+    let method = "notifications/cancelled";
+    pipe.send(&json!({"jsonrpc": "2.0", "method": method, "params": params}))
+        .await;
+    assert_answers(&mut pipe, 102).await;
+    pipe.close_input();
+    assert_eq!(pipe.next().await, None);
+    drop(lock);
+    assert_exits(&mut pipe).await;
+}
+
 /// With nobody to read the answers, nobody waits for the calls.
 #[tokio::test]
 async fn a_closed_output_is_the_end_for_calls_in_flight_too() {

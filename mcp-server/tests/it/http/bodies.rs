@@ -1,5 +1,7 @@
 //! Bodies and their headers.
 
+use std::time::Duration;
+
 use mcp_server::config::HttpConfig;
 use serde_json::{Value, json};
 
@@ -160,6 +162,8 @@ async fn odd_ids_come_back_as_they_were() {
 async fn a_body_that_is_too_large_is_refused() {
     let config = HttpConfig {
         body_bytes_max: 1_000,
+        // How long the refused may still send.
+        body_timeout: Duration::from_millis(200),
         ..HttpConfig::default()
     };
     let server = Server::memory(config).await;
@@ -185,6 +189,25 @@ async fn a_body_that_is_too_large_is_refused() {
         let message = response.message();
         let text = message["error"]["message"].as_str().unwrap();
         assert!(text.contains("http.body_bytes_max"), "{text}");
+        connection.closed().await;
+    }
+    assert_alive(server.address).await;
+}
+
+/// As most clients do: the whole body first, then the answer.
+#[tokio::test]
+async fn ten_megabytes_are_refused_where_the_client_can_read_it() {
+    let server = Server::memory(HttpConfig::default()).await;
+    let content = "x".repeat(10 * 1024 * 1024);
+    let params = json!({"name": "memory_add", "arguments": {"content": content}});
+    let message = modern(1, "tools/call", &params);
+    let headers = modern_headers(&message);
+    for _ in 0..5 {
+        let mut connection = Http::connect(server.address).await;
+        let body = message.to_string();
+        connection.request("POST", "/mcp", &headers, body).await;
+        let response = connection.response().await;
+        assert_eq!(response.status(), 413, "{response:?}");
         connection.closed().await;
     }
     assert_alive(server.address).await;
