@@ -7,6 +7,7 @@ use mcp_server::{
     cli::{Cli, CliError},
     telemetry,
 };
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -18,11 +19,18 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(cli: Cli) -> Result<(), CliError> {
+fn run(cli: Cli) -> Result<(), CliError> {
     let config = cli.config()?;
     telemetry::init(&config.log)?;
-    cli.run(config).await
+    let runtime = Runtime::new().map_err(|source| CliError::Io {
+        what: "cannot start",
+        source,
+    })?;
+    let result = runtime.block_on(cli.run(config));
+    // Where standard input is no pipe, a thread reads it that nothing can wake: the end of the
+    // command must not wait for that.
+    runtime.shutdown_background();
+    result
 }
 
 #[expect(clippy::print_stderr, reason = "the one error a command ends with")]
