@@ -249,8 +249,24 @@ async fn a_closed_output_is_the_end() {
             }
             false => assert_answers(&mut pipe, 1).await,
         }
+        // Nothing needs to be written for that to be seen.
         pipe.close_output();
-        pipe.send(&list(2)).await;
+        assert_exits(&mut pipe).await;
+    }
+}
+
+/// Node.js gives its children sockets; reading those holds a thread that nothing can wake.
+#[tokio::test]
+async fn sockets_end_as_pipes_do() {
+    let dir = folder();
+    for end in ["TERM", "input", "output"] {
+        let mut pipe = Pipe::start_on_sockets(dir.path());
+        assert_answers(&mut pipe, 1).await;
+        match end {
+            "input" => pipe.close_input(),
+            "output" => pipe.close_output(),
+            signal => pipe.signal(signal),
+        }
         assert_exits(&mut pipe).await;
     }
 }
@@ -285,7 +301,6 @@ async fn a_closed_output_is_the_end_for_calls_in_flight_too() {
     pipe.send(&add(1, "unheard")).await;
     assert_answers(&mut pipe, 101).await;
     pipe.close_output();
-    pipe.send(&list(2)).await;
     assert_exits(&mut pipe).await;
 }
 
