@@ -7,6 +7,7 @@ use mcp_server::{
     cli::{Cli, CliError},
     telemetry,
 };
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -21,9 +22,13 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let config = cli.config()?;
     telemetry::init(&config.log)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(CliError::runtime)?;
+    let runtime = Runtime::new().map_err(|source| CliError::Io {
+        what: "cannot start",
+        source,
+    })?;
     let result = runtime.block_on(cli.run(config));
-    // A blocking read of a standard input that does not end must not hold up the exit.
+    // Where standard input is no pipe, a thread reads it that nothing can wake: the end of the
+    // command must not wait for that.
     runtime.shutdown_background();
     result
 }

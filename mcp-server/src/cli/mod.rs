@@ -54,15 +54,6 @@ pub enum CliError {
 }
 
 impl CliError {
-    /// The runtime could not be started.
-    #[must_use]
-    pub fn runtime(source: std::io::Error) -> Self {
-        Self::Io {
-            what: "cannot start",
-            source,
-        }
-    }
-
     /// 2 for what the caller can mend on the command line or in the configuration, else 1.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {

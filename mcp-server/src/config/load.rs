@@ -156,3 +156,85 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
         None => format!("there is no `{name}`; there are: {}", known.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_env(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let owned = |(name, value): &(&str, &str)| (name.into(), value.into());
+        load(None, variables.iter().map(owned))
+    }
+
+    #[test]
+    fn nothing_set_is_the_default() {
+        assert_eq!(from_env(&[]).unwrap(), Config::default());
+        let others = [("MCP_SERVER", "x"), ("MCP_SERVER_HTTP", "x"), ("PATH", "x")];
+        assert_eq!(from_env(&others).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_variable_sets_its_one_field() {
+        let config = from_env(&[
+            ("MCP_SERVER__HTTP__LISTEN", "[::1]:80"),
+            ("MCP_SERVER__http__Header_Timeout", "1m 30s"),
+            ("MCP_SERVER__HTTP__ALLOWED_HOSTS", "[a, 'b:1']"),
+            ("MCP_SERVER__HTTP__DANGER_LISTEN_WITHOUT_AUTH", "true"),
+            ("MCP_SERVER__MEMORY__DATA_DIR", "/some/where"),
+            ("MCP_SERVER__MEMORY__SQLITE__READERS", "7"),
+            ("MCP_SERVER__LOG__FORMAT", "json"),
+            // Text stays text, whatever it looks like.
+            ("MCP_SERVER__LOG__FILTER", "5"),
+        ])
+        .unwrap();
+        let mut expect = Config::default();
+        expect.http.listen = "[::1]:80".parse().unwrap();
+        expect.http.header_timeout = std::time::Duration::from_secs(90);
+        expect.http.allowed_hosts = vec!["a".to_owned(), "b:1".to_owned()];
+        expect.http.danger_listen_without_auth = true;
+        expect.memory.data_dir = Some("/some/where".into());
+        expect.memory.sqlite.readers = 7.try_into().unwrap();
+        expect.log.format = super::super::LogFormat::Json;
+        expect.log.filter = "5".to_owned();
+        assert_eq!(config, expect);
+    }
+
+    #[test]
+    fn a_variable_that_fits_nothing_says_why() {
+        let check = |variable: &str, text: &str, says: &str| {
+            let error = from_env(&[(variable, text)]).unwrap_err().to_string();
+            assert!(error.contains(variable) && error.contains(says), "{error}");
+        };
+        check(
+            "MCP_SERVER__HTTP__LISTN",
+            "",
+            "there is no `listn`; did you mean `listen`?",
+        );
+        check("MCP_SERVER__HTTP", "", "names a section");
+        check(
+            "MCP_SERVER__HTTP__LISTEN__X",
+            "",
+            "`x` is inside a single value",
+        );
+        check("MCP_SERVER__QQQ", "", "there are: http, log, memory, stdio");
+        check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
+        check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");
+        check("MCP_SERVER__HTTP__ALLOWED_HOSTS", "one", "invalid type");
+        check("MCP_SERVER__LOG__FORMAT", "xml", "unknown variant");
+    }
+
+    #[test]
+    fn a_suggestion_is_near_or_none() {
+        let check = |name, says: &str| {
+            let message = unknown(
+                name,
+                ["listen", "body_timeout", "header_timeout"].into_iter(),
+            );
+            assert!(message.ends_with(says), "{message}");
+        };
+        check("lisen", "did you mean `listen`?");
+        check("header_timeot", "did you mean `header_timeout`?");
+        check("zzz", "there are: listen, body_timeout, header_timeout");
+        check("", "there are: listen, body_timeout, header_timeout");
+    }
+}

@@ -15,6 +15,7 @@ use rmcp::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::strict::no_such_method;
 use crate::{
     memory::Owner,
     tools::{Caller, DynTool, Registry, ToolError},
@@ -124,11 +125,7 @@ impl ServerHandler for McpHandler {
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let Some(tool) = self.registry.by_method(&request.method) else {
-            return Err(ErrorData::new(
-                ErrorCode::METHOD_NOT_FOUND,
-                request.method,
-                None,
-            ));
+            return Err(no_such_method(&request.method));
         };
         let mut arguments = match request.params {
             None => JsonObject::new(),

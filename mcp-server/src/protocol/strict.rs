@@ -133,7 +133,7 @@ macro_rules! methods {
         ) -> Result<$result, ErrorData> {
             let declared: fn(&ServerCapabilities) -> bool = $declared;
             if !declared(&self.capabilities) {
-                return Err(ErrorData::method_not_found::<$method>());
+                return Err(no_such_method(<$method>::VALUE));
             }
             let result = self.handler.$name(params, context).await?;
             Ok(self.stamped(result))
@@ -204,7 +204,7 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         if is_modern(&context) || self.capabilities.logging.is_none() {
-            return Err(ErrorData::method_not_found::<SetLevelRequestMethod>());
+            return Err(no_such_method(SetLevelRequestMethod::VALUE));
         }
         self.handler.set_level(request, context).await
     }
@@ -230,7 +230,7 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
                     ),
                     None,
                 ),
-                false => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, request.method, None),
+                false => no_such_method(&request.method),
             });
         }
         let result = self.handler.on_custom_request(request, context).await?;
@@ -300,6 +300,12 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
             .on_custom_notification(notification, context)
             .await;
     }
+}
+
+/// The error of a method that is unknown, or that was not declared.
+pub(super) fn no_such_method(method: &str) -> ErrorData {
+    let message = format!("this server has no method `{method}`");
+    ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
 }
 
 fn subscribable(capabilities: &ServerCapabilities) -> bool {

@@ -1,7 +1,15 @@
 //! The server from outside: its store through the port, its transports through real sockets and
 //! pipes, its binary as a process that can be killed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cli;
 mod contract;
 mod crash;
+mod drain;
+mod http;
+mod protocol;
+mod stdio;
 mod store;
 mod support;
+mod tidy;

@@ -3,14 +3,18 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::time::Instant;
 
 use super::{SqliteConfig, error::OpenError, schema};
 
 /// The database's file name inside the data directory.
 const FILE_NAME: &str = "memory.db";
+/// How long to wait before trying again what another process got in the way of.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Creates the folder and an empty file in it if need be, for this user only, and returns the
 /// path of the file.
@@ -25,10 +29,10 @@ pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(refused)?;
 
+    // A file that is there is left alone: closing it here would drop the locks that other
+    // connections of this process hold on it (POSIX fcntl).
     let path = dir.join(FILE_NAME);
     let mut options = fs::OpenOptions::new();
-    // Never opens a file that is there: closing it again would drop this process's other locks on
-    // it, and with them the safety of a store that is open already (POSIX fcntl).
     options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
@@ -80,11 +84,36 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
         .map_err(failed)?;
     // The settings write to the file, so it must be ours before they are made.
     schema::recognize(&connection, path)?;
-    match settle(&connection).map_err(failed)?.as_str() {
+    let journal_mode = patiently(config.busy_timeout, || settle(&connection)).map_err(failed)?;
+    match journal_mode.as_str() {
         "wal" => Ok(connection),
         _ => Err(OpenError::NoWal {
             path: path.to_owned(),
         }),
+    }
+}
+
+/// Repeats what another process got in the way of. SQLite waits by itself in all cases but one:
+/// two connections that switch a file to WAL at once.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "opening blocks anyway, before anything is served"
+)]
+fn patiently<T>(
+    timeout: Duration,
+    attempt: impl Fn() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let deadline = Instant::now() + timeout;
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            result => return result,
+        }
     }
 }
 

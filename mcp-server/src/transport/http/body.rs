@@ -45,7 +45,7 @@ pub(super) enum BodyError {
 /// before its first byte is read.
 pub(super) async fn read(
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     bytes_max: usize,
     timeout: Duration,
 ) -> Result<Bytes, BodyError> {
@@ -61,6 +61,17 @@ pub(super) async fn read(
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge),
         Ok(Err(_)) => Err(BodyError::Broken),
     }
+}
+
+/// Takes what a refused client still sends, for `timeout` at most, and drops it. A connection that
+/// is closed before is reset, and most clients then never see the refusal (RFC 9112 §9.6).
+pub(super) fn discard(headers: &HeaderMap, mut body: Body, timeout: Duration) {
+    // Who asked first sends nothing, and reading would tell it to.
+    if headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let rest = async move { while let Some(Ok(_)) = body.frame().await {} };
+    tokio::spawn(tokio::time::timeout(timeout, rest));
 }
 
 pin_project! {

@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::socket::Socket;
 use crate::config::HttpConfig;
 
 /// How long the last bytes of answers and streams may take after everything was ended.
@@ -27,6 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Connections {
     graceful: GracefulShutdown,
     tasks: TaskTracker,
+    /// Ends the connections that only wait.
+    hang_up: CancellationToken,
+    /// Ends all.
     cut: CancellationToken,
 }
 
@@ -41,6 +45,7 @@ impl Connections {
         let this = Self {
             graceful: GracefulShutdown::new(),
             tasks: TaskTracker::new(),
+            hang_up: CancellationToken::new(),
             cut: CancellationToken::new(),
         };
         let room = Arc::new(Semaphore::new(config.connections_max.get()));
@@ -75,10 +80,17 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
+        let (socket, blocked) = Socket::new(stream);
         let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+            http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
         let connection = self.graceful.watch(connection);
-        let cut = self.cut.clone();
+        let (hang_up, cut) = (self.hang_up.clone(), self.cut.clone());
+        let only_waits = async move {
+            hang_up.cancelled().await;
+            if blocked.is_set() {
+                cut.cancelled().await;
+            }
+        };
         self.tasks.spawn(async move {
             let _permit = permit;
             tokio::select! {
@@ -87,14 +99,14 @@ impl Connections {
                         tracing::debug!(%error, "a connection ended badly");
                     }
                 }
-                () = cut.cancelled() => {}
+                () = only_waits => {}
             }
         });
     }
 
-    /// Closes idle connections at once and each other one when it has sent what it is sending.
-    /// Those still open at `deadline`, or a moment after `ended` if that is later, are cut; `false`
-    /// when there were any.
+    /// Closes idle connections at once and each other one when it has sent what it is sending. A
+    /// moment after `ended`, those that do not even begin to are hung up; at `deadline`, or a
+    /// moment after `ended` if that is later, the rest is cut. `false` when there was a rest.
     pub(super) async fn close(self, ended: &CancellationToken, deadline: Instant) -> bool {
         self.tasks.close();
         let finished = async {
@@ -103,15 +115,21 @@ impl Connections {
         };
         let overdue = async {
             ended.cancelled().await;
-            tokio::time::sleep_until(deadline.max(Instant::now() + CLOSE_TIMEOUT)).await;
+            tokio::time::sleep(CLOSE_TIMEOUT).await;
+            self.hang_up.cancel();
+            tokio::time::sleep_until(deadline).await;
         };
         tokio::select! {
+            biased;
             () = finished => true,
             () = overdue => {
-                tracing::warn!(connections = self.tasks.len(), "cut connections that did not end");
+                let connections = self.tasks.len();
                 self.cut.cancel();
                 self.tasks.wait().await;
-                false
+                if connections > 0 {
+                    tracing::warn!(connections, "cut clients that did not take their answers");
+                }
+                connections == 0
             }
         }
     }

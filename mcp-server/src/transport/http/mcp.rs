@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     body::{self, BodyError, Holding},
-    sessions::{Full503, RmcpResponse, Sessions},
+    sessions::{Full503, RmcpResponse, SESSION_ID, Sessions},
 };
 use crate::{
     config::HttpConfig,
@@ -56,11 +56,16 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         }
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
-        let (head, raw) = request.into_parts();
-        let read = body::read(&head.headers, raw, self.body_bytes_max, self.body_timeout).await;
-        let bytes = match read {
+        let (head, mut raw) = request.into_parts();
+        let (bytes_max, timeout) = (self.body_bytes_max, self.body_timeout);
+        let bytes = match body::read(&head.headers, &mut raw, bytes_max, timeout).await {
             Ok(bytes) => bytes,
-            Err(error) => return self.unread(error),
+            Err(error) => {
+                if error == BodyError::TooLarge {
+                    body::discard(&head.headers, raw, timeout);
+                }
+                return self.unread(error);
+            }
         };
         let (kind, method) = match Envelope::parse(&bytes) {
             Ok(envelope) => (envelope.kind, envelope.method.into_owned()),
@@ -88,7 +93,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
 
     /// rmcp answers 202 whether or not there was a session; clients take that for a failure.
     async fn delete(&self, request: Request) -> Response {
-        let named = request.headers().contains_key("mcp-session-id");
+        let named = request.headers().contains_key(SESSION_ID);
         if named && !self.sessions.has(request.headers()).await {
             return body::plain(StatusCode::NOT_FOUND, "there is no such session");
         }

@@ -6,6 +6,7 @@ mod guard;
 mod health;
 mod mcp;
 mod sessions;
+mod socket;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -87,14 +88,17 @@ fn router<H: ServerHandler + Clone>(
     let sessions = Sessions::new(handler, &rmcp_config, config);
     let endpoint = Arc::new(McpEndpoint::new(sessions, config, calls.clone()));
     let guard = Arc::new(Guard::new(config, address));
-    Router::new()
+    let routes = Router::new()
         .route(
             "/mcp",
             routing::any(move |request| endpoint.clone().handle(request)),
         )
-        .merge(health::routes(readiness))
-        .layer(guard::cors(config))
-        .layer(middleware::from_fn(move |request, next| {
-            guard.clone().check(request, next)
-        }))
+        .merge(health::routes(readiness));
+    let routes = match config.allowed_origins.is_empty() {
+        true => routes,
+        false => routes.layer(guard::cors(config)),
+    };
+    routes.layer(middleware::from_fn(move |request, next| {
+        guard.clone().check(request, next)
+    }))
 }

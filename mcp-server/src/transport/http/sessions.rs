@@ -27,7 +27,8 @@ use tokio::time::Instant;
 
 use crate::config::HttpConfig;
 
-const SESSION_ID: &str = "mcp-session-id";
+/// The header that names a session.
+pub(super) const SESSION_ID: &str = "mcp-session-id";
 /// A session that was used this recently does not make room for a new one.
 const BUSY: Duration = Duration::from_secs(60);
 /// How long a client should wait before it resumes a stream that broke.
@@ -227,4 +228,83 @@ fn wants_priming(initialize: &[u8]) -> bool {
         // Revisions are dates: they compare as text.
         *initialize.params.protocol_version >= *ProtocolVersion::V_2025_11_25.as_str()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::ServerConfig;
+
+    use super::*;
+
+    #[derive(Debug, Clone)]
+    struct Nothing;
+
+    impl ServerHandler for Nothing {
+        fn get_info(&self) -> ServerConfig {
+            ServerConfig::default()
+        }
+    }
+
+    fn sessions(sessions_max: usize) -> Sessions<Nothing> {
+        let config = HttpConfig {
+            sessions_max,
+            ..HttpConfig::default()
+        };
+        Sessions::new(&Nothing, &StreamableHttpServerConfig::default(), &config)
+    }
+
+    async fn open(sessions: &Sessions<Nothing>, version: &str) -> Result<HeaderMap, Full503> {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"x","version":"1"}}}}}}"#
+        );
+        let request = Request::post("/mcp")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .body(Full::new(Bytes::from(body.clone())))
+            .unwrap();
+        let response = sessions.open(request, body.as_bytes()).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(SESSION_ID, response.headers()[SESSION_ID].clone());
+        Ok(headers)
+    }
+
+    async fn use_again(sessions: &Sessions<Nothing>, session: &HeaderMap) {
+        let mut request = Request::post("/mcp").body(Full::new(Bytes::new())).unwrap();
+        request.headers_mut().clone_from(session);
+        // Refused for its missing headers; it counts as a use all the same.
+        sessions.handle(request).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_idle_session_makes_room() {
+        let sessions = sessions(2);
+        let first = open(&sessions, "2025-11-25").await.unwrap();
+        let second = open(&sessions, "2025-06-18").await.unwrap();
+        // Both are busy.
+        let full = open(&sessions, "2025-11-25").await.unwrap_err();
+        assert_eq!(full, Full503 { open: 2 });
+
+        tokio::time::advance(BUSY).await;
+        use_again(&sessions, &first).await;
+        let third = open(&sessions, "2025-11-25").await.unwrap();
+        assert!(sessions.has(&first).await);
+        assert!(!sessions.has(&second).await);
+        assert!(sessions.has(&third).await);
+        assert!(open(&sessions, "2025-11-25").await.is_err());
+    }
+
+    #[test]
+    fn only_newer_clients_are_primed() {
+        for (version, primed) in [
+            ("2024-11-05", false),
+            ("2025-06-18", false),
+            ("2025-11-25", true),
+            ("2026-07-28", true),
+        ] {
+            let body = format!(r#"{{"params":{{"protocolVersion":"{version}"}}}}"#);
+            assert_eq!(wants_priming(body.as_bytes()), primed, "{version}");
+        }
+        assert!(!wants_priming(b"{}"));
+    }
 }

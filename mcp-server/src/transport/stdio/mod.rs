@@ -48,12 +48,18 @@ where
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let transport = StdioTransport::new(input, output, config, shutdown);
+    let cut = transport.cut();
     let service = match serve_server(handler, transport).await {
         Ok(service) => service,
         Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(error) => return Err(StdioError::Handshake(Box::new(error))),
     };
-    match service.waiting().await {
+    let quit = tokio::select! {
+        quit = service.waiting() => quit,
+        // rmcp would go on waiting for the calls, by a clock of its own.
+        () = cut.cancelled() => return Ok(()),
+    };
+    match quit {
         Ok(QuitReason::JoinError(error)) | Err(error) => Err(StdioError::Task(error)),
         Ok(_) => Ok(()),
     }

@@ -26,8 +26,8 @@ use crate::{
 
 /// Lines that wait for the output; a sender of one more waits, too.
 const OUTPUT_LINES_MAX: usize = 64;
-/// How long the last lines may take when nothing is left of the drain.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the last answers may take to be written once the drain timeout has passed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) struct StdioTransport<R> {
     lines: Lines<R>,
@@ -35,6 +35,8 @@ pub(super) struct StdioTransport<R> {
     requests_in_flight_max: usize,
     line_bytes_max: usize,
     drain_timeout: Duration,
+    /// Set when the end begins: nothing restarts the clock.
+    drain_deadline: Option<Instant>,
     /// `None` once closed.
     output: Option<mpsc::Sender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
@@ -42,11 +44,11 @@ pub(super) struct StdioTransport<R> {
     refusal: Option<Vec<u8>>,
     /// Whether a request has come; what comes before the first one answers or cancels nothing.
     started: bool,
-    /// When the drain gives up; set once it has begun.
-    deadline: Option<Instant>,
     shutdown: CancellationToken,
     /// The output is gone: nobody is there to answer.
     broken: CancellationToken,
+    /// Cancelled when the end came before all answers; nobody should wait for the rest.
+    cut: CancellationToken,
 }
 
 impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
@@ -65,14 +67,20 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             requests_in_flight_max: config.requests_in_flight_max.get(),
             line_bytes_max: config.line_bytes_max,
             drain_timeout: config.drain_timeout,
+            drain_deadline: None,
             output: Some(sender),
             writer: Some(writer),
             refusal: None,
             started: false,
-            deadline: None,
             shutdown,
             broken,
+            cut: CancellationToken::new(),
         }
+    }
+
+    /// Tells when the end came before all answers.
+    pub(super) fn cut(&self) -> CancellationToken {
+        self.cut.clone()
     }
 
     /// The next message; `None` when the input has ended. Cancel safe.
@@ -139,10 +147,29 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
         Ok(())
     }
 
-    /// When the drain gives up; it begins with the first call.
+    /// Whether everything that was read is answered in time. Cancel safe.
+    async fn drain(&mut self) -> bool {
+        let deadline = self.drain_deadline();
+        let broken = self.broken.clone();
+        let answered = async {
+            self.send_refusal().await;
+            self.pending.drained().await;
+        };
+        tokio::select! {
+            biased;
+            () = broken.cancelled() => false,
+            drained = tokio::time::timeout_at(deadline, answered) => {
+                if drained.is_err() {
+                    tracing::warn!("the drain timeout cut off calls in flight");
+                }
+                drained.is_ok()
+            }
+        }
+    }
+
     fn drain_deadline(&mut self) -> Instant {
         *self
-            .deadline
+            .drain_deadline
             .get_or_insert_with(|| Instant::now() + self.drain_timeout)
     }
 
@@ -175,14 +202,16 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         let pending = self.pending.clone();
         async move {
             let gone = || io::Error::from(io::ErrorKind::BrokenPipe);
-            let sent = match output {
-                Some(output) => output.send(line?).await.map_err(|_| gone()),
+            let room = match &output {
+                Some(output) => output.reserve().await.map_err(|_| gone()),
                 None => Err(gone()),
             };
+            // Before the client can see the answer: it may have been waiting for this very place.
             if let Some(id) = answered {
                 pending.finish(&id);
             }
-            sent
+            room?.send(line?);
+            Ok(())
         }
     }
 
@@ -191,7 +220,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         let broken = self.broken.clone();
         tokio::select! {
             biased;
-            () = broken.cancelled() => return None,
+            () = broken.cancelled() => {}
             () = shutdown.cancelled() => {}
             message = self.next_message() => {
                 if message.is_some() {
@@ -201,32 +230,21 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         }
         // Nothing more is read; what was read is answered. The end is final: later calls get here
         // again, since the input stays at its end and the shutdown stays cancelled.
-        let deadline = self.drain_deadline();
-        let pending = self.pending.clone();
-        let drained = async {
-            self.send_refusal().await;
-            pending.drained().await;
-        };
-        tokio::select! {
-            () = broken.cancelled() => {}
-            drained = tokio::time::timeout_at(deadline, drained) => {
-                if drained.is_err() {
-                    tracing::warn!("the drain timeout cut off calls in flight");
-                }
-            }
+        if !self.drain().await {
+            let _ = self.close().await;
+            self.cut.cancel();
         }
         None
     }
 
     async fn close(&mut self) -> Result<(), Self::Error> {
         self.output = None;
-        if let Some(writer) = self.writer.take() {
-            let abort = writer.abort_handle();
-            let deadline = self.drain_deadline().max(Instant::now() + FLUSH_TIMEOUT);
-            if tokio::time::timeout_at(deadline, writer).await.is_err() {
-                tracing::warn!("answers were not read in time");
-                abort.abort();
+        let latest = self.drain_deadline().max(Instant::now() + CLOSE_TIMEOUT);
+        if let Some(writer) = &mut self.writer {
+            if tokio::time::timeout_at(latest, &mut *writer).await.is_err() {
+                writer.abort();
             }
+            self.writer = None;
         }
         Ok(())
     }

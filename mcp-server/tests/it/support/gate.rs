@@ -1,12 +1,12 @@
 //! A server whose one tool, `wait`, answers only when the test lets it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ServerCapabilities,
-        ServerConfig,
+        ServerConfig, SubscriptionFilter,
     },
     service::RequestContext,
 };
@@ -41,19 +41,18 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.open.add_permits(Semaphore::MAX_PERMITS / 2);
     }
-
-    /// Whether nothing arrives for a moment; only for what must not happen.
-    pub(crate) async fn stays_empty(&self) -> bool {
-        let moment = Duration::from_millis(100);
-        tokio::time::timeout(moment, self.waiting.acquire())
-            .await
-            .is_err()
-    }
 }
 
 impl ServerHandler for Gate {
     fn get_info(&self) -> ServerConfig {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
     }
 
     async fn call_tool(

@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::within;
@@ -35,6 +35,17 @@ impl Http {
         Self::try_connect(address)
             .await
             .expect("the server listens")
+    }
+
+    /// A connection whose kernel takes only a little before it is read.
+    pub(crate) async fn connect_with_small_buffer(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let stream = socket.connect(address).await.expect("the server listens");
+        Self {
+            stream: BufReader::new(stream),
+            address,
+        }
     }
 
     pub(crate) async fn try_connect(address: SocketAddr) -> io::Result<Self> {
@@ -76,14 +87,34 @@ impl Http {
         body: impl AsRef<[u8]>,
     ) -> io::Result<()> {
         let body = body.as_ref();
-        let mut bytes = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
-        for (name, value) in headers {
-            bytes.push_str(&format!("{name}: {value}\r\n"));
-        }
-        bytes.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
-        let mut bytes = bytes.into_bytes();
+        let mut bytes = self.head_of(method, path, headers, body.len());
         bytes.extend_from_slice(body);
         self.try_send(bytes).await
+    }
+
+    /// Starts a POST to `/mcp` and returns once the server is at work on it, which is when it asks
+    /// for the body.
+    pub(crate) async fn begin(&mut self, headers: &[(&str, &str)], body_len: usize) {
+        let mut headers = headers.to_vec();
+        headers.push(("Expect", "100-continue"));
+        let head = self.head_of("POST", "/mcp", &headers, body_len);
+        self.send(head).await;
+        assert_eq!(self.head().await.status, 100);
+    }
+
+    fn head_of(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body_len: usize,
+    ) -> Vec<u8> {
+        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address);
+        for (name, value) in headers {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        head.push_str(&format!("Content-Length: {body_len}\r\n\r\n"));
+        head.into_bytes()
     }
 
     pub(crate) async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -99,11 +130,6 @@ impl Http {
         self.try_response().await.expect("the server answers")
     }
 
-    /// The next chunk of a chunked body; `None` at its end.
-    pub(crate) async fn chunk(&mut self) -> Option<Vec<u8>> {
-        self.try_chunk().await.expect("the body is whole")
-    }
-
     /// Waits until the server has closed, and returns what it sent before that.
     pub(crate) async fn closed(&mut self) -> String {
         let mut rest = Vec::new();
@@ -115,9 +141,18 @@ impl Http {
     /// For a server that may be gone at any moment: an error is a connection that broke.
     pub(crate) async fn try_response(&mut self) -> io::Result<Response> {
         let head = self.try_head().await?;
+        self.try_rest_of(head).await
+    }
+
+    /// The body of an answer whose head was read.
+    pub(crate) async fn rest_of(&mut self, head: Head) -> Response {
+        self.try_rest_of(head).await.expect("the answer goes on")
+    }
+
+    async fn try_rest_of(&mut self, head: Head) -> io::Result<Response> {
         let mut body = Vec::new();
         if head.header("transfer-encoding") == Some("chunked") {
-            while let Some(chunk) = self.try_chunk().await? {
+            while let Some(chunk) = self.chunk().await? {
                 body.extend(chunk);
             }
         } else if let Some(length) = head.header("content-length") {
@@ -146,7 +181,8 @@ impl Http {
         }
     }
 
-    async fn try_chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+    /// The next chunk of a chunked body; `None` at its end.
+    async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let size = self.line().await?;
         let size = usize::from_str_radix(&size, 16).expect("a chunk size");
         let chunk = self.exactly(size).await?;

@@ -73,7 +73,9 @@ pub(crate) fn modern_headers(message: &Value) -> Vec<(&str, &str)> {
         ("MCP-Protocol-Version", MODERN),
         ("Mcp-Method", method),
     ];
-    if let Some(name) = message["params"]["name"].as_str() {
+    let params = &message["params"];
+    let named = ["name", "uri", "taskId"].map(|key| params[key].as_str());
+    if let Some(name) = named.into_iter().flatten().next() {
         headers.push(("Mcp-Name", name));
     }
     headers

@@ -1,14 +1,16 @@
 //! `mcp-server stdio` as a process, and a client that writes and reads lines.
 
 use std::{
+    os::fd::OwnedFd,
     path::Path,
     process::{ExitStatus, Stdio},
 };
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, Lines},
+    net::UnixStream,
+    process::Child,
 };
 
 use super::{
@@ -16,28 +18,38 @@ use super::{
     within,
 };
 
+type Input = Box<dyn AsyncWrite + Send + Unpin>;
+type Output = Box<dyn AsyncRead + Send + Unpin>;
+
 /// One client and its own server.
 pub(crate) struct Pipe {
     child: Child,
-    input: Option<ChildStdin>,
-    output: Option<Lines<BufReader<ChildStdout>>>,
+    input: Option<Input>,
+    output: Option<Lines<BufReader<Output>>>,
     pub(crate) log: Log,
 }
 
 impl Pipe {
     pub(crate) fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child = command()
-            .args(["stdio", "--client", "test", "--data-dir"])
-            .arg(data_dir)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child = spawn(data_dir, environment, stdin, stdout);
+        let input = Box::new(child.stdin.take().expect("it is piped"));
+        let output = Box::new(child.stdout.take().expect("it is piped"));
+        Self::new(child, input, output)
+    }
+
+    /// With sockets for standard input and output, as Node.js makes them.
+    pub(crate) fn start_on_sockets(data_dir: &Path) -> Self {
+        let (input, stdin) = socket();
+        let (output, stdout) = socket();
+        let child = spawn(data_dir, &[], stdin, stdout);
+        Self::new(child, Box::new(input), Box::new(output))
+    }
+
+    fn new(mut child: Child, input: Input, output: Output) -> Self {
         Self {
-            input: child.stdin.take(),
-            output: child.stdout.take().map(|out| BufReader::new(out).lines()),
+            input: Some(input),
+            output: Some(BufReader::new(output).lines()),
             log: Log::collect(child.stderr.take().expect("it is piped")),
             child,
         }
@@ -88,4 +100,24 @@ impl Pipe {
             .await
             .expect("it was running")
     }
+}
+
+fn spawn(data_dir: &Path, environment: &[(&str, &str)], stdin: Stdio, stdout: Stdio) -> Child {
+    command()
+        .args(["stdio", "--client", "test", "--data-dir"])
+        .arg(data_dir)
+        .envs(environment.iter().copied())
+        .stdin(stdin)
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts")
+}
+
+/// The test's end of a pair of sockets, and the child's.
+fn socket() -> (UnixStream, Stdio) {
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("there are sockets");
+    ours.set_nonblocking(true).expect("it is a socket");
+    let ours = UnixStream::from_std(ours).expect("there is a runtime");
+    (ours, OwnedFd::from(theirs).into())
 }

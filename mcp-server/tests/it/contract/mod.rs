@@ -1,6 +1,8 @@
 //! What every [`MemoryStore`] must do, whatever it is made of. A store's tests hand it to
 //! [`check`]; each clause works as an owner of its own, so the store need not be empty.
 
+mod search;
+
 use std::sync::Arc;
 
 use mcp_server::{
@@ -25,11 +27,11 @@ pub(crate) async fn check(store: Store) {
     what_is_deleted_is_gone(&store, owner()).await;
     a_memory_expires(&store, owner()).await;
     owners_do_not_see_each_other(&store, owner(), owner()).await;
-    namespaces_narrow_a_search(&store, owner()).await;
-    all_tags_must_match(&store, owner()).await;
-    better_matches_come_first(&store, owner()).await;
-    any_text_is_kept_and_searchable(&store, owner()).await;
-    no_query_is_an_error(&store, owner()).await;
+    search::namespaces_narrow_a_search(&store, owner()).await;
+    search::all_tags_must_match(&store, owner()).await;
+    search::better_matches_come_first(&store, owner()).await;
+    search::any_text_is_kept_and_searchable(&store, owner()).await;
+    search::no_query_is_an_error(&store, owner()).await;
     a_batch_runs_in_order_and_each_by_itself(&store, owner()).await;
     simultaneous_writes_are_all_kept(&store, owner()).await;
 }
@@ -207,10 +209,7 @@ async fn a_memory_expires(store: &Store, owner: Owner) {
         ..text("brief")
     };
     let id = add(store, &owner, short).await.id;
-    let gone = async || match store.get(&owner, get(&id)).await {
-        Ok(_) => None,
-        Err(error) => Some(error),
-    };
+    let gone = async || store.get(&owner, get(&id)).await.err();
     let error = until("the expiry", gone).await;
     assert_eq!(error.code(), "not_found");
     assert_eq!(found(store, &owner, "brief").await, Vec::<String>::new());
@@ -250,154 +249,6 @@ async fn owners_do_not_see_each_other(store: &Store, mine: Owner, theirs: Owner)
         assert_unknown(result, &id);
     }
     assert_eq!(found(store, &mine, "secret").await, ["secret"]);
-}
-
-async fn namespaces_narrow_a_search(store: &Store, owner: Owner) {
-    for (content, namespace) in [
-        ("fox one", None),
-        ("fox two", Some("a")),
-        ("fox three", Some("b")),
-    ] {
-        let namespace = namespace.map(str::to_owned);
-        add(
-            store,
-            &owner,
-            Add {
-                namespace,
-                ..text(content)
-            },
-        )
-        .await;
-    }
-    let check = async |namespace: Value, expect: &[&str]| {
-        let search = json!({"query": "fox", "namespace": namespace});
-        let mut contents: Vec<_> = hits(store, &owner, search)
-            .await
-            .into_iter()
-            .map(|hit| hit.memory.content)
-            .collect();
-        contents.sort();
-        assert_eq!(contents, expect, "{namespace}");
-    };
-    check(Value::Null, &["fox one", "fox three", "fox two"]).await;
-    check(json!("default"), &["fox one"]).await;
-    check(json!("a"), &["fox two"]).await;
-    check(json!("A"), &[]).await;
-    check(json!("%"), &[]).await;
-}
-
-async fn all_tags_must_match(store: &Store, owner: Owner) {
-    for (content, tags) in [
-        ("owl none", vec![]),
-        ("owl red", vec!["red"]),
-        ("owl both", vec!["blue", "red"]),
-        ("owl odd", vec!["it's \"odd\"", "\\", "日本", "null"]),
-    ] {
-        let tags = tags.into_iter().map(str::to_owned).collect();
-        add(
-            store,
-            &owner,
-            Add {
-                tags,
-                ..text(content)
-            },
-        )
-        .await;
-    }
-    let check = async |tags: Value, expect: &[&str]| {
-        let search = json!({"query": "owl", "tags": tags});
-        let mut contents: Vec<_> = hits(store, &owner, search)
-            .await
-            .into_iter()
-            .map(|hit| hit.memory.content)
-            .collect();
-        contents.sort();
-        assert_eq!(contents, expect, "{tags}");
-    };
-    check(json!([]), &["owl both", "owl none", "owl odd", "owl red"]).await;
-    check(json!(["red"]), &["owl both", "owl red"]).await;
-    check(json!(["red", "blue"]), &["owl both"]).await;
-    check(json!(["red", "green"]), &[]).await;
-    check(json!(["re"]), &[]).await;
-    check(json!(["RED"]), &[]).await;
-    for odd in ["it's \"odd\"", "\\", "日本", "null"] {
-        check(json!([odd]), &["owl odd"]).await;
-    }
-}
-
-async fn better_matches_come_first(store: &Store, owner: Owner) {
-    for content in [
-        "the harbour at night, with a great many other words that have nothing to do with it",
-        "lighthouse",
-        "the lighthouse at the harbour",
-        "unrelated",
-        "the sea",
-        "the sky",
-        "the land",
-    ] {
-        add(store, &owner, text(content)).await;
-    }
-    let search = json!({"query": "Lighthouse, harbour!"});
-    let ranked = hits(store, &owner, search).await;
-    assert_eq!(ranked.len(), 3);
-    assert_eq!(ranked[0].memory.content, "the lighthouse at the harbour");
-    assert!(ranked[2].memory.content.starts_with("the harbour at night"));
-    assert!(ranked.is_sorted_by(|a, b| a.score >= b.score), "{ranked:?}");
-    assert!(ranked.iter().all(|hit| hit.score > 0.0), "{ranked:?}");
-    let limited = hits(
-        store,
-        &owner,
-        json!({"query": "lighthouse harbour", "limit": 2}),
-    )
-    .await;
-    assert_eq!(limited, ranked[..2]);
-}
-
-async fn any_text_is_kept_and_searchable(store: &Store, owner: Owner) {
-    let long = "word ".repeat(20_000);
-    for (content, query) in [
-        ("Zürich café", "zurich CAFE"),
-        ("Преступление и наказание", "НАКАЗАНИЕ"),
-        ("東京 タワー", "東京"),
-        ("shipped 🚀 in v2.10.3", "v2"),
-        ("e\u{301}tude (decomposed)", "étude"),
-        ("running runs ran", "run"),
-        (
-            "tabs\tand\nlines\r\nand 'quotes' \"twice\"; DROP TABLE memory",
-            "drop",
-        ),
-        ("\u{202e}bidi\u{200b}zero\u{feff}", "bidi"),
-        (long.as_str(), "word"),
-        ("before\u{0}behind", "before"),
-    ] {
-        let id = add(store, &owner, text(content)).await.id;
-        let memory = store.get(&owner, get(&id)).await.unwrap();
-        assert_eq!(memory.content, content);
-        assert_eq!(found(store, &owner, query).await, [content], "{query}");
-    }
-}
-
-async fn no_query_is_an_error(store: &Store, owner: Owner) {
-    add(store, &owner, text("plain words, AND OR NOT NEAR")).await;
-    let long = "longlonglong ".repeat(1_000);
-    for (query, finds) in [
-        ("plain", 1),
-        ("AND", 1),
-        ("NOT plain", 1),
-        ("NEAR(plain words, 5)", 1),
-        ("content:plain", 1),
-        ("pla*", 0),
-        ("^plain", 1),
-        ("\"plain", 1),
-        ("plain')--", 1),
-        ("(((", 0),
-        ("🚀", 0),
-        ("\u{0}", 0),
-        ("{}[]:;", 0),
-        (long.as_str(), 0),
-    ] {
-        assert_eq!(found(store, &owner, query).await.len(), finds, "{query:?}");
-    }
 }
 
 async fn a_batch_runs_in_order_and_each_by_itself(store: &Store, owner: Owner) {
