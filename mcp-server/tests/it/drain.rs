@@ -200,6 +200,8 @@ async fn a_large_answer_is_sent_to_its_end() {
     // More than the kernel buffers for a client that does not read yet.
     let (memories, bytes) = (3, 1_000_000);
     let server = Server::memory(config(LONG)).await;
+    let mut half = Http::connect(server.address).await;
+    half.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
     let mut writer = Http::connect(server.address).await;
     for _ in 0..memories {
         let content = format!("needle {}", "\"\n".repeat(bytes / 2));
@@ -218,8 +220,6 @@ async fn a_large_answer_is_sent_to_its_end() {
         )
         .await;
     let head = reader.head().await;
-    let mut half = Http::connect(server.address).await;
-    half.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
     server.shutdown.cancel();
     assert_refuses_connections(server.address).await;
     // Who only waits is hung up; who still gets its answer is not.
