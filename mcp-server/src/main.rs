@@ -7,7 +7,6 @@ use mcp_server::{
     cli::{Cli, CliError},
     telemetry,
 };
-use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -22,13 +21,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<(), CliError> {
     let config = cli.config()?;
     telemetry::init(&config.log)?;
-    let runtime = Runtime::new().map_err(|source| CliError::Io {
-        what: "cannot start",
-        source,
-    })?;
+    let runtime = tokio::runtime::Runtime::new().map_err(CliError::runtime)?;
     let result = runtime.block_on(cli.run(config));
-    // Where standard input is no pipe, a thread reads it that nothing can wake: the end of the
-    // command must not wait for that.
+    // A blocking read of a standard input that does not end must not hold up the exit.
     runtime.shutdown_background();
     result
 }

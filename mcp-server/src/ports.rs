@@ -18,7 +18,8 @@ pub trait MemoryStore: Send + Sync {
     /// Stores a new memory.
     async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError>;
 
-    /// Finds memories by their words, best match first, at most `search.limit` of them.
+    /// Finds memories by their words, best match first, at most `search.limit` of them and no
+    /// more than fit into one answer.
     async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError>;
 
     /// Reads one memory.

@@ -54,6 +54,15 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The runtime could not be started.
+    #[must_use]
+    pub fn runtime(source: std::io::Error) -> Self {
+        Self::Io {
+            what: "cannot start",
+            source,
+        }
+    }
+
     /// 2 for what the caller can mend on the command line or in the configuration, else 1.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
@@ -71,7 +80,7 @@ impl Cli {
     ///
     /// [`ConfigError`] says where and what.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = crate::config::load(self.config.as_deref(), std::env::vars())?;
+        let mut config = crate::config::load(self.config.as_deref(), std::env::vars_os())?;
         if let Some(filter) = &self.log {
             config.log.filter.clone_from(filter);
         }

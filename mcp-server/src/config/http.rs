@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, HostPort, Origin};
 
 /// Configuration of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +37,12 @@ pub struct HttpConfig {
     /// The most connections at once; further ones wait in the operating system's queue.
     /// Default 20,000. Each costs a file descriptor and a few KiB.
     pub connections_max: NonZeroUsize,
-    /// The most sessions at once (clients before revision 2026-07-28 only); one more is refused
-    /// with 503. Default 1,000. Each costs about 60 KiB.
+    /// The most sessions at once (clients before revision 2026-07-28 only). For one more, the
+    /// longest idle is closed; where all were used within the last minute it is refused with 503.
+    /// Default 1,000. Each costs about 60 KiB.
     pub sessions_max: usize,
-    /// How long a session may be idle before it is closed. Default 5 min.
+    /// How long a session may go without a message before it is closed; an open stream is none.
+    /// Default 4 h. A client whose session has gone must open another, which not all do.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub session_idle_timeout: Duration,
     /// How long calls in flight may take to finish when the server stops. Default 10 s.
@@ -60,7 +62,7 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
             sessions_max: 1_000,
-            session_idle_timeout: Duration::from_secs(300),
+            session_idle_timeout: Duration::from_secs(4 * 3600),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -73,6 +75,22 @@ impl HttpConfig {
                 "http.listen",
                 "is not a loopback address, and this server has no authentication yet: listen on \
                  127.0.0.1, or set http.danger_listen_without_auth if a proxy in front guards it",
+            ));
+        }
+        if let Some(odd) = odd_one(&self.allowed_hosts, |host| HostPort::parse(host).is_some()) {
+            return Err(ConfigError::invalid(
+                "http.allowed_hosts",
+                format!("has `{odd}`, which is no host: write `name` or `name:port`"),
+            ));
+        }
+        if let Some(odd) = odd_one(&self.allowed_origins, |origin| {
+            Origin::parse(origin).is_some()
+        }) {
+            return Err(ConfigError::invalid(
+                "http.allowed_origins",
+                format!(
+                    "has `{odd}`, which is no origin: write `https://name` or `https://name:port`"
+                ),
             ));
         }
         if self.body_bytes_max == 0 {
@@ -92,4 +110,8 @@ impl HttpConfig {
         }
         Ok(())
     }
+}
+
+fn odd_one(list: &[String], is_good: impl Fn(&str) -> bool) -> Option<&String> {
+    list.iter().find(|entry| !is_good(entry))
 }

@@ -1,6 +1,6 @@
 //! Loading: the file, checked by itself so that its errors name a line, then the environment.
 
-use std::{fs, io, path::Path};
+use std::{ffi::OsString, fs, io, path::Path};
 
 use serde_json::Value;
 
@@ -65,13 +65,23 @@ impl ConfigError {
 /// [`ConfigError`] says where and what.
 pub fn load(
     file: Option<&Path>,
-    env: impl IntoIterator<Item = (String, String)>,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Config, ConfigError> {
     let mut config = file.map(read_file).transpose()?.unwrap_or_default();
-    for (variable, text) in env {
+    for (variable, value) in env {
+        // Other programs' variables need not be text; ours must be.
+        let Some(variable) = variable.to_str() else {
+            continue;
+        };
         if let Some(path) = variable.strip_prefix(ENV_PREFIX) {
-            config = overlay(&config, &path.to_lowercase(), &text)
-                .map_err(|reason| ConfigError::Env { variable, reason })?;
+            config = value
+                .to_str()
+                .ok_or_else(|| "is not UTF-8".to_owned())
+                .and_then(|text| overlay(&config, &path.to_lowercase(), text))
+                .map_err(|reason| ConfigError::Env {
+                    variable: variable.to_owned(),
+                    reason,
+                })?;
         }
     }
     Ok(config)
@@ -125,9 +135,10 @@ fn overlay(config: &Config, path: &str, text: &str) -> Result<Config, String> {
     if field.is_object() {
         return Err("names a section: add `__` and the name of a setting in it".to_owned());
     }
-    // A value that is text in the file is text here too; anything else is read as in the file.
+    // A value that is text in the file is text here too, as is one that is absent by default (a
+    // path); anything else is read as in the file.
     *field = match field {
-        Value::String(_) => Value::String(text.to_owned()),
+        Value::String(_) | Value::Null => Value::String(text.to_owned()),
         _ => serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned())),
     };
     serde_json::from_value(tree).map_err(|error| error.to_string())
@@ -151,7 +162,7 @@ mod tests {
     use super::*;
 
     fn from_env(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let owned = |(name, value): &(&str, &str)| (name.into(), value.into());
         load(None, variables.iter().map(owned))
     }
 

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
-    /// `info,mcp_server=debug`. Default `warn,mcp_server=info`.
+    /// `info,mcp_server=debug`. Default `warn,mcp_server=info,rmcp::service=error` (rmcp warns of
+    /// every error answer, which is the caller's affair).
     pub filter: String,
     /// How a line looks. Default `text`.
     pub format: LogFormat,
@@ -27,7 +28,7 @@ pub enum LogFormat {
 impl Default for LogConfig {
     fn default() -> Self {
         Self {
-            filter: "warn,mcp_server=info".to_owned(),
+            filter: "warn,mcp_server=info,rmcp::service=error".to_owned(),
             format: LogFormat::Text,
         }
     }

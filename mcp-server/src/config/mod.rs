@@ -1,5 +1,6 @@
 //! The configuration: YAML file, then environment, then command line.
 
+mod authority;
 mod http;
 mod load;
 mod log;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use authority::{HostPort, Origin};
 pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
@@ -63,6 +65,18 @@ impl Config {
             return Err(ConfigError::invalid(
                 "memory.limits",
                 "content_bytes_max and batch_len_max must not be 0: nothing could be stored",
+            ));
+        }
+        let largest = limits.content_bytes_max
+            + limits.metadata_bytes_max
+            + limits.tags_max * (limits.name_bytes_max + 3);
+        if self.memory.sqlite.answer_bytes_max.get() < largest {
+            return Err(ConfigError::invalid(
+                "memory.sqlite.answer_bytes_max",
+                format!(
+                    "is too small for the largest memory that memory.limits allows, {largest} \
+                     bytes: it could be stored, but not read"
+                ),
             ));
         }
         Ok(())

@@ -39,10 +39,22 @@ pub enum MemoryError {
         waiting: usize,
     },
     /// The database refused or could not be reached; nothing was acknowledged.
-    #[error("the memory store failed: {reason}; nothing was stored, it is safe to try again")]
+    #[error("the memory store failed: {reason}; nothing was changed, it is safe to try again")]
     Unavailable {
         /// The database's own words.
         reason: String,
+    },
+    /// The disk failed while a write was being made durable.
+    #[error("{reason}: the change may or may not have been stored; look before you repeat it")]
+    OutcomeUnknown {
+        /// The database's own words.
+        reason: String,
+    },
+    /// What was asked for does not fit into one answer beside the rest of its batch.
+    #[error("the answer would be larger than {bytes_max} bytes: ask for less at once")]
+    AnswerTooLarge {
+        /// The bound, in bytes of stored text.
+        bytes_max: usize,
     },
     /// A bug in this program; the operation was rolled back.
     #[error("internal error in the memory store: {reason}")]
@@ -62,6 +74,8 @@ impl MemoryError {
             Self::VersionConflict { .. } => "version_conflict",
             Self::Overloaded { .. } => "overloaded",
             Self::Unavailable { .. } => "unavailable",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::Internal { .. } => "internal",
         }
     }

@@ -12,6 +12,7 @@ use super::{Hit, Memory, MemoryId};
 #[serde(deny_unknown_fields)]
 pub struct Add {
     /// The text to remember; must not be empty.
+    #[schemars(length(min = 1))]
     pub content: String,
     /// Where to keep it; `default` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +25,7 @@ pub struct Add {
     pub metadata: Map<String, Value>,
     /// Seconds after which the memory disappears by itself; absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub ttl_seconds: Option<u64>,
 }
 
@@ -32,6 +34,7 @@ pub struct Add {
 #[serde(deny_unknown_fields)]
 pub struct Search {
     /// Words to look for; memories with more and rarer of them rank higher.
+    #[schemars(length(min = 1))]
     pub query: String,
     /// Search only this namespace; all of the caller's namespaces when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,7 @@ pub struct Search {
     pub tags: Vec<String>,
     /// The most memories to return; 10 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub limit: Option<u32>,
 }
 
@@ -82,21 +86,26 @@ pub struct Delete {
 
 /// One operation of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+#[serde(
+    tag = "type",
+    content = "data",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
 pub enum Operation {
-    /// See [`Add`].
+    /// Store a new memory.
     Add(Add),
-    /// See [`Search`].
+    /// Find memories by their words.
     Search(Search),
-    /// See [`Get`].
+    /// Read one memory.
     Get(Get),
-    /// See [`Update`].
+    /// Change parts of a memory.
     Update(Update),
-    /// See [`Delete`].
+    /// Delete one memory.
     Delete(Delete),
 }
 
-/// The receipt of an [`Add`].
+/// The receipt of an added memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
     /// The new memory's id.
@@ -108,14 +117,17 @@ pub struct Added {
     pub created_at: Timestamp,
 }
 
-/// The answer to a [`Search`], best match first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// The matches of a search, best first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Found {
     /// The matching memories.
     pub memories: Vec<Hit>,
+    /// True when more memories matched within the limit than fit into one answer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
 }
 
-/// The receipt of an [`Update`].
+/// The receipt of a changed memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Updated {
     /// The memory's id.
@@ -127,7 +139,7 @@ pub struct Updated {
     pub updated_at: Timestamp,
 }
 
-/// The receipt of a [`Delete`].
+/// The receipt of a deleted memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deleted {
     /// The memory's id.
@@ -140,14 +152,14 @@ pub struct Deleted {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
-    /// Of an [`Operation::Add`].
+    /// The receipt of an `add`.
     Added(Added),
-    /// Of an [`Operation::Search`].
+    /// The answer to a `search`.
     Found(Found),
-    /// Of an [`Operation::Get`].
+    /// The answer to a `get`.
     Memory(Memory),
-    /// Of an [`Operation::Update`].
+    /// The receipt of an `update`.
     Updated(Updated),
-    /// Of an [`Operation::Delete`].
+    /// The receipt of a `delete`.
     Deleted(Deleted),
 }

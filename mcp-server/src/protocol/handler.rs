@@ -6,8 +6,9 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        CustomRequest, CustomResult, ErrorCode, Implementation, JsonObject, ListToolsResult,
-        MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, JsonObject,
+        ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        Tool,
     },
     service::RequestContext,
 };
@@ -20,7 +21,7 @@ use crate::{
     tools::{Caller, DynTool, Registry, ToolError},
 };
 
-/// How long clients may keep the list of tools. It changes only when the program does.
+/// How long clients may keep what the server says of itself: it changes only with the program.
 const LIST_TTL: Duration = Duration::from_secs(300);
 
 const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memory_search; store \
@@ -66,6 +67,16 @@ impl ServerHandler for McpHandler {
             .with_instructions(INSTRUCTIONS)
     }
 
+    async fn discover(
+        &self,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        Ok(DiscoverResult::from_server_info(versions, self.get_info())
+            .with_ttl_ms(list_ttl_ms())
+            .with_cache_scope(CacheScope::Public))
+    }
+
     fn get_tool(&self, name: &str) -> Option<Tool> {
         self.registry
             .by_name(name)
@@ -84,9 +95,8 @@ impl ServerHandler for McpHandler {
             ));
         }
         let tools = self.registry.descriptions().cloned().collect();
-        let ttl_ms = u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX);
         Ok(ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(ttl_ms)
+            .with_ttl_ms(list_ttl_ms())
             .with_cache_scope(CacheScope::Public))
     }
 
@@ -185,6 +195,10 @@ impl Answer {
         meta.insert("cached".to_owned(), json!(false));
         meta
     }
+}
+
+fn list_ttl_ms() -> u64 {
+    u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn error_json(error: &ToolError) -> Value {

@@ -21,17 +21,17 @@ impl MemoryBatch {
     }
 }
 
-/// The arguments of [`MemoryBatch`].
+/// Several memory operations.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
     // Kept raw, so that one malformed operation fails by itself and not the whole batch.
     /// The operations, at most 50. They run in order, and one that fails leaves the others alone.
-    #[schemars(with = "Vec<Operation>")]
+    #[schemars(with = "Vec<Operation>", length(min = 1))]
     operations: Vec<Value>,
 }
 
-/// The results of a [`Batch`].
+/// The results of a batch.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Results {
     /// One result per operation, in their order.

@@ -8,6 +8,7 @@ mod memory_get;
 mod memory_search;
 mod memory_update;
 mod registry;
+mod schema;
 mod tool;
 
 pub use error::ToolError;

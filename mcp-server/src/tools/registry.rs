@@ -3,13 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use rmcp::{
-    handler::server::tool::{schema_for_input, schema_for_output},
-    model::{JsonObject, Tool as Description, ToolAnnotations},
-};
+use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
-use super::{Caller, Effect, Tool, ToolError};
+use super::{Caller, Effect, Tool, ToolError, schema};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -47,7 +44,8 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// If a tool of that name is there already, or if its arguments are not a JSON object.
+    /// If a tool of that name is there already, or if its arguments or its result are not a JSON
+    /// object.
     #[must_use]
     pub fn with<T: Tool>(mut self, tool: T) -> Self {
         let index = self.tools.len();
@@ -111,17 +109,15 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: Value) -> Result<
 }
 
 fn describe<T: Tool>() -> Description {
-    let input = schema_for_input::<T::Arguments>()
-        .unwrap_or_else(|error| panic!("`{}` does not take an object: {error}", T::NAME));
     let (reads, destroys, idempotent) = match T::EFFECT {
         Effect::Reads => (true, false, true),
         Effect::Adds => (false, false, false),
         Effect::Changes => (false, true, false),
         Effect::ChangesOnce => (false, true, true),
     };
-    Description::new(T::NAME, T::DESCRIPTION, input)
+    Description::new(T::NAME, T::DESCRIPTION, schema::of::<T::Arguments>())
         .with_title(T::TITLE)
-        .with_raw_output_schema(schema_for_output::<T::Output>())
+        .with_raw_output_schema(schema::of::<T::Output>())
         .with_annotations(
             ToolAnnotations::with_title(T::TITLE)
                 .read_only(reads)

@@ -149,8 +149,6 @@ async fn nobody_waits_for_those_who_only_wait() {
     let mut idle = Http::connect(address).await;
     idle.get("/healthz", &[]).await;
     let silent = Http::connect(address).await;
-    let mut half = Http::connect(address).await;
-    half.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
 
     let session = open_session(&mut idle).await;
     let mut headers = legacy_headers(&session);
@@ -172,9 +170,18 @@ async fn nobody_waits_for_those_who_only_wait() {
 
     let drained = tokio::time::timeout(Duration::from_secs(5), server.stop()).await;
     assert_eq!(drained.expect("the drain waits for nobody"), Drained::Whole);
-    for mut connection in [idle, silent, half, stream, subscription] {
+    for mut connection in [idle, silent, stream, subscription] {
         connection.closed().await;
     }
+}
+
+#[tokio::test]
+async fn half_a_head_ends_with_the_drain_timeout() {
+    let server = Server::start(Gate::closed(), config(Duration::from_millis(200))).await;
+    let mut half = Http::connect(server.address).await;
+    half.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
+    server.stop().await;
+    half.closed().await;
 }
 
 #[tokio::test]

@@ -14,6 +14,10 @@ pub struct SqliteConfig {
     /// The most operations that wait for the writer, and for the readers; one more is refused at
     /// once. Default 1,000.
     pub queue_len_max: NonZeroUsize,
+    /// The most stored text that one answer holds, in bytes; a search stops there and says so.
+    /// Default 4 MiB. On the wire an answer is several times as large: texts stand in it twice,
+    /// escaped.
+    pub answer_bytes_max: NonZeroUsize,
     /// How long a write waits for another process that holds the database. Default 5 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub busy_timeout: Duration,
@@ -24,6 +28,7 @@ impl Default for SqliteConfig {
         Self {
             readers: NonZeroUsize::new(2).expect("2 is not zero"),
             queue_len_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
+            answer_bytes_max: NonZeroUsize::new(4 * 1024 * 1024).expect("4 MiB is not zero"),
             busy_timeout: Duration::from_secs(5),
         }
     }

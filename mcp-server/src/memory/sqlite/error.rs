@@ -56,6 +56,16 @@ pub enum OpenError {
         /// The database file.
         path: PathBuf,
     },
+    /// The file system cannot share memory between processes.
+    #[error(
+        "`{}` is on a file system that SQLite's write-ahead log does not work on (a network \
+         drive?): choose a --data-dir on a local disk",
+        path.display()
+    )]
+    NoWal {
+        /// The database file.
+        path: PathBuf,
+    },
     /// The operating system gives no more threads.
     #[error("cannot start a thread for the memory database: {source}")]
     Thread {

@@ -64,7 +64,7 @@ impl Executor {
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
 
-    /// Queues `job`, which must not panic, without waiting for it.
+    /// Queues `job` without waiting for it.
     pub(super) fn submit(&self, job: Job) -> Result<(), MemoryError> {
         let queue = self.queue.as_ref().expect("present until dropped");
         queue.try_send(job).map_err(|error| match error {
@@ -80,7 +80,7 @@ impl Drop for Executor {
     fn drop(&mut self) {
         drop(self.queue.take());
         for thread in self.threads.drain(..) {
-            // Jobs catch their own panics, so a thread has no other way to end than the queue's.
+            // A job's panic is caught, so a thread has no other way to end than the queue's.
             let _ = thread.join();
         }
     }
@@ -102,7 +102,11 @@ fn work(jobs: &Jobs, mut connection: Connection) {
             .unwrap_or_else(PoisonError::into_inner)
             .blocking_recv();
         match job {
-            Some(job) => job(&mut connection),
+            Some(job) => {
+                if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
+                    tracing::error!("a job of the memory store panicked");
+                }
+            }
             None => return,
         }
     }

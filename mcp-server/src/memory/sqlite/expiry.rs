@@ -1,19 +1,22 @@
 //! Removing what has expired. Reads never see it anyway; this gives its space back.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use super::{executor::Executor, in_transaction, rows};
 
-/// How long after one sweep the next one may run.
+/// How long after a sweep that left nothing the next one may run.
 const INTERVAL_MS: i64 = 60_000;
 /// The most rows that one sweep removes, so that writes never wait long behind it.
-const ROWS_MAX: u32 = 1_000;
+const ROWS_MAX: usize = 1_000;
 
 /// Sweeps behind writes: a store that nobody writes to does not grow, so it needs no timer.
 #[derive(Debug, Default)]
 pub(super) struct Sweeper {
-    /// Milliseconds since 1970.
-    next: AtomicI64,
+    /// Milliseconds since 1970; 0 when more is known to be left.
+    next: Arc<AtomicI64>,
 }
 
 impl Sweeper {
@@ -30,10 +33,16 @@ impl Sweeper {
         if now < next || !mine() {
             return;
         }
-        let queued = writer.submit(Box::new(|connection| {
+        let next = self.next.clone();
+        let queued = writer.submit(Box::new(move |connection| {
             match in_transaction(connection, |tx| rows::sweep_expired(tx, ROWS_MAX)) {
                 Ok(0) => {}
-                Ok(rows) => tracing::debug!(rows, "removed expired memories"),
+                Ok(rows) => {
+                    tracing::debug!(rows, "removed expired memories");
+                    if rows == ROWS_MAX {
+                        next.store(0, Ordering::Relaxed);
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "expired memories could not be removed"),
             }
         }));

@@ -2,6 +2,7 @@
 //!
 //! The file may be opened by several processes at once; SQLite's own locks order their writes.
 
+mod budget;
 mod config;
 mod error;
 mod executor;
@@ -14,12 +15,12 @@ mod search;
 use std::path::Path;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use config::SqliteConfig;
 pub use error::OpenError;
 
-use self::{executor::Executor, expiry::Sweeper};
+use self::{budget::Budget, executor::Executor, expiry::Sweeper};
 use super::{
     Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
     Search, Update, Updated,
@@ -34,6 +35,7 @@ pub struct SqliteStore {
     writer: Executor,
     readers: Executor,
     sweeper: Sweeper,
+    answer_bytes_max: usize,
 }
 
 impl SqliteStore {
@@ -60,7 +62,12 @@ impl SqliteStore {
             writer: spawn("memory-writer", vec![writer])?,
             readers: spawn("memory-reader", readers)?,
             sweeper: Sweeper::default(),
+            answer_bytes_max: config.answer_bytes_max.get(),
         })
+    }
+
+    fn budget(&self) -> Budget {
+        Budget::new(self.answer_bytes_max)
     }
 
     async fn read<T: Send + 'static>(
@@ -92,13 +99,16 @@ impl MemoryStore for SqliteStore {
 
     async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
         let owner = owner.clone();
-        self.read(move |db| search::search(db, &owner, &search))
+        let mut budget = self.budget();
+        self.read(move |db| search::search(db, &owner, &search, &mut budget))
             .await
     }
 
     async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
         let owner = owner.clone();
-        self.read(move |db| rows::get(db, &owner, &get)).await
+        let mut budget = self.budget();
+        self.read(move |db| rows::get(db, &owner, &get, &mut budget))
+            .await
     }
 
     async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
@@ -119,26 +129,17 @@ impl MemoryStore for SqliteStore {
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
         let owner = owner.clone();
+        let budget = self.budget();
         let reads_only = operations
             .iter()
             .all(|operation| matches!(operation, Operation::Get(_) | Operation::Search(_)));
         if reads_only {
             return self
-                .read(move |db| {
-                    Ok(operations
-                        .iter()
-                        .map(|operation| run(db, &owner, operation))
-                        .collect())
-                })
+                .read(move |db| run_all(db, &owner, &operations, budget))
                 .await;
         }
-        self.write(move |tx| {
-            operations
-                .iter()
-                .map(|operation| in_savepoint(tx, || run(tx, &owner, operation)))
-                .collect()
-        })
-        .await
+        self.write(move |tx| run_all(tx, &owner, &operations, budget))
+            .await
     }
 }
 
@@ -149,17 +150,50 @@ impl Readiness for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), String> {
-        self.read(|db| db.query_row("SELECT 1", [], |_| Ok(())).map_err(Into::into))
-            .await
-            .map_err(|error| error.to_string())
+        let read = self.read(|db| {
+            let newest = "SELECT max(row) FROM memory";
+            Ok(db.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?)
+        });
+        let write = self.writer.run(|_| Ok(()));
+        match tokio::try_join!(read, write) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
-fn run(db: &Connection, owner: &Owner, operation: &Operation) -> Result<Outcome, MemoryError> {
+/// Runs the operations of a batch in order. What the caller got wrong fails by itself, and always
+/// before it has written anything; what the database gets wrong fails the whole batch.
+fn run_all(
+    db: &Connection,
+    owner: &Owner,
+    operations: &[Operation],
+    mut budget: Budget,
+) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
+    operations
+        .iter()
+        .map(|operation| match run(db, owner, operation, &mut budget) {
+            Err(
+                error @ (MemoryError::NotFound { .. }
+                | MemoryError::VersionConflict { .. }
+                | MemoryError::AnswerTooLarge { .. }),
+            ) => Ok(Err(error)),
+            Err(error) => Err(error),
+            Ok(outcome) => Ok(Ok(outcome)),
+        })
+        .collect()
+}
+
+fn run(
+    db: &Connection,
+    owner: &Owner,
+    operation: &Operation,
+    budget: &mut Budget,
+) -> Result<Outcome, MemoryError> {
     Ok(match operation {
         Operation::Add(add) => Outcome::Added(rows::add(db, owner, add)?),
-        Operation::Search(search) => Outcome::Found(search::search(db, owner, search)?),
-        Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get)?),
+        Operation::Search(search) => Outcome::Found(search::search(db, owner, search, budget)?),
+        Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get, budget)?),
         Operation::Update(update) => Outcome::Updated(rows::update(db, owner, update)?),
         Operation::Delete(delete) => Outcome::Deleted(rows::delete(db, owner, delete)?),
     })
@@ -172,32 +206,35 @@ fn in_transaction<T>(
 ) -> Result<T, MemoryError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let value = job(&tx)?;
-    tx.commit()?;
+    commit(tx)?;
     Ok(value)
 }
 
-/// Runs one operation of a batch so that its failure undoes nothing but itself. The outer `Err`
-/// is the database failing, which ends the whole batch.
-fn in_savepoint<T>(
-    tx: &Transaction<'_>,
-    job: impl FnOnce() -> Result<T, MemoryError>,
-) -> Result<Result<T, MemoryError>, MemoryError> {
-    tx.prepare_cached("SAVEPOINT operation")?.execute([])?;
-    let result = job();
-    if matches!(result, Err(MemoryError::Unavailable { .. })) {
-        return result.map(Ok);
-    }
-    if result.is_err() {
-        tx.prepare_cached("ROLLBACK TO operation")?.execute([])?;
-    }
-    tx.prepare_cached("RELEASE operation")?.execute([])?;
-    Ok(result)
+fn commit(tx: Transaction<'_>) -> Result<(), MemoryError> {
+    tx.commit()
+        .map_err(|error| match error.sqlite_error_code() {
+            // Part of the transaction may have reached the disk, and the rest may follow.
+            Some(ErrorCode::SystemIoFailure) => MemoryError::OutcomeUnknown {
+                reason: error.to_string(),
+            },
+            _ => error.into(),
+        })
 }
 
 impl From<rusqlite::Error> for MemoryError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Unavailable {
-            reason: error.to_string(),
+        let reason = error.to_string();
+        match error.sqlite_error_code() {
+            Some(
+                ErrorCode::CannotOpen
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::OutOfMemory
+                | ErrorCode::ReadOnly
+                | ErrorCode::SystemIoFailure,
+            ) => Self::Unavailable { reason },
+            _ => Self::Internal { reason },
         }
     }
 }

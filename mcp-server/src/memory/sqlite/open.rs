@@ -16,8 +16,8 @@ const FILE_NAME: &str = "memory.db";
 /// How long to wait before trying again what another process got in the way of.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// Creates the folder and an empty file if need be, for this user only, and returns the file's
-/// path.
+/// Creates the folder and an empty file in it if need be, for this user only, and returns the
+/// path of the file.
 pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     let refused = |source| OpenError::Directory {
         path: dir.to_owned(),
@@ -29,17 +29,33 @@ pub(super) fn prepare_dir(dir: &Path) -> Result<PathBuf, OpenError> {
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(refused)?;
 
-    // A file that is there is left alone: closing it here would drop the locks that other
-    // connections of this process hold on it (POSIX fcntl).
     let path = dir.join(FILE_NAME);
     let mut options = fs::OpenOptions::new();
+    // Never opens a file that is there: closing it again would drop this process's other locks on
+    // it, and with them the safety of a store that is open already (POSIX fcntl).
     options.create_new(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(&path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(refused(error)),
-        _ => Ok(path),
+        Ok(_) => sync_dirs(dir).map_err(refused)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(refused(error)),
     }
+    Ok(path)
+}
+
+/// Makes the new file, and the folder that may be new, survive a power cut.
+fn sync_dirs(dir: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    for dir in [Some(dir), dir.parent()].into_iter().flatten() {
+        // The parent of a relative path of one name is the empty path: the working directory.
+        let dir = match dir.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => dir,
+        };
+        fs::File::open(dir)?.sync_all()?;
+    }
+    Ok(())
 }
 
 /// The one connection that writes; it brings the schema up to date.
@@ -68,8 +84,13 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
         .map_err(failed)?;
     // The settings write to the file, so it must be ours before they are made.
     schema::recognize(&connection, path)?;
-    patiently(config.busy_timeout, || settle(&connection)).map_err(failed)?;
-    Ok(connection)
+    let journal_mode = patiently(config.busy_timeout, || settle(&connection)).map_err(failed)?;
+    match journal_mode.as_str() {
+        "wal" => Ok(connection),
+        _ => Err(OpenError::NoWal {
+            path: path.to_owned(),
+        }),
+    }
 }
 
 /// Repeats what another process got in the way of. SQLite waits by itself in all cases but one:
@@ -78,10 +99,10 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
     clippy::disallowed_methods,
     reason = "opening blocks anyway, before anything is served"
 )]
-fn patiently(
+fn patiently<T>(
     timeout: Duration,
-    attempt: impl Fn() -> rusqlite::Result<()>,
-) -> rusqlite::Result<()> {
+    attempt: impl Fn() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     let deadline = Instant::now() + timeout;
     loop {
         match attempt() {
@@ -96,12 +117,14 @@ fn patiently(
     }
 }
 
-fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "wal")?;
+/// Makes the settings and returns the journal mode that came of it.
+fn settle(connection: &Connection) -> rusqlite::Result<String> {
+    let journal_mode =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "cache_size", -16_384)?; // KiB
     connection.set_prepared_statement_cache_capacity(64);
-    Ok(())
+    Ok(journal_mode)
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
+use super::budget::Budget;
 use crate::memory::{
     Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
 };
@@ -43,7 +44,12 @@ pub(super) fn add(db: &Connection, owner: &Owner, add: &Add) -> Result<Added, Me
     })
 }
 
-pub(super) fn get(db: &Connection, owner: &Owner, get: &Get) -> Result<Memory, MemoryError> {
+pub(super) fn get(
+    db: &Connection,
+    owner: &Owner,
+    get: &Get,
+    budget: &mut Budget,
+) -> Result<Memory, MemoryError> {
     let sql = format!(
         "SELECT {COLUMNS} FROM memory m WHERE m.id = :id AND m.owner = :owner
             AND (m.expires_at IS NULL OR m.expires_at > :now)"
@@ -51,10 +57,11 @@ pub(super) fn get(db: &Connection, owner: &Owner, get: &Get) -> Result<Memory, M
     db.prepare_cached(&sql)?
         .query_row(
             named_params! {":id": get.id.as_str(), ":owner": owner.as_str(), ":now": now_ms()},
-            memory,
+            |row| Ok(budget.take(weight(row)?).map(|()| memory(row))),
         )
         .optional()?
         .ok_or_else(|| not_found(&get.id))
+        .and_then(|within_budget| Ok(within_budget??))
 }
 
 pub(super) fn update(
@@ -125,13 +132,20 @@ pub(super) fn delete(
 }
 
 /// Removes up to `rows_max` expired memories and says how many.
-pub(super) fn sweep_expired(db: &Connection, rows_max: u32) -> Result<usize, MemoryError> {
+pub(super) fn sweep_expired(db: &Connection, rows_max: usize) -> Result<usize, MemoryError> {
     Ok(db
         .prepare_cached(
             "DELETE FROM memory WHERE row IN
                 (SELECT row FROM memory WHERE expires_at <= :now LIMIT :rows_max)",
         )?
         .execute(named_params! {":now": now_ms(), ":rows_max": rows_max})?)
+}
+
+/// How much stored text a row of [`COLUMNS`] brings into an answer, in bytes.
+pub(super) fn weight(row: &Row<'_>) -> rusqlite::Result<usize> {
+    [2, 3, 4].into_iter().try_fold(0, |sum, column| {
+        Ok(sum + row.get_ref(column)?.as_str()?.len())
+    })
 }
 
 /// Reads a row of [`COLUMNS`].

@@ -4,22 +4,23 @@ use std::collections::HashSet;
 
 use rusqlite::{Connection, named_params};
 
-use super::rows::{COLUMNS, memory, now_ms};
+use super::{
+    budget::Budget,
+    rows::{COLUMNS, memory, now_ms, weight},
+};
 use crate::memory::{Found, Hit, MemoryError, Owner, Search};
 
-/// The most distinct words of a query that are looked up; more would only cost time, since a
-/// query of that length is dominated by its first words anyway.
+/// The most distinct words of a query that are looked up: the cost of a search grows with them.
 const TERMS_MAX: usize = 64;
 
 pub(super) fn search(
     db: &Connection,
     owner: &Owner,
     search: &Search,
+    budget: &mut Budget,
 ) -> Result<Found, MemoryError> {
     let Some(words) = match_expression(&search.query) else {
-        return Ok(Found {
-            memories: Vec::new(),
-        });
+        return Ok(Found::default());
     };
     let sql = format!(
         "SELECT {COLUMNS}, -bm25(memory_words)
@@ -34,25 +35,26 @@ pub(super) fn search(
     );
     let tags = serde_json::to_string(&search.tags).expect("strings are always JSON");
     let mut statement = db.prepare_cached(&sql)?;
-    let hits = statement.query_map(
-        named_params! {
-            ":words": words,
-            ":owner": owner.as_str(),
-            ":namespace": search.namespace,
-            ":now": now_ms(),
-            ":tags": tags,
-            ":limit": search.limit,
-        },
-        |row| {
-            Ok(Hit {
-                memory: memory(row)?,
-                score: row.get(9)?,
-            })
-        },
-    )?;
-    Ok(Found {
-        memories: hits.collect::<Result<_, _>>()?,
-    })
+    let mut rows = statement.query(named_params! {
+        ":words": words,
+        ":owner": owner.as_str(),
+        ":namespace": search.namespace,
+        ":now": now_ms(),
+        ":tags": tags,
+        ":limit": search.limit,
+    })?;
+    let mut found = Found::default();
+    while let Some(row) = rows.next()? {
+        if budget.take(weight(row)?).is_err() {
+            found.truncated = true;
+            break;
+        }
+        found.memories.push(Hit {
+            memory: memory(row)?,
+            score: row.get(9)?,
+        });
+    }
+    Ok(found)
 }
 
 /// Any of the query's words, each quoted, so that no character of a caller is query syntax.
@@ -60,7 +62,7 @@ pub(super) fn search(
 fn match_expression(query: &str) -> Option<String> {
     let mut seen = HashSet::new();
     let terms: Vec<String> = query
-        .split(|c: char| !c.is_alphanumeric())
+        .split(|c: char| !c.is_alphanumeric() && !is_combining(c))
         .filter(|term| !term.is_empty())
         .map(str::to_lowercase)
         .filter(|term| seen.insert(term.clone()))
@@ -68,6 +70,12 @@ fn match_expression(query: &str) -> Option<String> {
         .map(|term| format!("\"{term}\""))
         .collect();
     (!terms.is_empty()).then(|| terms.join(" OR "))
+}
+
+/// Accents written as characters of their own; the index folds them into their letter, so they must
+/// not end a word.
+fn is_combining(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}')
 }
 
 #[cfg(test)]
@@ -85,6 +93,7 @@ mod tests {
         check("content:x -y", Some(r#""content" OR "x" OR "y""#));
         check("twice Twice TWICE", Some(r#""twice""#));
         check("日本語 текст", Some(r#""日本語" OR "текст""#));
+        check("Zo\u{308}llner", Some("\"zo\u{308}llner\""));
         check("?! -- \"\"", None);
         let long = (0..100).map(|n| format!("w{n} ")).collect::<String>();
         assert_eq!(match_expression(&long).unwrap().matches('w').count(), 64);

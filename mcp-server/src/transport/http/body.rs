@@ -75,7 +75,7 @@ pub(super) fn discard(headers: &HeaderMap, mut body: Body, timeout: Duration) {
 }
 
 pin_project! {
-    /// A body that keeps `held` until it was sent whole or dropped.
+    /// A body that keeps `held` until the connection has taken all of it, or has dropped it.
     pub(super) struct Holding<B, T> {
         #[pin]
         body: B,

@@ -12,6 +12,7 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -92,8 +93,9 @@ impl Connections {
     }
 
     /// Closes idle connections at once and each other one when it has sent what it is sending.
-    /// Those still open a moment after `ended` are cut.
-    pub(super) async fn close(self, ended: &CancellationToken) {
+    /// Those still open at `deadline`, or a moment after `ended` if that is later, are cut; `false`
+    /// when there were any.
+    pub(super) async fn close(self, ended: &CancellationToken, deadline: Instant) -> bool {
         self.tasks.close();
         let finished = async {
             self.graceful.shutdown().await;
@@ -101,14 +103,15 @@ impl Connections {
         };
         let overdue = async {
             ended.cancelled().await;
-            tokio::time::sleep(CLOSE_TIMEOUT).await;
+            tokio::time::sleep_until(deadline.max(Instant::now() + CLOSE_TIMEOUT)).await;
         };
         tokio::select! {
-            () = finished => {}
+            () = finished => true,
             () = overdue => {
                 tracing::warn!(connections = self.tasks.len(), "cut connections that did not end");
                 self.cut.cancel();
                 self.tasks.wait().await;
+                false
             }
         }
     }

@@ -1,25 +1,22 @@
 //! Who may call at all: the `Host` header against DNS rebinding, `Origin` against foreign pages.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{extract::Request, middleware::Next, response::Response};
-use http::{HeaderMap, StatusCode, Uri, header, uri::Authority};
+use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Authority};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::body::plain;
-use crate::config::HttpConfig;
+use crate::config::{HostPort, HttpConfig, Origin};
 
-/// A host name, lower case and without brackets, and the port it is limited to, if any.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct HostPort {
-    host: String,
-    port: Option<u16>,
-}
+/// How long a browser may keep the answer to its question before a call.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// The names under which the server answers and the origins whose pages it answers.
 #[derive(Debug)]
 pub(super) struct Guard {
     hosts: Vec<HostPort>,
-    origins: Vec<String>,
+    origins: Vec<Origin>,
 }
 
 impl Guard {
@@ -36,14 +33,14 @@ impl Guard {
             config
                 .allowed_hosts
                 .iter()
-                .filter_map(|host| parse_host(host)),
+                .filter_map(|host| HostPort::parse(host)),
         );
         Self {
             hosts,
             origins: config
                 .allowed_origins
                 .iter()
-                .map(|origin| origin.trim_end_matches('/').to_ascii_lowercase())
+                .filter_map(|origin| Origin::parse(origin))
                 .collect(),
         }
     }
@@ -60,11 +57,11 @@ impl Guard {
 
     fn verdict(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
         let host = only(headers, header::HOST)?
-            .and_then(parse_host)
+            .and_then(HostPort::parse)
             .ok_or("the Host header is missing or malformed")?;
         // An absolute-form target (RFC 9112 §3.2.2) must not contradict the header.
         let contradicts =
-            |authority: &Authority| parse_host(authority.as_str()).as_ref() != Some(&host);
+            |authority: &Authority| HostPort::parse(authority.as_str()).as_ref() != Some(&host);
         if uri.authority().is_some_and(contradicts) {
             return Err("the request target names another host than the Host header");
         }
@@ -81,20 +78,16 @@ impl Guard {
 
     /// A page of the server itself, or one that was allowed.
     fn allows_origin(&self, origin: &str, host: &HostPort) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        let own = origin.strip_prefix("http://").and_then(parse_host);
-        own.as_ref() == Some(host) || self.origins.contains(&origin)
-    }
-}
-
-impl HostPort {
-    fn covers(&self, asked: &Self) -> bool {
-        self.host == asked.host && (self.port.is_none() || self.port == asked.port)
+        let Some(origin) = Origin::parse(origin) else {
+            return false;
+        };
+        let own = origin.scheme == "http" && origin.host == host.or_port(80);
+        own || self.origins.contains(&origin)
     }
 }
 
 /// The header's one value; it is an error to have several or one that is not text.
-fn only(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, &'static str> {
+fn only(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, &'static str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -106,25 +99,19 @@ fn only(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>, &
     }
 }
 
-fn parse_host(text: &str) -> Option<HostPort> {
-    if text.contains('@') {
-        return None;
-    }
-    let authority = Authority::try_from(text)
-        .or_else(|_| Authority::try_from(format!("[{text}]")))
-        .ok()?;
-    let port = authority.port_u16();
-    // What follows the name must be a port; the parser also lets other text pass.
-    if port.is_none() && authority.as_str() != authority.host() {
-        return None;
-    }
-    Some(HostPort {
-        host: authority
-            .host()
-            .trim_matches(['[', ']'])
-            .to_ascii_lowercase(),
-        port,
-    })
+/// What lets the pages of other origins call at all: answers to the browser's questions before a
+/// call, and leave to read the answer. The guard has refused origins that are not allowed.
+pub(super) fn cors(config: &HttpConfig) -> CorsLayer {
+    let origins = config
+        .allowed_origins
+        .iter()
+        .filter_map(|origin| Origin::parse(origin)?.to_string().parse().ok());
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST, Method::DELETE])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([HeaderName::from_static("mcp-session-id")])
+        .max_age(PREFLIGHT_MAX_AGE)
 }
 
 #[cfg(test)]
@@ -143,7 +130,7 @@ mod tests {
     fn check(headers: &[(&str, &str)], target: &str, allowed: bool) {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            let name = header::HeaderName::from_bytes(name.as_bytes()).unwrap();
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
             map.append(name, value.parse().unwrap());
         }
         let verdict = guard().verdict(&target.parse().unwrap(), &map);

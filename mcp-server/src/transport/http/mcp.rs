@@ -1,84 +1,60 @@
 //! `/mcp`: what rmcp leaves open is settled before a request reaches it: size and time of the
 //! body, JSON-RPC errors for bad bodies, the number of sessions, calls counted for the drain.
 
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
-use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{Full, combinators::BoxBody};
-use rmcp::{
-    ServerHandler,
-    model::RequestId,
-    transport::streamable_http_server::{
-        StreamableHttpService, session::local::LocalSessionManager,
-    },
-};
+use http_body_util::Full;
+use rmcp::{ServerHandler, model::RequestId};
 use tokio_util::task::TaskTracker;
 
-use super::body::{self, BodyError, Holding};
+use super::{
+    body::{self, BodyError, Holding},
+    sessions::{Full503, RmcpResponse, Sessions},
+};
 use crate::{
     config::HttpConfig,
     protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
 };
 
-/// The header that names a session.
-const HEADER_SESSION_ID: &str = "mcp-session-id";
 /// How long a client that was refused for lack of room should wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// The endpoint's state, one for all requests.
-#[derive(Clone)]
+/// The endpoint's state, shared by all requests.
 pub(super) struct McpEndpoint<H> {
-    service: StreamableHttpService<H, LocalSessionManager>,
-    sessions: Arc<LocalSessionManager>,
-    sessions_max: usize,
-    /// Sessions about to be opened, so that the limit holds for simultaneous ones too.
-    opening: Arc<AtomicUsize>,
+    sessions: Sessions<H>,
     calls: TaskTracker,
     body_bytes_max: usize,
     body_timeout: Duration,
 }
 
-impl<H: ServerHandler> McpEndpoint<H> {
-    pub(super) fn new(
-        service: StreamableHttpService<H, LocalSessionManager>,
-        sessions: Arc<LocalSessionManager>,
-        config: &HttpConfig,
-        calls: TaskTracker,
-    ) -> Self {
+impl<H: ServerHandler + Clone> McpEndpoint<H> {
+    pub(super) fn new(sessions: Sessions<H>, config: &HttpConfig, calls: TaskTracker) -> Self {
         Self {
-            service,
             sessions,
-            sessions_max: config.sessions_max,
-            opening: Arc::default(),
             calls,
             body_bytes_max: config.body_bytes_max,
             body_timeout: config.body_timeout,
         }
     }
 
-    pub(super) async fn handle(self, request: Request) -> Response {
-        if request.method() == Method::DELETE {
-            return self.close_session(request).await;
+    pub(super) async fn handle(self: Arc<Self>, request: Request) -> Response {
+        match *request.method() {
+            Method::POST => self.post(request).await,
+            Method::DELETE => self.delete(request).await,
+            _ => self.sessions.handle(request).await.map(Body::new),
         }
-        if request.method() != Method::POST {
-            return self.service.handle(request).await.map(Body::new);
-        }
+    }
+
+    async fn post(&self, request: Request) -> Response {
         if !is_json(request.headers()) {
             return body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "send Content-Type: application/json",
             );
         }
-        // Held until the answer was sent, so that a drain waits for it.
+        // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
         let (head, mut raw) = request.into_parts();
         let (bytes_max, timeout) = (self.body_bytes_max, self.body_timeout);
@@ -95,58 +71,34 @@ impl<H: ServerHandler> McpEndpoint<H> {
             Ok(envelope) => (envelope.kind, envelope.method.into_owned()),
             Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
         };
-        let request = Request::from_parts(head, Full::new(bytes));
-        match kind {
-            Kind::Request(id) if method == "initialize" => {
-                let response = self.open_session(request, &id).await;
-                response.map(|body| Body::new(Holding::new(body, call)))
-            }
-            // A subscription lives until somebody ends it; a drain does not wait for it.
-            Kind::Request(id) if method == "subscriptions/listen" => {
-                drop(call);
-                settled(self.service.handle(request).await, &id)
-            }
-            Kind::Request(id) => {
-                let response = self.service.handle(request).await;
-                settled(response, &id).map(|body| Body::new(Holding::new(body, call)))
-            }
-            Kind::Notification | Kind::Response => {
-                self.service.handle(request).await.map(Body::new)
-            }
-        }
-    }
-
-    async fn open_session(self, request: http::Request<Full<Bytes>>, id: &RequestId) -> Response {
-        let _opening = Opening::start(&self.opening);
-        let opening = self.opening.load(Ordering::Relaxed);
-        let open = self.sessions.sessions.read().await.len();
-        if open + opening > self.sessions_max {
-            tracing::warn!(open, "refused a session: http.sessions_max is reached");
-            let message =
-                format!("{open} sessions are open and no more are taken: try again later");
-            let error = error_response(Some(id), REFUSED, &message);
-            let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, error);
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, RETRY_AFTER);
-            return response;
-        }
-        settled(self.service.handle(request).await, id)
-    }
-
-    /// rmcp answers 202 to whatever id: clients log that as a failure, and one whose session is
-    /// long gone should hear so.
-    async fn close_session(self, request: Request) -> Response {
-        let id = request.headers().get(HEADER_SESSION_ID);
-        let is_open = match id.and_then(|id| id.to_str().ok()) {
-            Some(id) => self.sessions.sessions.read().await.contains_key(id),
-            None => false,
+        let id = match kind {
+            Kind::Request(id) => Some(id),
+            Kind::Notification | Kind::Response => None,
         };
-        let mut response = self.service.handle(request).await.map(Body::new);
-        if response.status() == StatusCode::ACCEPTED {
-            if !is_open {
-                return body::plain(StatusCode::NOT_FOUND, "there is no such session");
+        let request = Request::from_parts(head, Full::new(bytes.clone()));
+        let response = match (method.as_str(), &id) {
+            ("initialize", Some(id)) => match self.sessions.open(request, &bytes).await {
+                Ok(response) => response,
+                Err(full) => return no_room(&full, id),
+            },
+            // A subscription lives until somebody ends it; a drain does not wait for it.
+            ("subscriptions/listen", Some(_)) => {
+                drop(call);
+                return settled(self.sessions.handle(request).await, id.as_ref());
             }
+            _ => self.sessions.handle(request).await,
+        };
+        settled(response, id.as_ref()).map(|body| Body::new(Holding::new(body, call)))
+    }
+
+    /// rmcp answers 202 whether or not there was a session; clients take that for a failure.
+    async fn delete(&self, request: Request) -> Response {
+        let named = request.headers().contains_key("mcp-session-id");
+        if named && !self.sessions.has(request.headers()).await {
+            return body::plain(StatusCode::NOT_FOUND, "there is no such session");
+        }
+        let mut response = self.sessions.handle(request).await.map(Body::new);
+        if response.status() == StatusCode::ACCEPTED {
             *response.status_mut() = StatusCode::NO_CONTENT;
         }
         response
@@ -181,28 +133,27 @@ impl<H: ServerHandler> McpEndpoint<H> {
     }
 }
 
-/// Counts a session that is being opened, until it is open or refused.
-struct Opening<'a>(&'a AtomicUsize);
-
-impl<'a> Opening<'a> {
-    fn start(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Opening<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
+fn no_room(full: &Full503, id: &RequestId) -> Response {
+    let open = full.open;
+    tracing::warn!(
+        open,
+        "refused a session: all of http.sessions_max are in use"
+    );
+    let message = format!("{open} sessions are in use and no more are taken: try again later");
+    let error = error_response(Some(id), REFUSED, &message);
+    let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, error);
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
 }
 
 /// rmcp answers a message that it cannot type with 415 and a text. The content type was right and
 /// the message well-formed, so it is an invalid request.
-fn settled(response: http::Response<BoxBody<Bytes, Infallible>>, id: &RequestId) -> Response {
+fn settled(response: RmcpResponse, id: Option<&RequestId>) -> Response {
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         let message = "invalid request: not a message of this protocol";
-        let error = error_response(Some(id), INVALID_REQUEST, message);
+        let error = error_response(id, INVALID_REQUEST, message);
         return body::json(StatusCode::BAD_REQUEST, error);
     }
     response.map(Body::new)

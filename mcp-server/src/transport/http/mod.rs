@@ -5,27 +5,22 @@ mod connections;
 mod guard;
 mod health;
 mod mcp;
+mod sessions;
 
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{Router, middleware, routing};
-use rmcp::{
-    ServerHandler,
-    transport::streamable_http_server::{
-        StreamableHttpServerConfig, StreamableHttpService,
-        session::local::{LocalSessionManager, SessionConfig},
-    },
-};
-use tokio::net::TcpListener;
+use rmcp::{ServerHandler, transport::streamable_http_server::StreamableHttpServerConfig};
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::{connections::Connections, guard::Guard, mcp::McpEndpoint};
+use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
 use crate::{config::HttpConfig, ports::Readiness};
 
 /// How a served listener came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Drained {
-    /// Every call in flight was answered.
+    /// Every call in flight was answered, and every answer was sent.
     Whole,
     /// The drain timeout passed first; what was left was cut off.
     Cut,
@@ -55,32 +50,32 @@ where
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
-    let router = router(handler, readiness, config, address, &calls, &streams);
+    let router = router(&handler, readiness, config, address, &calls, &streams);
 
     let connections = Connections::accept(listener, router, config, &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
+    let deadline = Instant::now() + config.drain_timeout;
     calls.close();
-    let drain = async {
-        let whole = tokio::time::timeout(config.drain_timeout, calls.wait()).await;
+    let answered = async {
+        let answered = tokio::time::timeout_at(deadline, calls.wait()).await;
         streams.cancel();
-        whole
+        answered.is_ok()
     };
-    let (whole, ()) = tokio::join!(drain, connections.close(&streams));
-    Ok(match whole {
-        Ok(()) => Drained::Whole,
-        Err(_) => Drained::Cut,
+    let (answered, sent) = tokio::join!(answered, connections.close(&streams, deadline));
+    Ok(match answered && sent {
+        true => Drained::Whole,
+        false => Drained::Cut,
     })
 }
 
 fn router<H: ServerHandler + Clone>(
-    handler: H,
+    handler: &H,
     readiness: Vec<Arc<dyn Readiness>>,
     config: &HttpConfig,
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
 ) -> Router {
-    let sessions = Arc::new(session_manager(config));
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -89,25 +84,17 @@ fn router<H: ServerHandler + Clone>(
         // The guard in front checks both headers on every path.
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let service =
-        StreamableHttpService::new(move || Ok(handler.clone()), sessions.clone(), rmcp_config);
-    let endpoint = McpEndpoint::new(service, sessions, config, calls.clone());
+    let sessions = Sessions::new(handler, &rmcp_config, config);
+    let endpoint = Arc::new(McpEndpoint::new(sessions, config, calls.clone()));
     let guard = Arc::new(Guard::new(config, address));
     Router::new()
         .route(
             "/mcp",
-            routing::any(move |request| endpoint.handle(request)),
+            routing::any(move |request| endpoint.clone().handle(request)),
         )
         .merge(health::routes(readiness))
+        .layer(guard::cors(config))
         .layer(middleware::from_fn(move |request, next| {
             guard.clone().check(request, next)
         }))
-}
-
-fn session_manager(config: &HttpConfig) -> LocalSessionManager {
-    let mut session_config = SessionConfig::default();
-    session_config.keep_alive = Some(config.session_idle_timeout);
-    let mut manager = LocalSessionManager::default();
-    manager.session_config = session_config;
-    manager
 }

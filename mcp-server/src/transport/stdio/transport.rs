@@ -26,8 +26,8 @@ use crate::{
 
 /// Lines that wait for the output; a sender of one more waits, too.
 const OUTPUT_LINES_MAX: usize = 64;
-/// How long the last answers may take to be written once the drain timeout has passed.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the last lines may take when nothing is left of the drain.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 pub(super) struct StdioTransport<R> {
     lines: Lines<R>,
@@ -35,13 +35,15 @@ pub(super) struct StdioTransport<R> {
     requests_in_flight_max: usize,
     line_bytes_max: usize,
     drain_timeout: Duration,
-    /// Set when the end begins: nothing restarts the clock.
-    drain_deadline: Option<Instant>,
     /// `None` once closed.
     output: Option<mpsc::Sender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
     /// A refusal that has not found room in the output yet.
     refusal: Option<Vec<u8>>,
+    /// Whether a request has come; what comes before the first one answers or cancels nothing.
+    started: bool,
+    /// When the drain gives up; set once it has begun.
+    deadline: Option<Instant>,
     shutdown: CancellationToken,
     /// The output is gone: nobody is there to answer.
     broken: CancellationToken,
@@ -65,10 +67,11 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             requests_in_flight_max: config.requests_in_flight_max.get(),
             line_bytes_max: config.line_bytes_max,
             drain_timeout: config.drain_timeout,
-            drain_deadline: None,
             output: Some(sender),
             writer: Some(writer),
             refusal: None,
+            started: false,
+            deadline: None,
             shutdown,
             broken,
             cut: CancellationToken::new(),
@@ -86,7 +89,13 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             self.send_refusal().await;
             let line = self.lines.next().await?;
             match self.read(line) {
-                Ok(message) => return Some(message),
+                Ok(message) => {
+                    self.started |= matches!(message, ClientJsonRpcMessage::Request(_));
+                    if self.started {
+                        return Some(message);
+                    }
+                    tracing::debug!("passed over a message before the first request");
+                }
                 Err(refusal) => self.refusal = Some(refusal),
             }
         }
@@ -158,9 +167,10 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
         }
     }
 
+    /// When the drain gives up; it begins with the first call.
     fn drain_deadline(&mut self) -> Instant {
         *self
-            .drain_deadline
+            .deadline
             .get_or_insert_with(|| Instant::now() + self.drain_timeout)
     }
 
@@ -230,9 +240,10 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
 
     async fn close(&mut self) -> Result<(), Self::Error> {
         self.output = None;
-        let latest = self.drain_deadline().max(Instant::now() + CLOSE_TIMEOUT);
+        let latest = self.drain_deadline().max(Instant::now() + FLUSH_TIMEOUT);
         if let Some(writer) = &mut self.writer {
             if tokio::time::timeout_at(latest, &mut *writer).await.is_err() {
+                tracing::warn!("answers were not read in time");
                 writer.abort();
             }
             self.writer = None;

@@ -1,0 +1,230 @@
+//! Sessions of clients from before revision 2026-07-28: how many, which one makes room, and which
+//! way of opening streams each of them can bear.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{Full, combinators::BoxBody};
+use rmcp::{
+    ServerHandler,
+    model::ProtocolVersion,
+    transport::streamable_http_server::{
+        SessionId, SessionManager, StreamableHttpServerConfig, StreamableHttpService,
+        session::local::{LocalSessionManager, SessionConfig},
+    },
+};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::config::HttpConfig;
+
+const SESSION_ID: &str = "mcp-session-id";
+/// A session that was used this recently does not make room for a new one.
+const BUSY: Duration = Duration::from_secs(60);
+/// How long a client should wait before it resumes a stream that broke.
+const RETRY: Duration = Duration::from_secs(3);
+
+pub(super) type RmcpResponse = Response<BoxBody<Bytes, Infallible>>;
+
+/// rmcp's side of the endpoint, and what it does not keep: a bound and the time of last use.
+pub(super) struct Sessions<H> {
+    /// For revision 2025-11-25 and later: streams begin with an event that carries only an id.
+    primed: Half<H>,
+    /// For older clients, which take such an event for a broken message.
+    plain: Half<H>,
+    max: usize,
+    opening: AtomicUsize,
+    used: Mutex<HashMap<SessionId, Instant>>,
+}
+
+struct Half<H> {
+    service: StreamableHttpService<H, LocalSessionManager>,
+    manager: Arc<LocalSessionManager>,
+}
+
+/// All sessions are in use.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full503 {
+    pub(super) open: usize,
+}
+
+impl<H: ServerHandler + Clone> Sessions<H> {
+    pub(super) fn new(
+        handler: &H,
+        rmcp_config: &StreamableHttpServerConfig,
+        config: &HttpConfig,
+    ) -> Self {
+        let half = |retry| Half::new(handler.clone(), rmcp_config.clone(), config, retry);
+        Self {
+            primed: half(Some(RETRY)),
+            plain: half(None),
+            max: config.sessions_max,
+            opening: AtomicUsize::new(0),
+            used: Mutex::default(),
+        }
+    }
+
+    /// Hands a request that opens no session to rmcp.
+    pub(super) async fn handle<B>(&self, request: Request<B>) -> RmcpResponse
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: std::fmt::Display,
+    {
+        let Some(id) = session_id(request.headers()) else {
+            return self.primed.service.handle(request).await;
+        };
+        if let Some(used) = self.used().get_mut(&id) {
+            *used = Instant::now();
+        }
+        match self.plain.has(&id).await {
+            true => self.plain.service.handle(request).await,
+            false => self.primed.service.handle(request).await,
+        }
+    }
+
+    /// Opens a session with an `initialize` request, if there is room or an idle session makes
+    /// some.
+    pub(super) async fn open(
+        &self,
+        request: Request<Full<Bytes>>,
+        body: &[u8],
+    ) -> Result<RmcpResponse, Full503> {
+        let _opening = Opening::start(&self.opening);
+        self.make_room().await?;
+        let half = match wants_priming(body) {
+            true => &self.primed,
+            false => &self.plain,
+        };
+        let response = half.service.handle(request).await;
+        if let Some(id) = session_id(response.headers()) {
+            self.used().insert(id, Instant::now());
+        }
+        Ok(response)
+    }
+
+    /// Whether the request names a session that is there.
+    pub(super) async fn has(&self, headers: &HeaderMap) -> bool {
+        match session_id(headers) {
+            Some(id) => self.plain.has(&id).await || self.primed.has(&id).await,
+            None => false,
+        }
+    }
+
+    /// Closes sessions, the longest idle first, until one more fits.
+    async fn make_room(&self) -> Result<(), Full503> {
+        loop {
+            let open = self.forget_closed().await;
+            let known = self.used().len();
+            // A session may be counted as open and as being opened: the bound errs on its safe side.
+            if open.max(known) + self.opening.load(Ordering::Relaxed) <= self.max {
+                return Ok(());
+            }
+            let longest_idle = self
+                .used()
+                .iter()
+                .min_by_key(|(_, used)| **used)
+                .filter(|(_, used)| used.elapsed() >= BUSY)
+                .map(|(id, _)| id.clone());
+            let Some(id) = longest_idle else {
+                return Err(Full503 { open });
+            };
+            self.used().remove(&id);
+            for half in [&self.plain, &self.primed] {
+                if let Err(error) = half.manager.close_session(&id).await {
+                    tracing::debug!(%error, "an idle session did not close");
+                }
+            }
+            tracing::info!("closed the longest idle session to make room for a new one");
+        }
+    }
+
+    /// Forgets when sessions were used that have ended, and counts the others.
+    async fn forget_closed(&self) -> usize {
+        let plain = self.plain.manager.sessions.read().await;
+        let primed = self.primed.manager.sessions.read().await;
+        let open = plain.len() + primed.len();
+        self.used()
+            .retain(|id, _| plain.contains_key(id) || primed.contains_key(id));
+        open
+    }
+
+    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Instant>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<H: ServerHandler + Clone> Half<H> {
+    fn new(
+        handler: H,
+        rmcp_config: StreamableHttpServerConfig,
+        config: &HttpConfig,
+        retry: Option<Duration>,
+    ) -> Self {
+        let mut session_config = SessionConfig::default();
+        session_config.keep_alive = Some(config.session_idle_timeout);
+        session_config.sse_retry = retry;
+        let mut manager = LocalSessionManager::default();
+        manager.session_config = session_config;
+        let manager = Arc::new(manager);
+        let service = StreamableHttpService::new(
+            move || Ok(handler.clone()),
+            manager.clone(),
+            rmcp_config.with_sse_retry(retry),
+        );
+        Self { service, manager }
+    }
+}
+
+impl<H> Half<H> {
+    async fn has(&self, id: &SessionId) -> bool {
+        self.manager.sessions.read().await.contains_key(id)
+    }
+}
+
+/// Counts a session that is being opened, until it is open or refused.
+struct Opening<'a>(&'a AtomicUsize);
+
+impl<'a> Opening<'a> {
+    fn start(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn session_id(headers: &HeaderMap) -> Option<SessionId> {
+    let id = headers.get(SESSION_ID)?.to_str().ok()?;
+    Some(id.to_owned().into())
+}
+
+/// Whether the client asks for a revision that knows events without a message.
+fn wants_priming(initialize: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Initialize<'a> {
+        #[serde(borrow)]
+        params: Params<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow, rename = "protocolVersion")]
+        protocol_version: std::borrow::Cow<'a, str>,
+    }
+    serde_json::from_slice::<Initialize<'_>>(initialize).is_ok_and(|initialize| {
+        // Revisions are dates: they compare as text.
+        *initialize.params.protocol_version >= *ProtocolVersion::V_2025_11_25.as_str()
+    })
+}
