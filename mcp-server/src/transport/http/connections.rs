@@ -16,6 +16,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::watched::{Talking, Watched};
 use crate::config::HttpConfig;
 
 /// How long the last bytes of answers and streams may take after everything was ended.
@@ -27,6 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Connections {
     graceful: GracefulShutdown,
     tasks: TaskTracker,
+    /// Ends those that are not being answered.
+    hush: CancellationToken,
+    /// Ends all.
     cut: CancellationToken,
 }
 
@@ -41,6 +45,7 @@ impl Connections {
         let this = Self {
             graceful: GracefulShutdown::new(),
             tasks: TaskTracker::new(),
+            hush: CancellationToken::new(),
             cut: CancellationToken::new(),
         };
         let room = Arc::new(Semaphore::new(config.connections_max.get()));
@@ -75,10 +80,17 @@ impl Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let connection =
-            http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        let talking = Talking::default();
+        let stream = TokioIo::new(Watched::new(stream, talking.clone()));
+        let connection = http.serve_connection(stream, TowerToHyperService::new(router));
         let connection = self.graceful.watch(connection);
-        let cut = self.cut.clone();
+        let (hush, cut) = (self.hush.clone(), self.cut.clone());
+        let unanswered = async move {
+            hush.cancelled().await;
+            if talking.get() {
+                std::future::pending::<()>().await;
+            }
+        };
         self.tasks.spawn(async move {
             let _permit = permit;
             tokio::select! {
@@ -87,14 +99,15 @@ impl Connections {
                         tracing::debug!(%error, "a connection ended badly");
                     }
                 }
+                () = unanswered => {}
                 () = cut.cancelled() => {}
             }
         });
     }
 
-    /// Closes idle connections at once and each other one when it has sent what it is sending.
-    /// Those still open at `deadline`, or a moment after `ended` if that is later, are cut; `false`
-    /// when there were any.
+    /// Closes idle connections at once and each other one when it has sent what it is sending. A
+    /// moment after `ended` those that are not being answered are cut, such as one whose request
+    /// never became whole; at `deadline` all others: `false` when there were any.
     pub(super) async fn close(self, ended: &CancellationToken, deadline: Instant) -> bool {
         self.tasks.close();
         let finished = async {
@@ -103,9 +116,13 @@ impl Connections {
         };
         let overdue = async {
             ended.cancelled().await;
-            tokio::time::sleep_until(deadline.max(Instant::now() + CLOSE_TIMEOUT)).await;
+            let moment = Instant::now() + CLOSE_TIMEOUT;
+            tokio::time::sleep_until(moment).await;
+            self.hush.cancel();
+            tokio::time::sleep_until(deadline).await;
         };
         tokio::select! {
+            biased;
             () = finished => true,
             () = overdue => {
                 tracing::warn!(connections = self.tasks.len(), "cut connections that did not end");

@@ -6,6 +6,7 @@ mod guard;
 mod health;
 mod mcp;
 mod sessions;
+mod watched;
 
 use std::{net::SocketAddr, sync::Arc};
 
