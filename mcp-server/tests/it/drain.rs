@@ -9,7 +9,7 @@ use crate::support::{
     WriteLock,
     gate::Gate,
     http::Http,
-    mcp::{legacy_headers, modern, modern_headers, open_session, request},
+    mcp::{Client, Era, legacy_headers, modern, modern_headers, open_session, request},
     process::{Process, folder},
     server::Server,
     until,
@@ -175,13 +175,43 @@ async fn nobody_waits_for_those_who_only_wait() {
     }
 }
 
+/// A request that never became whole is no call.
 #[tokio::test]
-async fn half_a_head_ends_with_the_drain_timeout() {
-    let server = Server::start(Gate::closed(), config(Duration::from_millis(200))).await;
-    let mut half = Http::connect(server.address).await;
-    half.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
-    server.stop().await;
-    half.closed().await;
+async fn nobody_waits_for_half_a_head() {
+    let server = Server::start(Gate::closed(), config(LONG)).await;
+    let mut first = Http::connect(server.address).await;
+    first.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
+    let mut second = Http::connect(server.address).await;
+    second.get("/healthz", &[]).await;
+    second.send("GET /healthz HTTP/1.1\r\nHost: loc").await;
+    let drained = tokio::time::timeout(Duration::from_secs(5), server.stop()).await;
+    assert_eq!(drained.expect("the drain waits for nobody"), Drained::Whole);
+    first.closed().await;
+    second.closed().await;
+}
+
+/// What was answered is also sent, however slowly it is read.
+#[tokio::test]
+async fn an_answer_that_is_read_slowly_is_waited_for() {
+    let server = Server::memory(config(LONG)).await;
+    let mut writer = Client::http(Era::Modern, server.address).await;
+    let long = "slow ".repeat(200_000);
+    for _ in 0..10 {
+        writer.ok("memory_add", json!({"content": long})).await;
+    }
+    let params = json!({"name": "memory_search", "arguments": {"query": "slow", "limit": 10}});
+    let message = modern(1, "tools/call", &params);
+    let mut slow = Http::connect(server.address).await;
+    let body = message.to_string();
+    slow.request("POST", "/mcp", &modern_headers(&message), body)
+        .await;
+    assert_eq!(slow.head().await.status, 200);
+    server.shutdown.cancel();
+    // Longer than those may take that are not being answered.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let rest = slow.closed().await;
+    assert!(rest.ends_with('}'), "{} bytes came", rest.len());
+    assert_eq!(server.stop().await, Drained::Whole);
 }
 
 #[tokio::test]
