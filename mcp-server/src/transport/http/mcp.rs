@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Body, extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
-use rmcp::{ServerHandler, model::RequestId};
+use rmcp::{
+    ServerHandler,
+    model::{ErrorCode, RequestId},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -40,6 +43,11 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     }
 
     pub(super) async fn handle(self: Arc<Self>, request: Request) -> Response {
+        if let Some(name) = doubled(request.headers()) {
+            let message = format!("there is more than one {name} header");
+            let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
+            return body::json(StatusCode::BAD_REQUEST, error);
+        }
         match *request.method() {
             Method::POST => self.post(request).await,
             Method::DELETE => self.delete(request).await,
@@ -157,6 +165,14 @@ fn settled(response: RmcpResponse, id: Option<&RequestId>) -> Response {
         return body::json(StatusCode::BAD_REQUEST, error);
     }
     response.map(Body::new)
+}
+
+/// Which header that decides on the request's meaning is there twice: whoever reads the other one
+/// would understand something else.
+fn doubled(headers: &HeaderMap) -> Option<&'static str> {
+    ["content-type", "mcp-protocol-version", "mcp-session-id"]
+        .into_iter()
+        .find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -35,8 +35,6 @@ pub(super) struct StdioTransport<R> {
     requests_in_flight_max: usize,
     line_bytes_max: usize,
     drain_timeout: Duration,
-    /// Set when the end begins: nothing restarts the clock.
-    drain_deadline: Option<Instant>,
     /// `None` once closed.
     output: Option<mpsc::Sender<Vec<u8>>>,
     writer: Option<JoinHandle<()>>,
@@ -44,6 +42,8 @@ pub(super) struct StdioTransport<R> {
     refusal: Option<Vec<u8>>,
     /// Whether a request has come; what comes before the first one answers or cancels nothing.
     started: bool,
+    /// When the drain gives up. Set when the end begins: nothing restarts the clock.
+    deadline: Option<Instant>,
     shutdown: CancellationToken,
     /// The output is gone: nobody is there to answer.
     broken: CancellationToken,
@@ -67,11 +67,11 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             requests_in_flight_max: config.requests_in_flight_max.get(),
             line_bytes_max: config.line_bytes_max,
             drain_timeout: config.drain_timeout,
-            drain_deadline: None,
             output: Some(sender),
             writer: Some(writer),
             refusal: None,
             started: false,
+            deadline: None,
             shutdown,
             broken,
             cut: CancellationToken::new(),
@@ -167,9 +167,10 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
         }
     }
 
+    /// When the drain gives up; it begins with the first call.
     fn drain_deadline(&mut self) -> Instant {
         *self
-            .drain_deadline
+            .deadline
             .get_or_insert_with(|| Instant::now() + self.drain_timeout)
     }
 
@@ -242,6 +243,7 @@ impl<R: AsyncRead + Send + Unpin + 'static> Transport<RoleServer> for StdioTrans
         let latest = self.drain_deadline().max(Instant::now() + CLOSE_TIMEOUT);
         if let Some(writer) = &mut self.writer {
             if tokio::time::timeout_at(latest, &mut *writer).await.is_err() {
+                tracing::warn!("answers were not read in time");
                 writer.abort();
             }
             self.writer = None;

@@ -275,6 +275,28 @@ async fn only_json_is_taken_and_the_answer_must_be_wanted() {
 }
 
 #[tokio::test]
+async fn a_header_that_is_there_twice_is_refused() {
+    let server = Server::memory(HttpConfig::default()).await;
+    let message = modern(1, "tools/list", &json!({}));
+    for (name, value) in [
+        ("Content-Type", "text/plain"),
+        ("MCP-Protocol-Version", "2025-11-25"),
+        ("MCP-Protocol-Version", MODERN),
+        ("Mcp-Method", "tools/call"),
+    ] {
+        let mut headers = modern_headers(&message);
+        headers.push((name, value));
+        let mut connection = Http::connect(server.address).await;
+        connection
+            .request("POST", "/mcp", &headers, message.to_string())
+            .await;
+        let response = connection.response().await;
+        let answer = (response.status(), response.code());
+        assert_eq!(answer, (400, Some(-32020)), "{name}: {response:?}");
+    }
+}
+
+#[tokio::test]
 async fn ambiguous_lengths_are_refused_or_end_the_connection() {
     let server = Server::memory(HttpConfig::default()).await;
     let hidden = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
