@@ -1,0 +1,221 @@
+//! How a call is let in, and what its result sets in motion.
+
+use crate::{
+    Breaker, Outcome, Rejected, State, Verdict,
+    breaker::Shared,
+    config::to_ns,
+    core::{Pass, Recorded},
+    error::ReopensAt,
+    machine::{Event, NEVER, Reply},
+    state::Word,
+    window::Grade,
+};
+use std::time::Duration;
+
+/// Every so many refusals read the clock although a timer is set: the timer's
+/// runtime may be stalled.
+const REFUSALS_PER_LOOK: u64 = 64;
+
+const GOOD: Grade = Grade { failed: false, slow: false };
+
+impl Breaker {
+    /// Lets a call in; also says when it began, if the configuration asks.
+    #[inline]
+    pub(crate) fn admit(&self) -> Result<(Pass, u64), Rejected> {
+        let word = self.0.core.word();
+        let pass = if word.is_closed() {
+            Pass::Closed { life: word.generation() }
+        } else {
+            self.admit_unclosed(word)?
+        };
+        if self.0.plain { Ok((pass, 0)) } else { self.start(pass) }
+    }
+
+    #[inline]
+    fn admit_unclosed(&self, word: Word) -> Result<Pass, Rejected> {
+        let Shared { core, counters, alarm, probes_max, .. } = &*self.0;
+        let may_pass = match word.state() {
+            State::Closed | State::Disabled => true,
+            State::ForcedOpen => false,
+            State::HalfOpen => word.out() + word.ok() < *probes_max,
+            State::Open => false,
+        };
+        if may_pass {
+            return self.ask_machine();
+        }
+        let refusals = counters.rejected.0.add_one();
+        let looks = !alarm.is_set() || refusals % REFUSALS_PER_LOOK == 0;
+        if looks && core.due_ns() <= self.0.clock.now_ns() {
+            counters.rejected.0.take_one_back();
+            return self.ask_machine();
+        }
+        Err(self.refused(word))
+    }
+
+    #[inline]
+    fn refused(&self, word: Word) -> Rejected {
+        let rejected = match word.state() {
+            State::ForcedOpen => Rejected::ForcedOpen,
+            State::HalfOpen => Rejected::HalfOpen { probes_max: self.0.probes_max },
+            _ => {
+                // The delay may have ended since the word was read.
+                let due_ns = self.0.core.due_ns();
+                let at_ns = if due_ns == NEVER { 0 } else { due_ns };
+                Rejected::Open { reopens: ReopensAt { clock: self.0.clock, at_ns } }
+            }
+        };
+        if let Some(observer) = &self.0.observer {
+            observer.on_rejected(&rejected);
+        }
+        rejected
+    }
+
+    #[cold]
+    fn ask_machine(&self) -> Result<Pass, Rejected> {
+        match self.step(Event::Call) {
+            Reply::Closed(life) => Ok(Pass::Closed { life }),
+            Reply::Probe(probe) => Ok(Pass::Probe(probe)),
+            Reply::Bypass => Ok(Pass::Bypass),
+            Reply::Refused | Reply::Stale | Reply::Done => {
+                self.0.counters.rejected.0.add_one();
+                Err(self.refused(self.0.core.word()))
+            }
+        }
+    }
+
+    /// The part of admission that not every configuration needs.
+    fn start(&self, pass: Pass) -> Result<(Pass, u64), Rejected> {
+        if let Some(limiter) = &self.0.limiter
+            && let Err(limited) = limiter.enter()
+        {
+            self.0.counters.limited.add_one();
+            if let Pass::Probe(probe) = pass {
+                self.step(Event::Dropped { probe });
+            }
+            if let Some(observer) = &self.0.observer {
+                observer.on_rejected(&limited);
+            }
+            return Err(limited);
+        }
+        Ok((pass, if self.0.times_calls { self.0.clock.now_ns() } else { 0 }))
+    }
+
+    #[inline]
+    pub(crate) fn settle(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
+        if self.0.plain
+            && let Pass::Closed { life } = pass
+            && verdict == Verdict::SUCCESS
+        {
+            if self.0.core.record(life, GOOD, 0) == Recorded::Stale {
+                self.count_stale();
+            }
+            return;
+        }
+        self.settle_fully(pass, started_ns, verdict);
+    }
+
+    fn settle_fully(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
+        let now_ns = if self.0.stamps_results { self.0.clock.now_ns() } else { 0 };
+        let took_ns = now_ns.saturating_sub(started_ns);
+        let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
+        match pass {
+            Pass::Closed { life } => self.settle_closed(life, verdict, slow, now_ns),
+            Pass::Probe(probe) => self.step_probe(probe, verdict, slow),
+            Pass::Bypass => {}
+        }
+        self.finish(verdict.outcome, took_ns);
+    }
+
+    /// Gives the slot under the limit back before anybody is told, so that a
+    /// panicking observer cannot keep it.
+    fn finish(&self, outcome: Outcome, took_ns: u64) {
+        if let Some(limiter) = &self.0.limiter {
+            limiter.leave(outcome, took_ns);
+        }
+        if let Some(observer) = &self.0.observer {
+            let took = self.0.times_calls.then(|| Duration::from_nanos(took_ns));
+            observer.on_settled(outcome, took);
+        }
+    }
+
+    fn settle_closed(&self, life: u32, verdict: Verdict, slow: bool, now_ns: u64) {
+        let counters = &self.0.counters;
+        let failed = match verdict.outcome {
+            Outcome::Success => false,
+            Outcome::Failure => true,
+            Outcome::Overload | Outcome::Ignore => {
+                self.settle_unwatched(life, verdict);
+                return;
+            }
+        };
+        self.note_asked(life, verdict);
+        let recorded = self.0.core.record(life, Grade { failed, slow }, now_ns);
+        if recorded == Recorded::Stale {
+            self.count_stale();
+            return;
+        }
+        counters.failures.add(u64::from(failed));
+        counters.slow.add(u64::from(slow));
+        if let Recorded::Trips(cause) = recorded {
+            self.step(Event::Trip { generation: life, cause });
+        }
+    }
+
+    /// Results that no window holds.
+    fn settle_unwatched(&self, life: u32, verdict: Verdict) {
+        let counters = &self.0.counters;
+        if !self.0.core.word().is_closed_life(life) {
+            self.count_stale();
+            return;
+        }
+        if verdict.outcome == Outcome::Overload {
+            counters.overloads.add_one();
+            self.note_asked(life, verdict);
+        } else {
+            counters.ignored.add_one();
+        }
+    }
+
+    fn note_asked(&self, life: u32, verdict: Verdict) {
+        if let Some(retry_after) = verdict.retry_after
+            && self.0.core.word().is_closed_life(life)
+        {
+            let until_ns = self.0.clock.now_ns().saturating_add(to_ns(retry_after));
+            self.step(Event::Asked { generation: life, until_ns });
+        }
+    }
+
+    fn step_probe(&self, probe: crate::machine::ProbeId, verdict: Verdict, slow: bool) {
+        let asked_ns = verdict.retry_after.map_or(0, to_ns);
+        let healthy = match verdict.outcome {
+            Outcome::Success => !slow,
+            Outcome::Failure => false,
+            Outcome::Overload => {
+                self.0.counters.overloads.add_one();
+                false
+            }
+            Outcome::Ignore => {
+                self.0.counters.ignored.add_one();
+                self.step(Event::Dropped { probe });
+                return;
+            }
+        };
+        self.step(Event::Answered { probe, healthy, asked_ns });
+    }
+
+    #[cold]
+    fn count_stale(&self) {
+        self.0.counters.stale.add_one();
+    }
+
+    /// A permit went away without a result.
+    pub(crate) fn cancel(&self, pass: Pass) {
+        self.0.counters.cancelled.add_one();
+        if let Pass::Probe(probe) = pass {
+            self.step(Event::Dropped { probe });
+        }
+        if let Some(limiter) = &self.0.limiter {
+            limiter.abandon();
+        }
+    }
+}

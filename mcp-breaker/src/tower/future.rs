@@ -1,0 +1,84 @@
+//! The future of a guarded call.
+
+use crate::{CallError, Classify, Rejected, Settle};
+use pin_project_lite::pin_project;
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+pin_project! {
+    /// The future of a guarded call.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the inner future and cancels the permit.
+    ///
+    /// # Panics
+    /// When polled after it has completed.
+    pub struct GuardFuture<F, P, C> {
+        #[pin]
+        state: State<F, P, C>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<F, P, C> {
+        Admitted { permit: Option<P>, classify: C, #[pin] inner: F },
+        Rejected { rejected: Option<Rejected> },
+    }
+}
+
+impl<F, P, C> GuardFuture<F, P, C> {
+    pub(super) fn admitted(inner: F, permit: P, classify: C) -> Self {
+        Self { state: State::Admitted { permit: Some(permit), classify, inner } }
+    }
+
+    pub(super) fn rejected(rejected: Rejected) -> Self {
+        Self { state: State::Rejected { rejected: Some(rejected) } }
+    }
+}
+
+impl<F, P, C, T, E> Future for GuardFuture<F, P, C>
+where
+    F: Future<Output = Result<T, E>>,
+    P: Settle,
+    C: Classify<T, E>,
+{
+    type Output = Result<T, CallError<E>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().state.project() {
+            StateProjection::Admitted { permit, classify, inner } => {
+                // Taken while the inner future runs, so that a panic in it
+                // drops the permit during the unwinding: a failure.
+                let held = permit.take().expect("polled after completion");
+                match inner.poll(cx) {
+                    Poll::Pending => {
+                        *permit = Some(held);
+                        Poll::Pending
+                    }
+                    Poll::Ready(result) => {
+                        held.settle(classify.classify(&result));
+                        Poll::Ready(result.map_err(CallError::Inner))
+                    }
+                }
+            }
+            StateProjection::Rejected { rejected } => {
+                let rejected = rejected.take().expect("polled after completion");
+                Poll::Ready(Err(rejected.into()))
+            }
+        }
+    }
+}
+
+impl<F, P, C> fmt::Debug for GuardFuture<F, P, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::Admitted { .. } => "admitted",
+            State::Rejected { .. } => "rejected",
+        };
+        f.debug_struct("GuardFuture").field("state", &state).finish()
+    }
+}
