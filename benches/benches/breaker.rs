@@ -17,8 +17,8 @@ mod behaviour;
 mod counting;
 #[path = "breaker/layers.rs"]
 mod layers;
-#[cfg(feature = "peers")]
-#[path = "breaker/peers.rs"]
+#[cfg_attr(feature = "peers", path = "breaker/peers.rs")]
+#[cfg_attr(not(feature = "peers"), path = "breaker/no_peers.rs")]
 mod peers;
 
 use benches::{Case, compare, figure, instructions};
@@ -33,6 +33,9 @@ const CALLS: u64 = 2_000_000;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
+    // A breaker that opens needs a home for its timer; some peers want one even
+    // to refuse.
+    let _inside = layers::runtime().enter();
     if let Some(at) = args.iter().position(|arg| arg == "--count") {
         return count(&args[at + 1], args[at + 2].parse().expect("a number of calls"));
     }
@@ -41,7 +44,7 @@ fn main() {
     }
     for threads in [1, 2] {
         compare("allowed call, count window of 100", threads, CALLS, &allowed(threads));
-        compare("refused call", threads, CALLS, &refused());
+        compare("refused call", threads, CALLS, &refused(threads));
     }
     time_windows();
     flatness();
@@ -84,26 +87,23 @@ fn allowed(threads: usize) -> Vec<Case> {
             black_box(calls.fetch_add(1, Ordering::Relaxed));
         }
     });
-    let mut cases = vec![
+    let ours = vec![
         guarded("mcp-breaker, rate and consecutive failures", &Config::default()).target_ns(target_ns),
         guarded("mcp-breaker, rate alone", &by_rate()).target_ns(target_ns),
         floor,
     ];
-    #[cfg(feature = "peers")]
-    cases.extend(peers::allowed());
-    cases.drain(..).collect()
+    ours.into_iter().chain(peers::allowed()).collect()
 }
 
-fn refused() -> Vec<Case> {
-    let with_timer = open_breaker(true);
-    let without = open_breaker(false);
-    let mut cases = vec![
+fn refused(threads: usize) -> Vec<Case> {
+    let with_timer = open_breaker();
+    // A thread of its own knows no runtime.
+    let without = std::thread::spawn(open_breaker).join().expect("it opens");
+    let ours = vec![
         Case::new("mcp-breaker", move || refuse(&with_timer)).target_ns(5.0),
         Case::new("mcp-breaker, opened outside of a runtime", move || refuse(&without)),
     ];
-    #[cfg(feature = "peers")]
-    cases.extend(peers::refused());
-    cases.drain(..).collect()
+    ours.into_iter().chain(peers::refused(threads)).collect()
 }
 
 #[inline]
@@ -111,20 +111,11 @@ fn refuse(breaker: &Breaker) {
     black_box(black_box(breaker).try_acquire().is_err());
 }
 
-/// A breaker that is open; with its timer if it opened inside a runtime, which
-/// then lives as long as the process.
-fn open_breaker(in_runtime: bool) -> Breaker {
+/// A breaker that is open; with its timer if this thread is inside a runtime.
+fn open_breaker() -> Breaker {
     let breaker = breaker(&Config::default());
-    let trip = || {
-        for _ in 0..5 {
-            breaker.try_acquire().expect("closed").failure();
-        }
-    };
-    if in_runtime {
-        let _inside = layers::runtime().enter();
-        trip();
-    } else {
-        trip();
+    for _ in 0..5 {
+        breaker.try_acquire().expect("closed").failure();
     }
     breaker
 }
@@ -142,14 +133,12 @@ fn time_window(clock: ClockKind) -> Config {
 
 fn time_windows() {
     for threads in [1, 2] {
-        let mut cases = vec![
+        let ours = vec![
             guarded("mcp-breaker, two clock readings", &time_window(ClockKind::Precise)).target_ns(70.0),
             guarded("mcp-breaker, coarse clock", &time_window(ClockKind::Coarse)).target_ns(40.0),
         ];
-        #[cfg(feature = "peers")]
-        cases.extend(peers::time_windows());
+        let cases: Vec<_> = ours.into_iter().chain(peers::time_windows()).collect();
         compare("allowed call, time window of 10 s", threads, CALLS / 4, &cases);
-        cases.clear();
     }
 }
 
@@ -163,7 +152,6 @@ fn flatness() {
         held += calls;
         figure(&format!("mcp-breaker up to {held}"), format!("{ns:.0}"), "<= 70, flat");
     }
-    #[cfg(feature = "peers")]
     peers::print_flatness();
 }
 
@@ -186,7 +174,7 @@ fn count(case: &str, calls: u64) {
             repeat(&|| one_call(&breaker));
         }
         "refused" => {
-            let breaker = open_breaker(true);
+            let breaker = open_breaker();
             repeat(&|| refuse(&breaker));
         }
         "failed" => {

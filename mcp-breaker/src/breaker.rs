@@ -101,8 +101,7 @@ impl Breaker {
     /// Why the call must not be made now.
     #[inline]
     pub fn try_acquire(&self) -> Result<Permit<&Self>, Rejected> {
-        let (pass, started_ns) = self.admit()?;
-        Ok(Permit::new(self, pass, started_ns))
+        Permit::acquire(self)
     }
 
     /// Like [`try_acquire`](Self::try_acquire), with a permit that can move to
@@ -112,8 +111,7 @@ impl Breaker {
     /// Why the call must not be made now.
     #[inline]
     pub fn try_acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
-        let (pass, started_ns) = self.admit()?;
-        Ok(Permit::new(self.clone(), pass, started_ns))
+        self.try_acquire().map(Permit::into_owned)
     }
 
     /// The state at this moment. An open breaker whose delay has passed is
@@ -153,12 +151,7 @@ impl Breaker {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         let word = self.0.core.word();
-        match word.state() {
-            State::Closed | State::Disabled => true,
-            State::ForcedOpen => false,
-            State::HalfOpen if word.out() + word.ok() < self.0.probes_max => true,
-            State::HalfOpen | State::Open => self.0.core.due_ns() <= self.0.clock.now_ns(),
-        }
+        self.may_pass(word) || self.0.core.due_ns() <= self.0.clock.now_ns()
     }
 
     /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster.

@@ -3,20 +3,12 @@
 
 use crate::{
     State, Transition,
-    machine::{Event, Machine, NEVER, ProbeId, Step},
+    machine::{Event, Machine, NEVER, Step},
     state::Word,
     sync::{AtomicU64, Mutex, Ordering, Padded, lock},
     trip::{Cause, Tally, Thresholds},
     window::{Grade, LifeCell, Window},
 };
-
-/// What a call that was let through must be settled as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pass {
-    Closed { life: u32 },
-    Probe(ProbeId),
-    Bypass,
-}
 
 /// What became of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,8 +114,13 @@ impl Core {
     #[inline]
     fn end_run(&self, life: u32) {
         if self.run.value(life) != 0 {
-            self.run.update(life, |run| (run != 0).then_some(0));
+            self.reset_run(life);
         }
+    }
+
+    #[cold]
+    fn reset_run(&self, life: u32) {
+        self.run.update(life, |run| (run != 0).then_some(0));
     }
 
     pub(crate) fn tally(&self, now_ns: u64) -> Tally {

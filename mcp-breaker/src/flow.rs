@@ -4,9 +4,11 @@ use crate::{
     Breaker, Outcome, Rejected, State, Verdict,
     breaker::Shared,
     config::to_ns,
-    core::{Pass, Recorded},
+    core::Recorded,
     error::ReopensAt,
-    machine::{Event, NEVER, Reply},
+    limit,
+    machine::{Event, NEVER, ProbeId, Reply},
+    pass::{Entry, Pass, Role},
     state::Word,
     window::Grade,
 };
@@ -19,44 +21,81 @@ const REFUSALS_PER_LOOK: u64 = 64;
 const GOOD: Grade = Grade { failed: false, slow: false };
 
 impl Breaker {
-    /// Lets a call in; also says when it began, if the configuration asks.
-    #[inline]
-    pub(crate) fn admit(&self) -> Result<(Pass, u64), Rejected> {
-        let word = self.0.core.word();
+    /// Answers a caller who found the breaker in the state `word`.
+    #[inline(never)]
+    pub(crate) fn admit(&self, word: Word) -> Entry {
         let pass = if word.is_closed() {
-            Pass::Closed { life: word.generation() }
+            Pass::watched(word.generation())
         } else {
-            self.admit_unclosed(word)?
+            self.admit_unclosed(word)
         };
-        if self.0.plain { Ok((pass, 0)) } else { self.start(pass) }
+        if self.0.plain || !pass.lets_through() {
+            return Entry { pass, detail: 0 };
+        }
+        self.start(pass)
     }
 
     #[inline]
-    fn admit_unclosed(&self, word: Word) -> Result<Pass, Rejected> {
-        let Shared { core, counters, alarm, probes_max, .. } = &*self.0;
-        let may_pass = match word.state() {
-            State::Closed | State::Disabled => true,
-            State::ForcedOpen => false,
-            State::HalfOpen => word.out() + word.ok() < *probes_max,
-            State::Open => false,
-        };
-        if may_pass {
+    fn admit_unclosed(&self, word: Word) -> Pass {
+        let Shared { core, counters, alarm, clock, .. } = &*self.0;
+        if self.may_pass(word) {
             return self.ask_machine();
         }
         let refusals = counters.rejected.0.add_one();
         let looks = !alarm.is_set() || refusals % REFUSALS_PER_LOOK == 0;
-        if looks && core.due_ns() <= self.0.clock.now_ns() {
+        if looks && core.due_ns() <= clock.now_ns() {
             counters.rejected.0.take_one_back();
             return self.ask_machine();
         }
-        Err(self.refused(word))
+        Pass::REFUSED
     }
 
-    #[inline]
-    fn refused(&self, word: Word) -> Rejected {
-        let rejected = match word.state() {
-            State::ForcedOpen => Rejected::ForcedOpen,
-            State::HalfOpen => Rejected::HalfOpen { probes_max: self.0.probes_max },
+    /// Whether the state alone lets a call pass, before any look at the clock.
+    pub(crate) fn may_pass(&self, word: Word) -> bool {
+        match word.state() {
+            State::Closed | State::Disabled => true,
+            State::HalfOpen => word.out() + word.ok() < self.0.probes_max,
+            State::Open | State::ForcedOpen => false,
+        }
+    }
+
+    #[cold]
+    fn ask_machine(&self) -> Pass {
+        match self.step(Event::Call) {
+            Reply::Closed(life) => Pass::watched(life),
+            Reply::Probe(probe) => Pass::probe(probe),
+            Reply::Bypass => Pass::BYPASS,
+            Reply::Refused | Reply::Stale | Reply::Done => {
+                self.0.counters.rejected.0.add_one();
+                Pass::REFUSED
+            }
+        }
+    }
+
+    /// The part of admission that not every configuration needs.
+    fn start(&self, pass: Pass) -> Entry {
+        if let Some(limiter) = &self.0.limiter
+            && let Err(limited) = limiter.enter()
+        {
+            self.0.counters.limited.add_one();
+            if let Role::Probe(probe) = pass.role() {
+                self.step(Event::Dropped { probe });
+            }
+            return Entry { pass: Pass::LIMITED, detail: limited };
+        }
+        Entry { pass, detail: if self.0.times_calls { self.0.clock.now_ns() } else { 0 } }
+    }
+
+    /// Spells out why a call was not let through.
+    #[inline(never)]
+    pub(crate) fn rejected(&self, word: Word, entry: Entry) -> Rejected {
+        let rejected = match (entry.pass.role(), word.state()) {
+            (Role::Limited, _) => {
+                let (limit, in_flight) = limit::unpack(entry.detail);
+                Rejected::Limited { in_flight, limit }
+            }
+            (_, State::ForcedOpen) => Rejected::ForcedOpen,
+            (_, State::HalfOpen) => Rejected::HalfOpen { probes_max: self.0.probes_max },
             _ => {
                 // The delay may have ended since the word was read.
                 let due_ns = self.0.core.due_ns();
@@ -70,58 +109,26 @@ impl Breaker {
         rejected
     }
 
-    #[cold]
-    fn ask_machine(&self) -> Result<Pass, Rejected> {
-        match self.step(Event::Call) {
-            Reply::Closed(life) => Ok(Pass::Closed { life }),
-            Reply::Probe(probe) => Ok(Pass::Probe(probe)),
-            Reply::Bypass => Ok(Pass::Bypass),
-            Reply::Refused | Reply::Stale | Reply::Done => {
-                self.0.counters.rejected.0.add_one();
-                Err(self.refused(self.0.core.word()))
-            }
-        }
-    }
-
-    /// The part of admission that not every configuration needs.
-    fn start(&self, pass: Pass) -> Result<(Pass, u64), Rejected> {
-        if let Some(limiter) = &self.0.limiter
-            && let Err(limited) = limiter.enter()
-        {
-            self.0.counters.limited.add_one();
-            if let Pass::Probe(probe) = pass {
-                self.step(Event::Dropped { probe });
-            }
-            if let Some(observer) = &self.0.observer {
-                observer.on_rejected(&limited);
-            }
-            return Err(limited);
-        }
-        Ok((pass, if self.0.times_calls { self.0.clock.now_ns() } else { 0 }))
-    }
-
+    /// The same as settling with success; the short path is decided here,
+    /// where the compiler can inline it.
     #[inline]
-    pub(crate) fn settle(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
-        if self.0.plain
-            && let Pass::Closed { life } = pass
-            && verdict == Verdict::SUCCESS
-        {
-            if self.0.core.record(life, GOOD, 0) == Recorded::Stale {
-                self.count_stale();
-            }
-            return;
+    pub(crate) fn settle_success(&self, pass: Pass, started_ns: u64) {
+        if !(self.0.plain && pass.is_watched()) {
+            self.settle(pass, started_ns, Verdict::SUCCESS);
+        } else if self.0.core.record(pass.life(), GOOD, 0) == Recorded::Stale {
+            self.count_stale();
         }
-        self.settle_fully(pass, started_ns, verdict);
     }
 
-    fn settle_fully(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
+    #[inline(never)]
+    pub(crate) fn settle(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
         let now_ns = if self.0.stamps_results { self.0.clock.now_ns() } else { 0 };
         let took_ns = now_ns.saturating_sub(started_ns);
         let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
-        match pass {
-            Pass::Closed { life } => self.settle_closed(life, verdict, slow, now_ns),
-            Pass::Probe(probe) => self.step_probe(probe, verdict, slow),
-            Pass::Bypass => {}
+        match pass.role() {
+            Role::Watched => self.settle_closed(pass.life(), verdict, slow, now_ns),
+            Role::Probe(probe) => self.step_probe(probe, verdict, slow),
+            Role::Bypass | Role::Limited | Role::Refused | Role::Settled => {}
         }
         self.finish(verdict.outcome, took_ns);
     }
@@ -185,7 +192,7 @@ impl Breaker {
         }
     }
 
-    fn step_probe(&self, probe: crate::machine::ProbeId, verdict: Verdict, slow: bool) {
+    fn step_probe(&self, probe: ProbeId, verdict: Verdict, slow: bool) {
         let asked_ns = verdict.retry_after.map_or(0, to_ns);
         let healthy = match verdict.outcome {
             Outcome::Success => !slow,
@@ -211,7 +218,7 @@ impl Breaker {
     /// A permit went away without a result.
     pub(crate) fn cancel(&self, pass: Pass) {
         self.0.counters.cancelled.add_one();
-        if let Pass::Probe(probe) = pass {
+        if let Role::Probe(probe) = pass.role() {
             self.step(Event::Dropped { probe });
         }
         if let Some(limiter) = &self.0.limiter {

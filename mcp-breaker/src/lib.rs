@@ -15,6 +15,7 @@ mod flow;
 mod limit;
 mod machine;
 mod observer;
+mod pass;
 mod permit;
 mod policy;
 mod random;

@@ -3,7 +3,7 @@
 mod gradient;
 
 use crate::{
-    ConfigError, Outcome, Rejected,
+    ConfigError, Outcome,
     config::check,
     sync::{AtomicU64, Mutex, Ordering, Padded},
 };
@@ -97,8 +97,9 @@ pub(crate) struct Limiter {
 
 const ONE: u64 = 1;
 
+/// A limiter's word as (limit, calls in flight).
 #[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
-const fn unpack(word: u64) -> (u32, u32) {
+pub(crate) const fn unpack(word: u64) -> (u32, u32) {
     ((word >> 32) as u32, word as u32)
 }
 
@@ -127,13 +128,13 @@ impl Limiter {
     }
 
     /// Takes a place. Exact: never more than the limit, and no refusal while a
-    /// place is free.
-    pub(crate) fn enter(&self) -> Result<(), Rejected> {
+    /// place is free. The error is the word that left no place.
+    pub(crate) fn enter(&self) -> Result<(), u64> {
         let mut word = self.word.0.load(Ordering::Relaxed);
         loop {
             let (limit, in_flight) = unpack(word);
             if in_flight >= limit {
-                return Err(Rejected::Limited { in_flight, limit });
+                return Err(word);
             }
             let entered = word + ONE;
             match self.word.0.compare_exchange_weak(word, entered, Ordering::Acquire, Ordering::Relaxed) {

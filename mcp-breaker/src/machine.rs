@@ -3,6 +3,7 @@
 use crate::{
     State, Transition,
     backoff::Backoff,
+    pass::PROBE_NUMBERS,
     state::{Word, next_generation},
     trip::Cause,
 };
@@ -185,7 +186,7 @@ impl Machine {
                 if out.len() + usize::from(*ok) < usize::from(self.rules.probes_max) =>
             {
                 let number = *next_number;
-                *next_number = number.wrapping_add(1);
+                *next_number = (number + 1) % PROBE_NUMBERS;
                 let deadline_ns = now_ns.saturating_add(self.rules.timeout_ns);
                 out.push(Probe { number, deadline_ns });
                 Reply::Probe(ProbeId { generation: self.generation, number })

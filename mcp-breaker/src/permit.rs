@@ -1,7 +1,10 @@
 //! The right to make one call.
 
-use crate::{Breaker, Outcome, Verdict, core::Pass};
-use std::borrow::Borrow;
+use crate::{
+    Breaker, Rejected, Verdict,
+    pass::{Entry, Pass, Role},
+};
+use std::{borrow::Borrow, mem};
 
 /// The right to make one call. Settle it with what the call returned.
 ///
@@ -17,19 +20,39 @@ pub struct Permit<B: Borrow<Breaker>> {
     breaker: B,
     pass: Pass,
     started_ns: u64,
-    settled: bool,
+}
+
+impl<'a> Permit<&'a Breaker> {
+    /// Closed and nothing to time or count: decided here, where the compiler
+    /// can inline it. All else is one call away.
+    #[inline]
+    pub(crate) fn acquire(breaker: &'a Breaker) -> Result<Self, Rejected> {
+        let word = breaker.0.core.word();
+        let entry = if word.is_closed() && breaker.0.plain {
+            Entry { pass: Pass::watched(word.generation()), detail: 0 }
+        } else {
+            breaker.admit(word)
+        };
+        if !entry.pass.lets_through() {
+            return Err(breaker.rejected(word, entry));
+        }
+        Ok(Self { breaker, pass: entry.pass, started_ns: entry.detail })
+    }
+
+    /// The same permit, free to move to another task.
+    #[inline]
+    pub fn into_owned(mut self) -> Permit<Breaker> {
+        let pass = mem::replace(&mut self.pass, Pass::SETTLED);
+        Permit { breaker: self.breaker.clone(), pass, started_ns: self.started_ns }
+    }
 }
 
 impl<B: Borrow<Breaker>> Permit<B> {
-    #[inline]
-    pub(crate) fn new(breaker: B, pass: Pass, started_ns: u64) -> Self {
-        Self { breaker, pass, started_ns, settled: false }
-    }
-
     /// The dependency did its work.
     #[inline]
-    pub fn success(self) {
-        self.settle(Verdict::SUCCESS);
+    pub fn success(mut self) {
+        let pass = mem::replace(&mut self.pass, Pass::SETTLED);
+        self.breaker.borrow().settle_success(pass, self.started_ns);
     }
 
     /// The dependency failed.
@@ -43,22 +66,22 @@ impl<B: Borrow<Breaker>> Permit<B> {
     /// and moves nothing.
     #[inline]
     pub fn settle(mut self, verdict: Verdict) {
-        self.settled = true;
-        self.breaker.borrow().settle(self.pass, self.started_ns, verdict);
+        let pass = mem::replace(&mut self.pass, Pass::SETTLED);
+        self.breaker.borrow().settle(pass, self.started_ns, verdict);
     }
 
     /// Whether the call is a probe of a half-open breaker. Probes should be
     /// cheap and must answer within `half_open.probe_timeout`.
     #[must_use]
     pub fn is_probe(&self) -> bool {
-        matches!(self.pass, Pass::Probe(_))
+        matches!(self.pass.role(), Role::Probe(_))
     }
 }
 
 impl<B: Borrow<Breaker>> Drop for Permit<B> {
     #[inline]
     fn drop(&mut self) {
-        if !self.settled {
+        if !self.pass.is_settled() {
             drop_unsettled(self.breaker.borrow(), self.pass, self.started_ns);
         }
     }
@@ -67,7 +90,7 @@ impl<B: Borrow<Breaker>> Drop for Permit<B> {
 #[cold]
 fn drop_unsettled(breaker: &Breaker, pass: Pass, started_ns: u64) {
     if std::thread::panicking() {
-        breaker.settle(pass, started_ns, Verdict::new(Outcome::Failure));
+        breaker.settle(pass, started_ns, Verdict::FAILURE);
     } else {
         breaker.cancel(pass);
     }

@@ -16,7 +16,6 @@ pub(crate) fn print() {
     figure("mcp-breaker: late results counted as stale", stale, "1");
     figure("mcp-breaker: probes admitted after 3 were dropped", after_dropped_probes(), "3");
     figure("mcp-breaker: probes admitted after 3 never answered", after_lost_probes(), "3");
-    #[cfg(feature = "peers")]
     crate::peers::print_behaviour();
 }
 
@@ -81,8 +80,10 @@ fn after_dropped_probes() -> usize {
 fn after_lost_probes() -> usize {
     let breaker = half_open_breaker();
     let _never_answer: Vec<_> = (0..3).filter_map(|_| breaker.try_acquire().ok()).collect();
-    runtime().block_on(breaker.ready());
-    // The deadlines of all three lie within a moment of each other.
-    runtime().block_on(tokio::time::sleep(DELAY));
+    runtime().block_on(async {
+        breaker.ready().await;
+        // The deadlines of all three lie within a moment of each other.
+        tokio::time::sleep(DELAY).await;
+    });
     admitted(&breaker)
 }

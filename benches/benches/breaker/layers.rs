@@ -75,26 +75,21 @@ pub(crate) fn calling<S: Service<u64> + Send>(service: S) -> impl Fn() + Sync {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    let mut cases = vec![
+    let ours = vec![
         Case::new("mcp-breaker", guarded_call()).target_ns(60.0),
         Case::new("floor: the bare service", calling(Echo)),
     ];
-    #[cfg(feature = "peers")]
-    cases.push(Case::new("tower-resilience", calling(crate::peers::tower_resilience_service())));
-    cases.drain(..).collect()
+    ours.into_iter().chain(crate::peers::layers()).collect()
 }
 
 pub(crate) fn print_allocations() {
-    const CALLS: u64 = 1000;
-    let ours = guarded_call();
-    let count = allocations(|| (0..CALLS).for_each(|_| ours()));
-    figure("mcp-breaker: allocations in 1000 calls through the layer", count, "0");
-    #[cfg(feature = "peers")]
-    {
-        let theirs = calling(crate::peers::tower_resilience_service());
-        let count = allocations(|| (0..CALLS).for_each(|_| theirs()));
-        figure("tower-resilience: the same", count, "-");
-    }
+    print_allocations_of("mcp-breaker", "0", guarded_call());
+    crate::peers::print_allocations();
+}
+
+pub(crate) fn print_allocations_of(name: &str, target: &str, call: impl Fn()) {
+    let count = allocations(|| (0..1000).for_each(|_| call()));
+    figure(&format!("{name}: allocations in 1000 calls through the layer"), count, target);
 }
 
 /// Nanoseconds per call of one stretch of calls.

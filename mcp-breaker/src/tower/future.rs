@@ -51,24 +51,33 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Admitted { permit, classify, inner } => {
-                // Taken while the inner future runs, so that a panic in it
-                // drops the permit during the unwinding: a failure.
-                let held = permit.take().expect("polled after completion");
-                match inner.poll(cx) {
-                    Poll::Pending => {
-                        *permit = Some(held);
-                        Poll::Pending
-                    }
-                    Poll::Ready(result) => {
-                        held.settle(classify.classify(&result));
-                        Poll::Ready(result.map_err(CallError::Inner))
-                    }
-                }
+                let mut guard = FailOnPanic { permit, returned: false };
+                let polled = inner.poll(cx);
+                guard.returned = true;
+                let Poll::Ready(result) = polled else { return Poll::Pending };
+                let verdict = classify.classify(&result);
+                guard.permit.take().expect("polled after completion").settle(verdict);
+                Poll::Ready(result.map_err(CallError::Inner))
             }
             StateProjection::Rejected { rejected } => {
                 let rejected = rejected.take().expect("polled after completion");
                 Poll::Ready(Err(rejected.into()))
             }
+        }
+    }
+}
+
+/// Drops the permit while a panic of the inner future unwinds, which makes the
+/// call a failure. Executors catch the panic before they drop the future.
+struct FailOnPanic<'a, P> {
+    permit: &'a mut Option<P>,
+    returned: bool,
+}
+
+impl<P> Drop for FailOnPanic<'_, P> {
+    fn drop(&mut self) {
+        if !self.returned {
+            drop(self.permit.take());
         }
     }
 }

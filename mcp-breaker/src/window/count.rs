@@ -5,6 +5,7 @@ use crate::{
     sync::{AtomicU64, Ordering, Padded},
     trip::Tally,
 };
+use std::num::NonZeroU64;
 
 /// Low bits of the life in the cursor | 52 bits of ticket. At a million calls
 /// a second the tickets of one life last for 142 years.
@@ -25,7 +26,8 @@ pub(crate) struct CountRing {
     cursor: Padded<AtomicU64>,
     /// Tickets of the lives before the current one.
     earlier: AtomicU64,
-    size: u64,
+    /// As a `NonZero` it needs no check before the division.
+    size: NonZeroU64,
     failed: BitRing,
     slow: Option<BitRing>,
 }
@@ -35,7 +37,7 @@ impl CountRing {
         Self {
             cursor: Padded(AtomicU64::new(0)),
             earlier: AtomicU64::new(0),
-            size: u64::from(size),
+            size: NonZeroU64::new(u64::from(size)).unwrap_or(NonZeroU64::MIN),
             failed: BitRing::new(size),
             slow: watches_slow.then(|| BitRing::new(size)),
         }
@@ -68,7 +70,7 @@ impl CountRing {
         if cursor & !TICKET_MASK != cursor_tag(life) {
             return Tally::default();
         }
-        let calls = (cursor & TICKET_MASK).min(self.size);
+        let calls = (cursor & TICKET_MASK).min(self.size.get());
         Tally {
             calls: u32::try_from(calls).unwrap_or(u32::MAX),
             failures: self.failed.ones(life),

@@ -70,6 +70,7 @@ impl TimeRing {
         }
     }
 
+    #[inline(never)]
     pub(crate) fn record(&self, life: u32, grade: Grade, now_ns: u64) -> bool {
         let noted = self.add(Field::Calls, life, now_ns);
         if grade.failed {
