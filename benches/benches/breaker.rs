@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-const CALLS: u64 = 2_000_000;
+const CALLS: u64 = 1_000_000;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();

@@ -37,17 +37,27 @@ impl Breaker {
 
     #[inline]
     fn admit_unclosed(&self, word: Word) -> Pass {
-        let Shared { core, counters, alarm, clock, .. } = &*self.0;
-        if self.may_pass(word) {
+        let Shared { core, counters, clock, .. } = &*self.0;
+        if self.may_pass(word) || core.due_ns() <= clock.now_ns() {
             return self.ask_machine();
         }
-        let refusals = counters.rejected.0.add_one();
-        let looks = !alarm.is_set() || refusals % REFUSALS_PER_LOOK == 0;
-        if looks && core.due_ns() <= clock.now_ns() {
-            counters.rejected.0.take_one_back();
-            return self.ask_machine();
-        }
+        counters.rejected.0.add_one();
         Pass::REFUSED
+    }
+
+    /// Refuses without a look at the clock, if a timer will end the open life.
+    /// Every so many times it does not, and the caller looks.
+    #[inline]
+    pub(crate) fn refuses_unseen(&self, word: Word) -> bool {
+        let Shared { alarm, counters, .. } = &*self.0;
+        let refused = &counters.rejected.0;
+        let unseen = word.state() == State::Open
+            && alarm.is_set()
+            && refused.value() % REFUSALS_PER_LOOK != 0;
+        if unseen {
+            refused.add_one();
+        }
+        unseen
     }
 
     /// Whether the state alone lets a call pass, before any look at the clock.
@@ -87,8 +97,24 @@ impl Breaker {
     }
 
     /// Spells out why a call was not let through.
-    #[inline(never)]
+    #[inline]
     pub(crate) fn rejected(&self, word: Word, entry: Entry) -> Rejected {
+        if word.state() == State::Open && self.0.plain && entry.pass == Pass::REFUSED {
+            return self.rejected_open();
+        }
+        self.rejected_for(word, entry)
+    }
+
+    #[inline]
+    fn rejected_open(&self) -> Rejected {
+        // The delay may have ended since the word was read.
+        let due_ns = self.0.core.due_ns();
+        let at_ns = if due_ns == NEVER { 0 } else { due_ns };
+        Rejected::Open { reopens: ReopensAt { clock: self.0.clock, at_ns } }
+    }
+
+    #[inline(never)]
+    fn rejected_for(&self, word: Word, entry: Entry) -> Rejected {
         let rejected = match (entry.pass.role(), word.state()) {
             (Role::Limited, _) => {
                 let (limit, in_flight) = limit::unpack(entry.detail);
@@ -96,12 +122,7 @@ impl Breaker {
             }
             (_, State::ForcedOpen) => Rejected::ForcedOpen,
             (_, State::HalfOpen) => Rejected::HalfOpen { probes_max: self.0.probes_max },
-            _ => {
-                // The delay may have ended since the word was read.
-                let due_ns = self.0.core.due_ns();
-                let at_ns = if due_ns == NEVER { 0 } else { due_ns };
-                Rejected::Open { reopens: ReopensAt { clock: self.0.clock, at_ns } }
-            }
+            _ => self.rejected_open(),
         };
         if let Some(observer) = &self.0.observer {
             observer.on_rejected(&rejected);

@@ -2,17 +2,14 @@
 
 use crate::machine::ProbeId;
 
-/// The life that a call belongs to, and its part in it.
+/// The life that a call belongs to in the low half, and its part in the high
+/// one: [`WATCHED`], [`BYPASS`], [`LIMITED`], [`REFUSED`], [`SETTLED`], or the
+/// number of a probe plus one.
 ///
-/// Two plain numbers and not an enum with data: the compiler then keeps a
-/// permit in registers, which is most of what an allowed call costs.
+/// One plain number and not an enum with data: the compiler then keeps a permit
+/// in registers, which is most of what an allowed call costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Pass {
-    life: u32,
-    /// [`WATCHED`], [`BYPASS`], [`LIMITED`], [`REFUSED`], [`SETTLED`], or the
-    /// number of a probe plus one.
-    role: u32,
-}
+pub(crate) struct Pass(u64);
 
 const WATCHED: u32 = 0;
 const SETTLED: u32 = u32::MAX;
@@ -40,49 +37,60 @@ pub(crate) enum Role {
 }
 
 impl Pass {
-    pub(crate) const BYPASS: Self = Self { life: 0, role: BYPASS };
-    pub(crate) const LIMITED: Self = Self { life: 0, role: LIMITED };
-    pub(crate) const REFUSED: Self = Self { life: 0, role: REFUSED };
-    pub(crate) const SETTLED: Self = Self { life: 0, role: SETTLED };
+    pub(crate) const BYPASS: Self = Self::new(0, BYPASS);
+    pub(crate) const LIMITED: Self = Self::new(0, LIMITED);
+    pub(crate) const REFUSED: Self = Self::new(0, REFUSED);
+    pub(crate) const SETTLED: Self = Self::new(0, SETTLED);
+
+    #[inline]
+    const fn new(life: u32, role: u32) -> Self {
+        Self(((role as u64) << 32) | life as u64)
+    }
 
     #[inline]
     pub(crate) const fn watched(life: u32) -> Self {
-        Self { life, role: WATCHED }
+        Self::new(life, WATCHED)
     }
 
     pub(crate) const fn probe(probe: ProbeId) -> Self {
-        Self { life: probe.generation, role: probe.number + 1 }
+        Self::new(probe.generation, probe.number + 1)
     }
 
     #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "takes the low half")]
     pub(crate) const fn life(self) -> u32 {
-        self.life
+        self.0 as u32
+    }
+
+    #[inline]
+    const fn part(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     #[inline]
     pub(crate) const fn is_watched(self) -> bool {
-        self.role == WATCHED
+        self.part() == WATCHED
     }
 
     /// Whether the call may be made.
     #[inline]
     pub(crate) const fn lets_through(self) -> bool {
-        self.role < LIMITED
+        self.part() < LIMITED
     }
 
     #[inline]
     pub(crate) const fn is_settled(self) -> bool {
-        self.role == SETTLED
+        self.part() == SETTLED
     }
 
     pub(crate) const fn role(self) -> Role {
-        match self.role {
+        match self.part() {
             WATCHED => Role::Watched,
             BYPASS => Role::Bypass,
             LIMITED => Role::Limited,
             REFUSED => Role::Refused,
             SETTLED => Role::Settled,
-            number => Role::Probe(ProbeId { generation: self.life, number: number - 1 }),
+            number => Role::Probe(ProbeId { generation: self.life(), number: number - 1 }),
         }
     }
 }

@@ -23,13 +23,16 @@ pub struct Permit<B: Borrow<Breaker>> {
 }
 
 impl<'a> Permit<&'a Breaker> {
-    /// Closed and nothing to time or count: decided here, where the compiler
-    /// can inline it. All else is one call away.
+    /// Two cases are decided here, where the compiler can inline them: closed
+    /// with nothing to time or count, and open with a timer set. All else is
+    /// one call away.
     #[inline]
     pub(crate) fn acquire(breaker: &'a Breaker) -> Result<Self, Rejected> {
         let word = breaker.0.core.word();
         let entry = if word.is_closed() && breaker.0.plain {
             Entry { pass: Pass::watched(word.generation()), detail: 0 }
+        } else if breaker.refuses_unseen(word) {
+            Entry { pass: Pass::REFUSED, detail: 0 }
         } else {
             breaker.admit(word)
         };

@@ -78,20 +78,16 @@ pub(crate) struct Counters {
 pub(crate) struct Counter(AtomicU64);
 
 impl Counter {
-    /// Adds one; returns the count before.
     #[inline]
-    pub(crate) fn add_one(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    pub(crate) fn take_one_back(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
+    #[inline]
     pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
