@@ -204,6 +204,7 @@ impl Breaker {
         }
     }
 
+    #[inline]
     fn note_asked(&self, life: u32, verdict: Verdict) {
         if let Some(retry_after) = verdict.retry_after
             && self.0.core.word().is_closed_life(life)

@@ -13,6 +13,9 @@ use crate::{
 /// 16 bits a count, which one second of a busy service overflows.
 const COUNT_BITS: u32 = 28;
 const COUNT_MASK: u64 = (1 << COUNT_BITS) - 1;
+/// Counts stop here, below their mask, so that callers who add at the same
+/// moment cannot carry into the tag.
+const COUNT_FULL: u64 = COUNT_MASK - (1 << 16);
 const EPOCH_MASK: u64 = (1 << 24) - 1;
 const LIFE_SHIFT: u32 = 52;
 const LIFE_MASK: u64 = (1 << 12) - 1;
@@ -89,10 +92,26 @@ impl TimeRing {
         let mine = tag(life, epoch);
         let Some(bucket) = self.bucket(epoch) else { return false };
         let cell = bucket.field(field);
+        let seen = cell.load(Ordering::Relaxed);
+        if seen & !COUNT_MASK == mine && count(seen) < COUNT_FULL {
+            let before = cell.fetch_add(1, Ordering::Relaxed);
+            if before & !COUNT_MASK == mine {
+                return true;
+            }
+            // The bucket was taken over between the two instructions.
+            cell.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.add_slowly(field, cell, mine)
+    }
+
+    /// Takes a bucket over, or finds that it is full or taken.
+    #[cold]
+    fn add_slowly(&self, field: Field, cell: &AtomicU64, mine: u64) -> bool {
         let mut seen = cell.load(Ordering::Relaxed);
         loop {
             let (next, replaced) = match relation(seen & !COUNT_MASK, mine) {
-                Relation::Same => (mine | (count(seen) + 1).min(COUNT_MASK), 0),
+                Relation::Same => (mine | (count(seen) + 1).min(COUNT_FULL), 0),
                 Relation::Earlier => (mine | 1, count(seen)),
                 Relation::Later => return false,
             };
