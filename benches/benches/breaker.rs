@@ -37,13 +37,21 @@ fn main() {
     // to refuse.
     let _inside = layers::runtime().enter();
     if let Some(at) = args.iter().position(|arg| arg == "--count") {
-        return count(&args[at + 1], args[at + 2].parse().expect("a number of calls"));
+        return count(
+            &args[at + 1],
+            args[at + 2].parse().expect("a number of calls"),
+        );
     }
     if args.iter().any(|arg| arg == "--instructions") {
         return print_instructions();
     }
     for threads in [1, 2] {
-        compare("allowed call, count window of 100", threads, CALLS, &allowed(threads));
+        compare(
+            "allowed call, count window of 100",
+            threads,
+            CALLS,
+            &allowed(threads),
+        );
         compare("refused call", threads, CALLS, &refused(threads));
     }
     time_windows();
@@ -57,7 +65,10 @@ fn main() {
 fn by_rate() -> Config {
     Config {
         consecutive_failures: None,
-        open: OpenConfig { jitter: 0.0, ..OpenConfig::default() },
+        open: OpenConfig {
+            jitter: 0.0,
+            ..OpenConfig::default()
+        },
         ..Config::default()
     }
 }
@@ -88,7 +99,11 @@ fn allowed(threads: usize) -> Vec<Case> {
         }
     });
     let ours = vec![
-        guarded("mcp-breaker, rate and consecutive failures", &Config::default()).target_ns(target_ns),
+        guarded(
+            "mcp-breaker, rate and consecutive failures",
+            &Config::default(),
+        )
+        .target_ns(target_ns),
         guarded("mcp-breaker, rate alone", &by_rate()).target_ns(target_ns),
         floor,
     ];
@@ -101,7 +116,9 @@ fn refused(threads: usize) -> Vec<Case> {
     let without = std::thread::spawn(open_breaker).join().expect("it opens");
     let ours = vec![
         Case::new("mcp-breaker", move || refuse(&with_timer)).target_ns(5.0),
-        Case::new("mcp-breaker, opened outside of a runtime", move || refuse(&without)),
+        Case::new("mcp-breaker, opened outside of a runtime", move || {
+            refuse(&without)
+        }),
     ];
     ours.into_iter().chain(peers::refused(threads)).collect()
 }
@@ -124,7 +141,10 @@ fn open_breaker() -> Breaker {
 /// reading of the clock.
 fn time_window(clock: ClockKind) -> Config {
     Config {
-        window: WindowConfig::Time { duration: Duration::from_secs(10), buckets: 10 },
+        window: WindowConfig::Time {
+            duration: Duration::from_secs(10),
+            buckets: 10,
+        },
         slow_rate: Some(0.5),
         clock,
         ..Config::default()
@@ -134,11 +154,20 @@ fn time_window(clock: ClockKind) -> Config {
 fn time_windows() {
     for threads in [1, 2] {
         let ours = vec![
-            guarded("mcp-breaker, two clock readings", &time_window(ClockKind::Precise)).target_ns(70.0),
+            guarded(
+                "mcp-breaker, two clock readings",
+                &time_window(ClockKind::Precise),
+            )
+            .target_ns(70.0),
             guarded("mcp-breaker, coarse clock", &time_window(ClockKind::Coarse)).target_ns(40.0),
         ];
         let cases: Vec<_> = ours.into_iter().chain(peers::time_windows()).collect();
-        compare("allowed call, time window of 10 s", threads, CALLS / 4, &cases);
+        compare(
+            "allowed call, time window of 10 s",
+            threads,
+            CALLS / 4,
+            &cases,
+        );
     }
 }
 
@@ -150,7 +179,11 @@ fn flatness() {
     for calls in [1_000u64, 4_000, 5_000, 10_000, 20_000, 960_000] {
         let ns = layers::nanos_per_call(calls, || one_call(&breaker));
         held += calls;
-        figure(&format!("mcp-breaker up to {held}"), format!("{ns:.0}"), "<= 70, flat");
+        figure(
+            &format!("mcp-breaker up to {held}"),
+            format!("{ns:.0}"),
+            "<= 70, flat",
+        );
     }
     peers::print_flatness();
 }
@@ -178,13 +211,20 @@ fn count(case: &str, calls: u64) {
             repeat(&|| refuse(&breaker));
         }
         "failed" => {
-            let breaker = breaker(&Config { failure_rate: Some(1.0), ..by_rate() });
+            let breaker = breaker(&Config {
+                failure_rate: Some(1.0),
+                ..by_rate()
+            });
             one_call(&breaker);
             let failing = std::cell::Cell::new(false);
             repeat(&|| {
                 failing.set(!failing.get());
                 let permit = breaker.try_acquire().expect("closed");
-                if failing.get() { permit.failure() } else { permit.success() }
+                if failing.get() {
+                    permit.failure()
+                } else {
+                    permit.success()
+                }
             });
         }
         "time" => {

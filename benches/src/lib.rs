@@ -21,7 +21,9 @@ pub struct Case {
 
 impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Case").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Case")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -29,7 +31,11 @@ impl Case {
     /// A rival that makes one call per `call`.
     pub fn new(name: impl Into<String>, call: impl Fn() + Sync + 'static) -> Self {
         let run = Box::new(move |calls, threads| time(calls, threads, &call));
-        Self { name: name.into(), target_ns: None, run }
+        Self {
+            name: name.into(),
+            target_ns: None,
+            run,
+        }
     }
 
     /// Prints `target_ns` beside the figure.
@@ -53,7 +59,10 @@ pub fn compare(title: &str, threads: usize, calls: u64, cases: &[Case]) -> Vec<f
     println!("\n{title}, {threads} thread(s), ns per call and thread");
     for (ns, case) in best.iter().zip(cases) {
         let ratio = ns / best[0];
-        let target = case.target_ns.map(|target| verdict(*ns, target)).unwrap_or_default();
+        let target = case
+            .target_ns
+            .map(|target| verdict(*ns, target))
+            .unwrap_or_default();
         println!("  {:<44} {ns:>9.2}  {ratio:>8.2}x{target}", case.name);
     }
     best
@@ -86,7 +95,10 @@ fn time<F: Fn() + Sync>(calls: u64, threads: usize, call: &F) -> Duration {
     };
     thread::scope(|scope| {
         let runs: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        runs.into_iter().filter_map(|run| run.join().ok()).max().unwrap_or_default()
+        runs.into_iter()
+            .filter_map(|run| run.join().ok())
+            .max()
+            .unwrap_or_default()
     })
 }
 

@@ -29,7 +29,10 @@ impl Alarm {
 
     /// Replaces the sleeping task by `sleep`.
     pub(crate) fn set(&self, sleep: impl Future<Output = ()> + Send + 'static) {
-        let mut task = self.task.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut task = self
+            .task
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(old) = task.handle.take() {
             old.abort();
         }
@@ -40,7 +43,10 @@ impl Alarm {
             return;
         };
         self.set.store(number, Ordering::Relaxed);
-        let unset = Unset { set: Arc::clone(&self.set), number };
+        let unset = Unset {
+            set: Arc::clone(&self.set),
+            number,
+        };
         let handle = runtime.spawn(async move {
             let _unset = unset;
             sleep.await;
@@ -51,7 +57,10 @@ impl Alarm {
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        let task = self.task.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let task = self
+            .task
+            .get_mut()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some(handle) = task.handle.take() {
             handle.abort();
         }
@@ -67,7 +76,9 @@ struct Unset {
 
 impl Drop for Unset {
     fn drop(&mut self) {
-        let _ = self.set.compare_exchange(self.number, 0, Ordering::Relaxed, Ordering::Relaxed);
+        let _ = self
+            .set
+            .compare_exchange(self.number, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
@@ -106,7 +117,9 @@ mod tests {
     #[test]
     fn it_is_not_set_once_its_runtime_is_gone() {
         let alarm = Alarm::default();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
         runtime.block_on(async { alarm.set(std::future::pending()) });
         assert!(alarm.is_set());
         drop(runtime);

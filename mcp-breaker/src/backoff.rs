@@ -21,7 +21,9 @@ impl Backoff {
     pub(crate) fn delay_ns(&self, attempt: u32, unit: f64, asked_ns: u64) -> u64 {
         let base = self.base_ns(attempt);
         let jittered = base - base * self.jitter * unit;
-        to_ns(jittered).max(asked_ns.min(self.retry_after_max_ns)).max(1)
+        to_ns(jittered)
+            .max(asked_ns.min(self.retry_after_max_ns))
+            .max(1)
     }
 
     /// The delay of the `attempt`-th opening; advances the generator.
@@ -37,7 +39,11 @@ impl Backoff {
 }
 
 /// Saturating; a float never becomes a negative or absurd delay.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float casts saturate"
+)]
 fn to_ns(value: f64) -> u64 {
     value as u64
 }

@@ -63,7 +63,10 @@ impl Breaker {
     ///
     /// # Errors
     /// [`Config::validate`] found a field that makes no sense.
-    pub fn with_observer(config: &Config, observer: Arc<dyn Observer>) -> Result<Self, ConfigError> {
+    pub fn with_observer(
+        config: &Config,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self::assemble(config, Some(observer)))
     }
@@ -73,15 +76,28 @@ impl Breaker {
         let limiter = Limiter::build(&config.limit);
         let watches_slow = config.slow_rate.is_some();
         let times_calls = watches_slow || limiter.as_ref().is_some_and(Limiter::is_adaptive);
-        let stamps_results = times_calls || matches!(config.window, crate::WindowConfig::Time { .. });
-        let machine = Machine::new(config.half_open.rules(), config.open.backoff(), random::seed());
-        let core = Core::new(machine, config.thresholds(), config.window.build(watches_slow));
+        let stamps_results =
+            times_calls || matches!(config.window, crate::WindowConfig::Time { .. });
+        let machine = Machine::new(
+            config.half_open.rules(),
+            config.open.backoff(),
+            random::seed(),
+        );
+        let core = Core::new(
+            machine,
+            config.thresholds(),
+            config.window.build(watches_slow),
+        );
         Self(Arc::new(Shared {
             core,
             plain: !stamps_results && limiter.is_none() && observer.is_none(),
             times_calls,
             stamps_results,
-            slow_after_ns: if watches_slow { to_ns(config.slow_after) } else { NEVER },
+            slow_after_ns: if watches_slow {
+                to_ns(config.slow_after)
+            } else {
+                NEVER
+            },
             probes_max: config.half_open.probes_max,
             clock: Clock::start(config.clock),
             limiter,
@@ -181,7 +197,14 @@ impl Breaker {
     /// The counters at this moment. Takes no lock; reads the clock.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Shared { core, counters, limiter, clock, events, .. } = &*self.0;
+        let Shared {
+            core,
+            counters,
+            limiter,
+            clock,
+            events,
+            ..
+        } = &*self.0;
         let now_ns = clock.now_ns();
         let word = core.word();
         let failures = counters.failures.value();
@@ -222,11 +245,18 @@ impl Breaker {
     }
 
     fn step_at(&self, event: Event, now_ns: u64) -> (Reply, bool) {
-        let Shared { core, counters, events, .. } = &*self.0;
+        let Shared {
+            core,
+            counters,
+            events,
+            ..
+        } = &*self.0;
         let (step, due_changed) = core.step(event, now_ns, |transition| events.send(transition));
         counters.probes_expired.add(u64::from(step.expired));
         counters.stale.add(u64::from(step.reply == Reply::Stale));
-        counters.probes.add(u64::from(matches!(step.reply, Reply::Probe(_))));
+        counters
+            .probes
+            .add(u64::from(matches!(step.reply, Reply::Probe(_))));
         if let Some(transition) = &step.transition {
             self.report(transition);
         }
@@ -241,7 +271,9 @@ impl Breaker {
         let counters = &self.0.counters;
         let opened = matches!(transition.to, State::Open | State::ForcedOpen);
         counters.opened.add(u64::from(opened));
-        counters.closed.add(u64::from(transition.to == State::Closed));
+        counters
+            .closed
+            .add(u64::from(transition.to == State::Closed));
         tracing::debug!(
             from = transition.from.as_str(),
             to = transition.to.as_str(),
@@ -258,17 +290,18 @@ impl Breaker {
 /// Sleeps until the machine is due and ticks it, until nothing is due. Holds
 /// the breaker only while it ticks.
 async fn ring(breaker: Weak<Shared>) {
-    while let Some(wait_ns) = breaker.upgrade().and_then(|shared| time_to_due_ns(&shared)) {
-        tokio::time::sleep(at_least_a_tick(wait_ns)).await;
-        let Some(shared) = breaker.upgrade() else { return };
-        let now_ns = shared.clock.now_ns();
-        Breaker(shared).step_at(Event::Tick, now_ns);
+    while let Some(shared) = breaker.upgrade() {
+        let (due_ns, now_ns) = (shared.core.due_ns(), shared.clock.now_ns());
+        if due_ns == NEVER {
+            return;
+        }
+        if due_ns <= now_ns {
+            Breaker(shared).step_at(Event::Tick, now_ns);
+            continue;
+        }
+        drop(shared);
+        tokio::time::sleep(at_least_a_tick(due_ns - now_ns)).await;
     }
-}
-
-fn time_to_due_ns(shared: &Shared) -> Option<u64> {
-    let due_ns = shared.core.due_ns();
-    (due_ns != NEVER).then(|| due_ns.saturating_sub(shared.clock.now_ns()))
 }
 
 /// A coarse clock lags behind the timer: never spin until it has caught up.
@@ -278,6 +311,8 @@ fn at_least_a_tick(wait_ns: u64) -> Duration {
 
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Breaker").field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("Breaker")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }

@@ -39,7 +39,10 @@ impl Verdict {
     /// A verdict without Retry-After.
     #[must_use]
     pub const fn new(outcome: Outcome) -> Self {
-        Self { outcome, retry_after: None }
+        Self {
+            outcome,
+            retry_after: None,
+        }
     }
 
     /// Adds how long the dependency asked to be left alone. It becomes the
@@ -70,7 +73,11 @@ pub struct ByResult;
 
 impl<T, E> Classify<T, E> for ByResult {
     fn classify(&self, result: &Result<T, E>) -> Verdict {
-        if result.is_ok() { Verdict::SUCCESS } else { Verdict::FAILURE }
+        if result.is_ok() {
+            Verdict::SUCCESS
+        } else {
+            Verdict::FAILURE
+        }
     }
 }
 

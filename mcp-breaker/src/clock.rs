@@ -24,14 +24,18 @@ pub enum ClockKind {
 pub(crate) enum Clock {
     Precise(Instant),
     #[cfg(all(feature = "coarse-clock", target_os = "linux"))]
-    Coarse { origin_ns: u64 },
+    Coarse {
+        origin_ns: u64,
+    },
 }
 
 impl Clock {
     pub(crate) fn start(kind: ClockKind) -> Self {
         match kind {
             #[cfg(all(feature = "coarse-clock", target_os = "linux"))]
-            ClockKind::Coarse => Self::Coarse { origin_ns: coarse_ns() },
+            ClockKind::Coarse => Self::Coarse {
+                origin_ns: coarse_ns(),
+            },
             _ => Self::Precise(Instant::now()),
         }
     }
@@ -39,9 +43,7 @@ impl Clock {
     /// Nanoseconds since the origin; never goes back.
     pub(crate) fn now_ns(&self) -> u64 {
         match self {
-            Self::Precise(origin) => {
-                u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX)
-            }
+            Self::Precise(origin) => u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
             #[cfg(all(feature = "coarse-clock", target_os = "linux"))]
             Self::Coarse { origin_ns } => coarse_ns().saturating_sub(*origin_ns),
         }

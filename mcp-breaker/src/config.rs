@@ -159,7 +159,11 @@ pub struct HalfOpenConfig {
 
 impl Default for HalfOpenConfig {
     fn default() -> Self {
-        Self { probes_max: 3, successes_to_close: 2, probe_timeout: Duration::from_secs(30) }
+        Self {
+            probes_max: 3,
+            successes_to_close: 2,
+            probe_timeout: Duration::from_secs(30),
+        }
     }
 }
 
@@ -174,16 +178,30 @@ impl Config {
         self.open.validate()?;
         self.half_open.validate()?;
         self.limit.validate()?;
-        check(self.events_capacity >= 1, "events_capacity", "must be at least 1")?;
-        check(self.events_capacity <= 1 << 16, "events_capacity", "must be at most 65536")
+        check(
+            self.events_capacity >= 1,
+            "events_capacity",
+            "must be at least 1",
+        )?;
+        check(
+            self.events_capacity <= 1 << 16,
+            "events_capacity",
+            "must be at most 65536",
+        )
     }
 
     fn validate_thresholds(&self) -> Result<(), ConfigError> {
-        check(self.consecutive_failures != Some(0), "consecutive_failures", "must be at least 1")?;
+        check(
+            self.consecutive_failures != Some(0),
+            "consecutive_failures",
+            "must be at least 1",
+        )?;
         check_rate(self.failure_rate, "failure_rate")?;
         check_rate(self.slow_rate, "slow_rate")?;
         check(
-            self.consecutive_failures.is_some() || self.failure_rate.is_some() || self.slow_rate.is_some(),
+            self.consecutive_failures.is_some()
+                || self.failure_rate.is_some()
+                || self.slow_rate.is_some(),
             "failure_rate",
             "nothing could ever open the breaker: set a rate or consecutive_failures",
         )?;
@@ -191,7 +209,11 @@ impl Config {
         check(self.calls_min >= 1, "calls_min", "must be at least 1")?;
         if let WindowConfig::Count { size } = self.window {
             let reachable = self.calls_min <= size || !self.thresholds().uses_rates();
-            check(reachable, "calls_min", "is more than the window holds, so that no rate is ever looked at")?;
+            check(
+                reachable,
+                "calls_min",
+                "is more than the window holds, so that no rate is ever looked at",
+            )?;
         }
         Ok(())
     }
@@ -211,11 +233,23 @@ impl WindowConfig {
         match self {
             Self::Count { size } => {
                 check(size >= 1, "window.size", "must be at least 1")?;
-                check(size <= WINDOW_SIZE_MAX, "window.size", "must be at most 65536")
+                check(
+                    size <= WINDOW_SIZE_MAX,
+                    "window.size",
+                    "must be at most 65536",
+                )
             }
             Self::Time { duration, buckets } => {
-                check((10..=60).contains(&buckets), "window.buckets", "must be from 10 to 60")?;
-                check(duration <= WINDOW_DURATION_MAX, "window.duration", "must be at most 1h")?;
+                check(
+                    (10..=60).contains(&buckets),
+                    "window.buckets",
+                    "must be from 10 to 60",
+                )?;
+                check(
+                    duration <= WINDOW_DURATION_MAX,
+                    "window.duration",
+                    "must be at most 1h",
+                )?;
                 check(
                     duration >= Duration::from_millis(u64::from(buckets)),
                     "window.duration",
@@ -228,7 +262,9 @@ impl WindowConfig {
     pub(crate) fn build(self, watches_slow: bool) -> Window {
         match self {
             Self::Count { size } => Window::Count(CountRing::new(size, watches_slow)),
-            Self::Time { duration, buckets } => Window::Time(TimeRing::new(to_ns(duration), buckets)),
+            Self::Time { duration, buckets } => {
+                Window::Time(TimeRing::new(to_ns(duration), buckets))
+            }
         }
     }
 }
@@ -237,10 +273,26 @@ impl OpenConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         check_delay(self.delay, "open.delay")?;
         check_delay(self.delay_max, "open.delay_max")?;
-        check(self.delay_max >= self.delay, "open.delay_max", "must not be below open.delay")?;
-        check((1.0..=10.0).contains(&self.factor), "open.factor", "must be from 1 to 10")?;
-        check((0.0..=1.0).contains(&self.jitter), "open.jitter", "must be from 0 to 1")?;
-        check(self.retry_after_max <= DELAY_MAX, "open.retry_after_max", "must be at most 30 days")
+        check(
+            self.delay_max >= self.delay,
+            "open.delay_max",
+            "must not be below open.delay",
+        )?;
+        check(
+            (1.0..=10.0).contains(&self.factor),
+            "open.factor",
+            "must be from 1 to 10",
+        )?;
+        check(
+            (0.0..=1.0).contains(&self.jitter),
+            "open.jitter",
+            "must be from 0 to 1",
+        )?;
+        check(
+            self.retry_after_max <= DELAY_MAX,
+            "open.retry_after_max",
+            "must be at most 30 days",
+        )
     }
 
     pub(crate) fn backoff(&self) -> Backoff {
@@ -256,8 +308,16 @@ impl OpenConfig {
 
 impl HalfOpenConfig {
     fn validate(&self) -> Result<(), ConfigError> {
-        check(self.probes_max >= 1, "half_open.probes_max", "must be at least 1")?;
-        check(self.successes_to_close >= 1, "half_open.successes_to_close", "must be at least 1")?;
+        check(
+            self.probes_max >= 1,
+            "half_open.probes_max",
+            "must be at least 1",
+        )?;
+        check(
+            self.successes_to_close >= 1,
+            "half_open.successes_to_close",
+            "must be at least 1",
+        )?;
         check(
             self.successes_to_close <= self.probes_max,
             "half_open.successes_to_close",
@@ -275,8 +335,16 @@ impl HalfOpenConfig {
     }
 }
 
-pub(crate) fn check(holds: bool, field: &'static str, reason: &'static str) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError { field, reason }) }
+pub(crate) fn check(
+    holds: bool,
+    field: &'static str,
+    reason: &'static str,
+) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError { field, reason })
+    }
 }
 
 /// NaN is in no range, so that it is refused here too.
@@ -286,7 +354,11 @@ fn check_rate(rate: Option<f64>, field: &'static str) -> Result<(), ConfigError>
 }
 
 pub(crate) fn check_delay(delay: Duration, field: &'static str) -> Result<(), ConfigError> {
-    check(delay >= Duration::from_millis(1), field, "must be at least 1ms")?;
+    check(
+        delay >= Duration::from_millis(1),
+        field,
+        "must be at least 1ms",
+    )?;
     check(delay <= DELAY_MAX, field, "must be at most 30 days")
 }
 

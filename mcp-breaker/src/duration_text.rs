@@ -21,14 +21,21 @@ pub(crate) fn serialize<S: Serializer>(value: &Duration, out: S) -> Result<S::Ok
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
     parse(&text).ok_or_else(|| {
-        D::Error::custom(format!("`{text}` is not a duration: write it as 250ms, 60s, 5m or 1h"))
+        D::Error::custom(format!(
+            "`{text}` is not a duration: write it as 250ms, 60s, 5m or 1h"
+        ))
     })
 }
 
 fn to_text(value: Duration) -> String {
     let ns = value.as_nanos();
-    let exact = UNITS.iter().find(|(_, unit_ns)| ns > 0 && ns % unit_ns == 0);
-    exact.map_or_else(|| "0s".to_owned(), |(name, unit_ns)| format!("{}{name}", ns / unit_ns))
+    let exact = UNITS
+        .iter()
+        .find(|(_, unit_ns)| ns > 0 && ns.is_multiple_of(*unit_ns));
+    exact.map_or_else(
+        || "0s".to_owned(),
+        |(name, unit_ns)| format!("{}{name}", ns / unit_ns),
+    )
 }
 
 fn parse(text: &str) -> Option<Duration> {

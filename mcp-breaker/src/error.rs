@@ -42,7 +42,9 @@ pub enum Rejected {
         limit: u32,
     },
     /// The adaptive throttle shed the call to spare an overloaded dependency.
-    #[error("shed by the adaptive throttle: the dependency accepted {accepted} of {requests} requests")]
+    #[error(
+        "shed by the adaptive throttle: the dependency accepted {accepted} of {requests} requests"
+    )]
     Throttled {
         /// Requests in the throttle's window.
         requests: u32,

@@ -37,7 +37,10 @@ pub(crate) struct EventSender {
 
 impl EventSender {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { channel: broadcast::Sender::new(capacity), lost: Arc::default() }
+        Self {
+            channel: broadcast::Sender::new(capacity),
+            lost: Arc::default(),
+        }
     }
 
     pub(crate) fn send(&self, transition: Transition) {
@@ -46,7 +49,11 @@ impl EventSender {
     }
 
     pub(crate) fn subscribe(&self) -> Events {
-        Events { channel: self.channel.subscribe(), missed: 0, lost: Arc::clone(&self.lost) }
+        Events {
+            channel: self.channel.subscribe(),
+            missed: 0,
+            lost: Arc::clone(&self.lost),
+        }
     }
 
     pub(crate) fn lost(&self) -> u64 {

@@ -18,7 +18,10 @@ use std::time::Duration;
 /// runtime may be stalled.
 const REFUSALS_PER_LOOK: u64 = 64;
 
-const GOOD: Grade = Grade { failed: false, slow: false };
+const GOOD: Grade = Grade {
+    failed: false,
+    slow: false,
+};
 
 impl Breaker {
     /// Answers a caller who found the breaker in the state `word`.
@@ -37,7 +40,12 @@ impl Breaker {
 
     #[inline]
     fn admit_unclosed(&self, word: Word) -> Pass {
-        let Shared { core, counters, clock, .. } = &*self.0;
+        let Shared {
+            core,
+            counters,
+            clock,
+            ..
+        } = &*self.0;
         if self.may_pass(word) || core.due_ns() <= clock.now_ns() {
             return self.ask_machine();
         }
@@ -49,7 +57,9 @@ impl Breaker {
     /// Every so many times it does not, and the caller looks.
     #[inline]
     pub(crate) fn refuses_unseen(&self, word: Word) -> bool {
-        let Shared { alarm, counters, .. } = &*self.0;
+        let Shared {
+            alarm, counters, ..
+        } = &*self.0;
         let refused = &counters.rejected.0;
         let unseen = word.state() == State::Open
             && alarm.is_set()
@@ -91,9 +101,19 @@ impl Breaker {
             if let Role::Probe(probe) = pass.role() {
                 self.step(Event::Dropped { probe });
             }
-            return Entry { pass: Pass::LIMITED, detail: limited };
+            return Entry {
+                pass: Pass::LIMITED,
+                detail: limited,
+            };
         }
-        Entry { pass, detail: if self.0.times_calls { self.0.clock.now_ns() } else { 0 } }
+        Entry {
+            pass,
+            detail: if self.0.times_calls {
+                self.0.clock.now_ns()
+            } else {
+                0
+            },
+        }
     }
 
     /// Spells out why a call was not let through.
@@ -110,7 +130,12 @@ impl Breaker {
         // The delay may have ended since the word was read.
         let due_ns = self.0.core.due_ns();
         let at_ns = if due_ns == NEVER { 0 } else { due_ns };
-        Rejected::Open { reopens: ReopensAt { clock: self.0.clock, at_ns } }
+        Rejected::Open {
+            reopens: ReopensAt {
+                clock: self.0.clock,
+                at_ns,
+            },
+        }
     }
 
     #[inline(never)]
@@ -121,7 +146,9 @@ impl Breaker {
                 Rejected::Limited { in_flight, limit }
             }
             (_, State::ForcedOpen) => Rejected::ForcedOpen,
-            (_, State::HalfOpen) => Rejected::HalfOpen { probes_max: self.0.probes_max },
+            (_, State::HalfOpen) => Rejected::HalfOpen {
+                probes_max: self.0.probes_max,
+            },
             _ => self.rejected_open(),
         };
         if let Some(observer) = &self.0.observer {
@@ -143,7 +170,11 @@ impl Breaker {
 
     #[inline(never)]
     pub(crate) fn settle(&self, pass: Pass, started_ns: u64, verdict: Verdict) {
-        let now_ns = if self.0.stamps_results { self.0.clock.now_ns() } else { 0 };
+        let now_ns = if self.0.stamps_results {
+            self.0.clock.now_ns()
+        } else {
+            0
+        };
         let took_ns = now_ns.saturating_sub(started_ns);
         let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
         match pass.role() {
@@ -185,7 +216,10 @@ impl Breaker {
         counters.failures.add(u64::from(failed));
         counters.slow.add(u64::from(slow));
         if let Recorded::Trips(cause) = recorded {
-            self.step(Event::Trip { generation: life, cause });
+            self.step(Event::Trip {
+                generation: life,
+                cause,
+            });
         }
     }
 
@@ -210,7 +244,10 @@ impl Breaker {
             && self.0.core.word().is_closed_life(life)
         {
             let until_ns = self.0.clock.now_ns().saturating_add(to_ns(retry_after));
-            self.step(Event::Asked { generation: life, until_ns });
+            self.step(Event::Asked {
+                generation: life,
+                until_ns,
+            });
         }
     }
 
@@ -229,7 +266,11 @@ impl Breaker {
                 return;
             }
         };
-        self.step(Event::Answered { probe, healthy, asked_ns });
+        self.step(Event::Answered {
+            probe,
+            healthy,
+            asked_ns,
+        });
     }
 
     #[cold]

@@ -34,7 +34,8 @@ pub use breaker::Breaker;
 pub use classify::{ByResult, Classify, Outcome, Verdict};
 pub use clock::ClockKind;
 pub use config::{
-    Config, DELAY_MAX, HalfOpenConfig, OpenConfig, WINDOW_DURATION_MAX, WINDOW_SIZE_MAX, WindowConfig,
+    Config, DELAY_MAX, HalfOpenConfig, OpenConfig, WINDOW_DURATION_MAX, WINDOW_SIZE_MAX,
+    WindowConfig,
 };
 pub use error::{CallError, ConfigError, Rejected, ReopensAt};
 pub use event::{Events, Transition};

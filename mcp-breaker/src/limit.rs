@@ -55,7 +55,14 @@ pub struct GradientConfig {
 
 impl Default for GradientConfig {
     fn default() -> Self {
-        Self { initial: 20, min: 4, max: 200, tolerance: 1.5, smoothing: 0.2, samples: 20 }
+        Self {
+            initial: 20,
+            min: 4,
+            max: 200,
+            tolerance: 1.5,
+            smoothing: 0.2,
+            samples: 20,
+        }
     }
 }
 
@@ -63,9 +70,11 @@ impl LimitConfig {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Self::None => Ok(()),
-            Self::Fixed { max_in_flight } => {
-                check(*max_in_flight >= 1, "limit.max_in_flight", "must be at least 1")
-            }
+            Self::Fixed { max_in_flight } => check(
+                *max_in_flight >= 1,
+                "limit.max_in_flight",
+                "must be at least 1",
+            ),
             Self::Gradient(gradient) => gradient.validate(),
         }
     }
@@ -74,9 +83,21 @@ impl LimitConfig {
 impl GradientConfig {
     fn validate(&self) -> Result<(), ConfigError> {
         check(self.min >= 1, "limit.min", "must be at least 1")?;
-        check(self.max >= self.min, "limit.max", "must not be below limit.min")?;
-        check((self.min..=self.max).contains(&self.initial), "limit.initial", "must be from limit.min to limit.max")?;
-        check((1.0..=10.0).contains(&self.tolerance), "limit.tolerance", "must be from 1 to 10")?;
+        check(
+            self.max >= self.min,
+            "limit.max",
+            "must not be below limit.min",
+        )?;
+        check(
+            (self.min..=self.max).contains(&self.initial),
+            "limit.initial",
+            "must be from limit.min to limit.max",
+        )?;
+        check(
+            (1.0..=10.0).contains(&self.tolerance),
+            "limit.tolerance",
+            "must be from 1 to 10",
+        )?;
         check(
             self.smoothing > 0.0 && self.smoothing <= 1.0,
             "limit.smoothing",
@@ -98,7 +119,10 @@ pub(crate) struct Limiter {
 const ONE: u64 = 1;
 
 /// A limiter's word as (limit, calls in flight).
-#[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "takes the two halves apart"
+)]
 pub(crate) const fn unpack(word: u64) -> (u32, u32) {
     ((word >> 32) as u32, word as u32)
 }
@@ -109,7 +133,9 @@ impl Limiter {
         let (limit, gradient) = match config {
             LimitConfig::None => return None,
             LimitConfig::Fixed { max_in_flight } => (*max_in_flight, None),
-            LimitConfig::Gradient(config) => (config.initial, Some(Mutex::new(Gradient::new(*config)))),
+            LimitConfig::Gradient(config) => {
+                (config.initial, Some(Mutex::new(Gradient::new(*config))))
+            }
         };
         let word = Padded(AtomicU64::new(u64::from(limit) << 32));
         Some(Self { word, gradient })
@@ -137,7 +163,12 @@ impl Limiter {
                 return Err(word);
             }
             let entered = word + ONE;
-            match self.word.0.compare_exchange_weak(word, entered, Ordering::Acquire, Ordering::Relaxed) {
+            match self.word.0.compare_exchange_weak(
+                word,
+                entered,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
                 Ok(_) => return Ok(()),
                 Err(seen) => word = seen,
             }
@@ -148,8 +179,12 @@ impl Limiter {
     /// skipped while another thread learns: no call waits for a statistic.
     pub(crate) fn leave(&self, outcome: Outcome, took_ns: u64) {
         let (_, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
-        let Some(gradient) = &self.gradient else { return };
-        let Ok(mut gradient) = gradient.try_lock() else { return };
+        let Some(gradient) = &self.gradient else {
+            return;
+        };
+        let Ok(mut gradient) = gradient.try_lock() else {
+            return;
+        };
         if outcome != Outcome::Ignore
             && let Some(limit) = gradient.learn(took_ns, in_flight, outcome == Outcome::Overload)
         {
@@ -168,7 +203,11 @@ impl Limiter {
         loop {
             let (_, in_flight) = unpack(word);
             let new = (u64::from(limit) << 32) | u64::from(in_flight);
-            match self.word.0.compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .word
+                .0
+                .compare_exchange_weak(word, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(seen) => word = seen,
             }

@@ -42,13 +42,25 @@ pub(crate) enum Event {
     /// Time has passed.
     Tick,
     /// The windows of a closed life crossed a threshold.
-    Trip { generation: u32, cause: Cause },
+    Trip {
+        generation: u32,
+        cause: Cause,
+    },
     /// In a closed life the dependency asked to be left alone until then.
-    Asked { generation: u32, until_ns: u64 },
+    Asked {
+        generation: u32,
+        until_ns: u64,
+    },
     /// A probe brought a result; `asked_ns` is its Retry-After, or 0.
-    Answered { probe: ProbeId, healthy: bool, asked_ns: u64 },
+    Answered {
+        probe: ProbeId,
+        healthy: bool,
+        asked_ns: u64,
+    },
     /// A probe was dropped without a result.
-    Dropped { probe: ProbeId },
+    Dropped {
+        probe: ProbeId,
+    },
     Force(Forced),
 }
 
@@ -77,8 +89,14 @@ pub(crate) struct Step {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
     Closed,
-    Open { until_ns: u64 },
-    HalfOpen { out: Vec<Probe>, ok: u16, next_number: u32 },
+    Open {
+        until_ns: u64,
+    },
+    HalfOpen {
+        out: Vec<Probe>,
+        ok: u16,
+        next_number: u32,
+    },
     ForcedOpen,
     Disabled,
 }
@@ -127,15 +145,21 @@ impl Machine {
     pub(crate) fn due_ns(&self) -> u64 {
         match &self.phase {
             Phase::Open { until_ns } => *until_ns,
-            Phase::HalfOpen { out, .. } => {
-                out.iter().map(|probe| probe.deadline_ns).min().unwrap_or(NEVER)
-            }
+            Phase::HalfOpen { out, .. } => out
+                .iter()
+                .map(|probe| probe.deadline_ns)
+                .min()
+                .unwrap_or(NEVER),
             Phase::Closed | Phase::ForcedOpen | Phase::Disabled => NEVER,
         }
     }
 
     pub(crate) fn step(&mut self, event: Event, now_ns: u64) -> Step {
-        let mut step = Step { reply: Reply::Done, transition: None, expired: 0 };
+        let mut step = Step {
+            reply: Reply::Done,
+            transition: None,
+            expired: 0,
+        };
         match event {
             Event::Tick => self.tick(now_ns, &mut step),
             Event::Call => {
@@ -143,8 +167,15 @@ impl Machine {
                 step.reply = self.call(now_ns);
             }
             Event::Trip { generation, cause } => self.trip(generation, cause, now_ns, &mut step),
-            Event::Asked { generation, until_ns } => step.reply = self.asked(generation, until_ns),
-            Event::Answered { probe, healthy, asked_ns } => {
+            Event::Asked {
+                generation,
+                until_ns,
+            } => step.reply = self.asked(generation, until_ns),
+            Event::Answered {
+                probe,
+                healthy,
+                asked_ns,
+            } => {
                 self.answered(probe, healthy, asked_ns, now_ns, &mut step);
             }
             Event::Dropped { probe } => step.reply = self.dropped(probe),
@@ -164,32 +195,49 @@ impl Machine {
     }
 
     fn tick(&mut self, now_ns: u64, step: &mut Step) {
-        match &mut self.phase {
+        match &self.phase {
             Phase::Open { until_ns } if now_ns >= *until_ns => {
-                let phase = Phase::HalfOpen { out: Vec::new(), ok: 0, next_number: 0 };
+                let phase = Phase::HalfOpen {
+                    out: Vec::new(),
+                    ok: 0,
+                    next_number: 0,
+                };
                 step.transition = Some(self.enter(phase, Cause::DelayElapsed));
             }
-            Phase::HalfOpen { out, .. } => {
-                let before = out.len();
-                out.retain(|probe| probe.deadline_ns > now_ns);
-                step.expired = u16::try_from(before - out.len()).unwrap_or(u16::MAX);
-            }
-            _ => {}
+            _ => step.expired = self.expire(now_ns),
         }
+    }
+
+    /// Takes the slots of probes whose deadline has passed.
+    fn expire(&mut self, now_ns: u64) -> u16 {
+        let Phase::HalfOpen { out, .. } = &mut self.phase else {
+            return 0;
+        };
+        let before = out.len();
+        out.retain(|probe| probe.deadline_ns > now_ns);
+        u16::try_from(before - out.len()).unwrap_or(u16::MAX)
     }
 
     fn call(&mut self, now_ns: u64) -> Reply {
         match &mut self.phase {
             Phase::Closed => Reply::Closed(self.generation),
             Phase::Disabled => Reply::Bypass,
-            Phase::HalfOpen { out, ok, next_number }
-                if out.len() + usize::from(*ok) < usize::from(self.rules.probes_max) =>
-            {
+            Phase::HalfOpen {
+                out,
+                ok,
+                next_number,
+            } if out.len() + usize::from(*ok) < usize::from(self.rules.probes_max) => {
                 let number = *next_number;
                 *next_number = (number + 1) % PROBE_NUMBERS;
                 let deadline_ns = now_ns.saturating_add(self.rules.timeout_ns);
-                out.push(Probe { number, deadline_ns });
-                Reply::Probe(ProbeId { generation: self.generation, number })
+                out.push(Probe {
+                    number,
+                    deadline_ns,
+                });
+                Reply::Probe(ProbeId {
+                    generation: self.generation,
+                    number,
+                })
             }
             Phase::HalfOpen { .. } | Phase::Open { .. } | Phase::ForcedOpen => Reply::Refused,
         }
@@ -211,7 +259,15 @@ impl Machine {
         Reply::Done
     }
 
-    fn answered(&mut self, probe: ProbeId, healthy: bool, asked_ns: u64, now_ns: u64, step: &mut Step) {
+    fn answered(
+        &mut self,
+        probe: ProbeId,
+        healthy: bool,
+        asked_ns: u64,
+        now_ns: u64,
+        step: &mut Step,
+    ) {
+        step.expired = self.expire(now_ns);
         let Some(ok) = self.take_probe(probe) else {
             step.reply = Reply::Stale;
             return;
@@ -238,7 +294,9 @@ impl Machine {
     /// Frees a probe's slot and hands out the count of successes; `None` when
     /// its life has ended or its deadline has passed.
     fn take_probe(&mut self, probe: ProbeId) -> Option<&mut u16> {
-        let Phase::HalfOpen { out, ok, .. } = &mut self.phase else { return None };
+        let Phase::HalfOpen { out, ok, .. } = &mut self.phase else {
+            return None;
+        };
         if self.generation != probe.generation {
             return None;
         }
@@ -258,7 +316,9 @@ impl Machine {
 
     fn open(&mut self, cause: Cause, asked_ns: u64, now_ns: u64) -> Transition {
         let asked_ns = asked_ns.max(self.asked_until_ns.saturating_sub(now_ns));
-        let delay_ns = self.backoff.next_delay_ns(self.attempt, &mut self.random, asked_ns);
+        let delay_ns = self
+            .backoff
+            .next_delay_ns(self.attempt, &mut self.random, asked_ns);
         let until_ns = now_ns.saturating_add(delay_ns);
         let mut transition = self.enter(Phase::Open { until_ns }, cause);
         transition.reopens_in = Some(Duration::from_nanos(delay_ns));

@@ -90,7 +90,10 @@ impl Pass {
             LIMITED => Role::Limited,
             REFUSED => Role::Refused,
             SETTLED => Role::Settled,
-            number => Role::Probe(ProbeId { generation: self.life(), number: number - 1 }),
+            number => Role::Probe(ProbeId {
+                generation: self.life(),
+                number: number - 1,
+            }),
         }
     }
 }
@@ -122,7 +125,10 @@ mod tests {
         check(Pass::REFUSED, Role::Refused, false);
         check(Pass::SETTLED, Role::Settled, false);
         for number in [0, 1, PROBE_NUMBERS - 1] {
-            let probe = ProbeId { generation: 3, number };
+            let probe = ProbeId {
+                generation: 3,
+                number,
+            };
             check(Pass::probe(probe), Role::Probe(probe), true);
         }
     }

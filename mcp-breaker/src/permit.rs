@@ -30,23 +30,37 @@ impl<'a> Permit<&'a Breaker> {
     pub(crate) fn acquire(breaker: &'a Breaker) -> Result<Self, Rejected> {
         let word = breaker.0.core.word();
         let entry = if word.is_closed() && breaker.0.plain {
-            Entry { pass: Pass::watched(word.generation()), detail: 0 }
+            Entry {
+                pass: Pass::watched(word.generation()),
+                detail: 0,
+            }
         } else if breaker.refuses_unseen(word) {
-            Entry { pass: Pass::REFUSED, detail: 0 }
+            Entry {
+                pass: Pass::REFUSED,
+                detail: 0,
+            }
         } else {
             breaker.admit(word)
         };
         if !entry.pass.lets_through() {
             return Err(breaker.rejected(word, entry));
         }
-        Ok(Self { breaker, pass: entry.pass, started_ns: entry.detail })
+        Ok(Self {
+            breaker,
+            pass: entry.pass,
+            started_ns: entry.detail,
+        })
     }
 
     /// The same permit, free to move to another task.
     #[inline]
     pub fn into_owned(mut self) -> Permit<Breaker> {
         let pass = mem::replace(&mut self.pass, Pass::SETTLED);
-        Permit { breaker: self.breaker.clone(), pass, started_ns: self.started_ns }
+        Permit {
+            breaker: self.breaker.clone(),
+            pass,
+            started_ns: self.started_ns,
+        }
     }
 }
 

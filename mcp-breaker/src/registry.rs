@@ -31,7 +31,11 @@ pub struct RegistryConfig {
 
 impl Default for RegistryConfig {
     fn default() -> Self {
-        Self { breaker: Config::default(), keys_max: 1024, idle_timeout: Duration::from_secs(600) }
+        Self {
+            breaker: Config::default(),
+            keys_max: 1024,
+            idle_timeout: Duration::from_secs(600),
+        }
     }
 }
 
@@ -42,7 +46,11 @@ impl RegistryConfig {
     /// Names the first field that makes no sense, and says why.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.breaker.validate()?;
-        check((1..=1_000_000).contains(&self.keys_max), "keys_max", "must be from 1 to 1000000")?;
+        check(
+            (1..=1_000_000).contains(&self.keys_max),
+            "keys_max",
+            "must be from 1 to 1000000",
+        )?;
         check_delay(self.idle_timeout, "idle_timeout")
     }
 }
@@ -105,7 +113,10 @@ impl<K: Hash + Eq + Clone> Registry<K> {
     pub fn new(config: RegistryConfig) -> Result<Self, ConfigError> {
         config.validate()?;
         Ok(Self {
-            table: Mutex::new(Table { entries: LruCache::unbounded(), stats: RegistryStats::default() }),
+            table: Mutex::new(Table {
+                entries: LruCache::unbounded(),
+                stats: RegistryStats::default(),
+            }),
             idle_timeout_ns: to_ns(config.idle_timeout),
             clock: Clock::start(ClockKind::Precise),
             config,
@@ -142,7 +153,10 @@ impl<K: Hash + Eq + Clone> Registry<K> {
         }
         let observer = self.observe.as_ref().map(|observe| observe(key));
         let breaker = Breaker::assemble(&self.config.breaker, observer);
-        let entry = Entry { breaker: breaker.clone(), used_ns: now_ns };
+        let entry = Entry {
+            breaker: breaker.clone(),
+            used_ns: now_ns,
+        };
         table.entries.put(key.clone(), entry);
         table.stats.created += 1;
         breaker
@@ -161,14 +175,21 @@ impl<K: Hash + Eq + Clone> Registry<K> {
     #[must_use]
     pub fn snapshot(&self) -> Vec<(K, Breaker)> {
         let table = self.lock();
-        table.entries.iter().map(|(key, entry)| (key.clone(), entry.breaker.clone())).collect()
+        table
+            .entries
+            .iter()
+            .map(|(key, entry)| (key.clone(), entry.breaker.clone()))
+            .collect()
     }
 
     /// The counters at this moment.
     #[must_use]
     pub fn stats(&self) -> RegistryStats {
         let table = self.lock();
-        RegistryStats { keys: table.entries.len(), ..table.stats }
+        RegistryStats {
+            keys: table.entries.len(),
+            ..table.stats
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table<K>> {
@@ -186,7 +207,9 @@ impl<K: Hash + Eq + Clone> Registry<K> {
             if !idle {
                 break;
             }
-            let Some((key, mut entry)) = table.entries.pop_lru() else { break };
+            let Some((key, mut entry)) = table.entries.pop_lru() else {
+                break;
+            };
             if entry.is_at_rest() {
                 reaped += 1;
             } else {
@@ -202,7 +225,9 @@ impl<K: Hash + Eq + Clone> Registry<K> {
 impl<K: Hash + Eq + Clone> Table<K> {
     fn evict_one(&mut self) {
         let mut oldest = self.entries.iter().rev().take(LOOKS_FOR_VICTIM);
-        let at_rest = oldest.find(|(_, entry)| entry.is_at_rest()).map(|(key, _)| key.clone());
+        let at_rest = oldest
+            .find(|(_, entry)| entry.is_at_rest())
+            .map(|(key, _)| key.clone());
         self.stats.evicted_full += 1;
         match at_rest {
             Some(key) => drop(self.entries.pop(&key)),
@@ -225,6 +250,8 @@ impl Entry {
 
 impl<K> fmt::Debug for Registry<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Registry").field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Registry")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }

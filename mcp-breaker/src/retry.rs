@@ -45,14 +45,26 @@ impl RetryConfig {
     /// # Errors
     /// Names the first field that makes no sense, and says why.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check((0.0..=10.0).contains(&self.ratio), "ratio", "must be from 0 to 10")?;
-        check(self.min_per_second <= 1_000_000, "min_per_second", "must be at most 1000000")?;
+        check(
+            (0.0..=10.0).contains(&self.ratio),
+            "ratio",
+            "must be from 0 to 10",
+        )?;
+        check(
+            self.min_per_second <= 1_000_000,
+            "min_per_second",
+            "must be at most 1000000",
+        )?;
         check(
             self.ratio > 0.0 || self.min_per_second > 0,
             "ratio",
             "no retry would ever be allowed: raise it or min_per_second",
         )?;
-        check(self.ttl >= Duration::from_secs(1), "ttl", "must be at least 1s")?;
+        check(
+            self.ttl >= Duration::from_secs(1),
+            "ttl",
+            "must be at least 1s",
+        )?;
         check(self.ttl <= WINDOW_DURATION_MAX, "ttl", "must be at most 1h")
     }
 }
@@ -134,12 +146,20 @@ impl RetryBudget {
     fn stats_at(&self, now_ns: u64) -> RetryStats {
         let tries = self.0.ring.sum(Field::Calls, LIFE, now_ns);
         let retries = self.0.ring.sum(Field::Failed, LIFE, now_ns);
-        RetryStats { tries, retries, allowed: allowed(tries, self.0.ratio, self.0.reserve) }
+        RetryStats {
+            tries,
+            retries,
+            allowed: allowed(tries, self.0.ratio, self.0.reserve),
+        }
     }
 }
 
 /// Rounded down, but 10 tries at a ratio of 0.1 pay for one whole retry.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "float casts saturate")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float casts saturate"
+)]
 fn allowed(tries: u32, ratio: f64, reserve: f64) -> u32 {
     (f64::from(tries) * ratio + reserve + 1e-9).floor() as u32
 }
@@ -151,7 +171,11 @@ mod tests {
     #[test]
     fn allowances_follow_the_table() {
         let check = |tries, ratio, reserve, expect| {
-            assert_eq!(allowed(tries, ratio, reserve), expect, "{tries} {ratio} {reserve}");
+            assert_eq!(
+                allowed(tries, ratio, reserve),
+                expect,
+                "{tries} {ratio} {reserve}"
+            );
         };
         check(0, 0.2, 0.0, 0);
         check(4, 0.2, 0.0, 0);

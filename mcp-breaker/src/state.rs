@@ -89,10 +89,7 @@ impl Word {
 
     #[inline]
     pub(crate) const fn generation(self) -> u32 {
-        // The mask leaves 29 bits: the cast cannot lose any.
-        #[expect(clippy::cast_possible_truncation, reason = "masked to 29 bits")]
-        let generation = (self.0 >> GENERATION_SHIFT) as u32 & GENERATION_MASK;
-        generation
+        (self.0 >> GENERATION_SHIFT) as u32 & GENERATION_MASK
     }
 
     /// Probes that are out and not yet answered.
@@ -126,8 +123,13 @@ const fn state_bits(state: State) -> u64 {
 mod tests {
     use super::*;
 
-    const STATES: [State; 5] =
-        [State::Closed, State::Open, State::HalfOpen, State::ForcedOpen, State::Disabled];
+    const STATES: [State; 5] = [
+        State::Closed,
+        State::Open,
+        State::HalfOpen,
+        State::ForcedOpen,
+        State::Disabled,
+    ];
 
     fn check(state: State, generation: u32, out: u16, ok: u16) {
         let word = Word::pack(state, generation, out, ok);
@@ -146,8 +148,10 @@ mod tests {
     fn packing_is_exact_for_every_value_of_every_field() {
         let generations = (0..=0x7FFF).chain((0..=0x3FFF).map(|high| high << 15));
         for state in STATES {
-            for (generation, edge) in
-                generations.clone().flat_map(|g| [(g, 0), (g, u16::MAX)]).chain([(GENERATION_MASK, 1)])
+            for (generation, edge) in generations
+                .clone()
+                .flat_map(|g| [(g, 0), (g, u16::MAX)])
+                .chain([(GENERATION_MASK, 1)])
             {
                 check(state, generation, edge, edge);
                 check(state, GENERATION_MASK - generation, edge, !edge);

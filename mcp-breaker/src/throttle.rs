@@ -48,8 +48,16 @@ impl ThrottleConfig {
     /// # Errors
     /// Names the first field that makes no sense, and says why.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        check((10..=60).contains(&self.buckets), "buckets", "must be from 10 to 60")?;
-        check(self.window <= WINDOW_DURATION_MAX, "window", "must be at most 1h")?;
+        check(
+            (10..=60).contains(&self.buckets),
+            "buckets",
+            "must be from 10 to 60",
+        )?;
+        check(
+            self.window <= WINDOW_DURATION_MAX,
+            "window",
+            "must be at most 1h",
+        )?;
         check(
             self.window >= Duration::from_millis(u64::from(self.buckets)),
             "window",
@@ -126,10 +134,16 @@ impl Throttle {
         let stats = self.stats_at(now_ns);
         self.0.ring.add(Field::Calls, LIFE, now_ns);
         if stats.shed_probability > 0.0 && self.0.random.unit() < stats.shed_probability {
-            let ThrottleStats { requests, accepted, .. } = stats;
+            let ThrottleStats {
+                requests, accepted, ..
+            } = stats;
             return Err(Rejected::Throttled { requests, accepted });
         }
-        Ok(ThrottlePermit { throttle: self.clone(), began_ns: now_ns, settled: false })
+        Ok(ThrottlePermit {
+            throttle: self.clone(),
+            began_ns: now_ns,
+            settled: false,
+        })
     }
 
     /// What the window holds at this moment. Reads the clock.
@@ -143,7 +157,11 @@ impl Throttle {
         // The ring's second count serves for acceptances here.
         let accepted = self.0.ring.sum(Field::Failed, LIFE, now_ns);
         let shed_probability = shed_probability(requests, accepted, self.0.requests_per_accept);
-        ThrottleStats { requests, accepted, shed_probability }
+        ThrottleStats {
+            requests,
+            accepted,
+            shed_probability,
+        }
     }
 }
 
@@ -170,7 +188,10 @@ impl Drop for ThrottlePermit {
     fn drop(&mut self) {
         // A panic stays a request that was not accepted.
         if !self.settled && !std::thread::panicking() {
-            self.throttle.0.ring.take_back(Field::Calls, LIFE, self.began_ns);
+            self.throttle
+                .0
+                .ring
+                .take_back(Field::Calls, LIFE, self.began_ns);
         }
     }
 }

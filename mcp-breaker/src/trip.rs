@@ -71,7 +71,11 @@ impl Thresholds {
     }
 
     pub(crate) fn by_rate(&self, tally: Tally) -> Option<Cause> {
-        let Tally { calls, failures, slow } = tally;
+        let Tally {
+            calls,
+            failures,
+            slow,
+        } = tally;
         if calls < self.calls_min {
             return None;
         }
@@ -101,30 +105,78 @@ mod tests {
     #[test]
     fn rates_follow_the_table() {
         let check = |calls, failures, slow, expect| {
-            assert_eq!(THRESHOLDS.by_rate(Tally { calls, failures, slow }), expect);
+            assert_eq!(
+                THRESHOLDS.by_rate(Tally {
+                    calls,
+                    failures,
+                    slow
+                }),
+                expect
+            );
         };
         check(9, 9, 9, None);
         check(10, 0, 0, None);
-        check(10, 1, 0, Some(Cause::FailureRate { failures: 1, calls: 10 }));
-        check(30, 3, 0, Some(Cause::FailureRate { failures: 3, calls: 30 }));
+        check(
+            10,
+            1,
+            0,
+            Some(Cause::FailureRate {
+                failures: 1,
+                calls: 10,
+            }),
+        );
+        check(
+            30,
+            3,
+            0,
+            Some(Cause::FailureRate {
+                failures: 3,
+                calls: 30,
+            }),
+        );
         check(31, 3, 0, None);
         check(10, 0, 4, None);
         check(10, 0, 5, Some(Cause::SlowRate { slow: 5, calls: 10 }));
-        check(10, 1, 5, Some(Cause::FailureRate { failures: 1, calls: 10 }));
+        check(
+            10,
+            1,
+            5,
+            Some(Cause::FailureRate {
+                failures: 1,
+                calls: 10,
+            }),
+        );
     }
 
     #[test]
     fn runs_follow_the_table() {
         assert_eq!(THRESHOLDS.by_run(4), None);
-        assert_eq!(THRESHOLDS.by_run(5), Some(Cause::ConsecutiveFailures { failures: 5 }));
-        let off = Thresholds { consecutive_failures: None, ..THRESHOLDS };
+        assert_eq!(
+            THRESHOLDS.by_run(5),
+            Some(Cause::ConsecutiveFailures { failures: 5 })
+        );
+        let off = Thresholds {
+            consecutive_failures: None,
+            ..THRESHOLDS
+        };
         assert_eq!(off.by_run(u32::MAX), None);
     }
 
     #[test]
     fn a_rate_that_is_off_never_trips() {
-        let off = Thresholds { failure_rate: None, slow_rate: None, ..THRESHOLDS };
+        let off = Thresholds {
+            failure_rate: None,
+            slow_rate: None,
+            ..THRESHOLDS
+        };
         assert!(!off.uses_rates());
-        assert_eq!(off.by_rate(Tally { calls: 100, failures: 100, slow: 100 }), None);
+        assert_eq!(
+            off.by_rate(Tally {
+                calls: 100,
+                failures: 100,
+                slow: 100
+            }),
+            None
+        );
     }
 }

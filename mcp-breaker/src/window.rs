@@ -23,6 +23,10 @@ pub(crate) struct Grade {
 
 /// The window that the configuration chose.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per breaker, and a box would cost each call"
+)]
 pub(crate) enum Window {
     Count(CountRing),
     Time(TimeRing),

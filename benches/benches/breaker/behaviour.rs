@@ -9,13 +9,33 @@ const DELAY: Duration = Duration::from_millis(20);
 
 pub(crate) fn print() {
     println!("\nbehaviour");
-    figure("mcp-breaker: failures until it opens, after 10,000 successes", failures_to_open(), "50");
+    figure(
+        "mcp-breaker: failures until it opens, after 10,000 successes",
+        failures_to_open(),
+        "50",
+    );
     let (admitted, state, stale) = half_open();
-    figure("mcp-breaker: admitted of 20 callers, 3 probes", admitted, "3");
-    figure("mcp-breaker: state after a late success while half-open", state, "half_open");
+    figure(
+        "mcp-breaker: admitted of 20 callers, 3 probes",
+        admitted,
+        "3",
+    );
+    figure(
+        "mcp-breaker: state after a late success while half-open",
+        state,
+        "half_open",
+    );
     figure("mcp-breaker: late results counted as stale", stale, "1");
-    figure("mcp-breaker: probes admitted after 3 were dropped", after_dropped_probes(), "3");
-    figure("mcp-breaker: probes admitted after 3 never answered", after_lost_probes(), "3");
+    figure(
+        "mcp-breaker: probes admitted after 3 were dropped",
+        after_dropped_probes(),
+        "3",
+    );
+    figure(
+        "mcp-breaker: probes admitted after 3 never answered",
+        after_lost_probes(),
+        "3",
+    );
     crate::peers::print_behaviour();
 }
 
@@ -34,8 +54,15 @@ fn failures_to_open() -> u32 {
 
 fn quick() -> Config {
     Config {
-        open: OpenConfig { delay: DELAY, jitter: 0.0, ..OpenConfig::default() },
-        half_open: HalfOpenConfig { probe_timeout: DELAY, ..HalfOpenConfig::default() },
+        open: OpenConfig {
+            delay: DELAY,
+            jitter: 0.0,
+            ..OpenConfig::default()
+        },
+        half_open: HalfOpenConfig {
+            probe_timeout: DELAY,
+            ..HalfOpenConfig::default()
+        },
         ..Config::default()
     }
 }
@@ -67,7 +94,11 @@ fn half_open() -> (usize, State, u64) {
 }
 
 fn admitted(breaker: &Breaker) -> usize {
-    (0..20).map(|_| breaker.try_acquire_owned()).filter_map(Result::ok).collect::<Vec<_>>().len()
+    (0..20)
+        .map(|_| breaker.try_acquire_owned())
+        .filter_map(Result::ok)
+        .collect::<Vec<_>>()
+        .len()
 }
 
 fn after_dropped_probes() -> usize {

@@ -1,5 +1,8 @@
 //! A global allocator that counts, to show that a path allocates nothing.
-#![expect(unsafe_code, reason = "implementing GlobalAlloc is unsafe; it only forwards")]
+#![expect(
+    unsafe_code,
+    reason = "implementing GlobalAlloc is unsafe; it only forwards"
+)]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

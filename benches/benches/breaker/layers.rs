@@ -38,14 +38,20 @@ impl Service<u64> for Echo {
 pub(crate) fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| {
-        Builder::new_multi_thread().worker_threads(1).enable_time().build().expect("a runtime")
+        Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_time()
+            .build()
+            .expect("a runtime")
     })
 }
 
 /// Makes a call and polls it to its end; everything here is ready at once.
 pub(crate) fn complete<S: Service<u64>>(service: &mut S) -> Result<S::Response, S::Error> {
     let mut cx = Context::from_waker(Waker::noop());
-    let Poll::Ready(Ok(())) = service.poll_ready(&mut cx) else { panic!("not ready") };
+    let Poll::Ready(Ok(())) = service.poll_ready(&mut cx) else {
+        panic!("not ready")
+    };
     block(service.call(black_box(1)))
 }
 
@@ -53,7 +59,10 @@ pub(crate) fn complete<S: Service<u64>>(service: &mut S) -> Result<S::Response, 
 pub(crate) fn block<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if let Poll::Ready(output) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
             return output;
         }
     }
@@ -89,7 +98,11 @@ pub(crate) fn print_allocations() {
 
 pub(crate) fn print_allocations_of(name: &str, target: &str, call: impl Fn()) {
     let count = allocations(|| (0..1000).for_each(|_| call()));
-    figure(&format!("{name}: allocations in 1000 calls through the layer"), count, target);
+    figure(
+        &format!("{name}: allocations in 1000 calls through the layer"),
+        count,
+        target,
+    );
 }
 
 /// Nanoseconds per call of one stretch of calls.

@@ -4,12 +4,7 @@ use crate::layers::{Echo, block, calling, complete, nanos_per_call, print_alloca
 use benches::{Case, figure};
 use failsafe::{backoff, failure_policy};
 use recloser::Recloser;
-use std::{
-    hint::black_box,
-    sync::Mutex,
-    thread,
-    time::Duration,
-};
+use std::{hint::black_box, sync::Mutex, thread, time::Duration};
 use tower_resilience_circuitbreaker::{
     CircuitBreaker, CircuitBreakerLayer, CircuitState, DefaultClassifier, SlidingWindowType,
 };
@@ -18,11 +13,19 @@ use tower_service::Service;
 const OPEN: Duration = Duration::from_secs(60);
 
 fn recloser(open: Duration) -> Recloser {
-    Recloser::custom().error_rate(0.5).closed_len(100).half_open_len(3).open_wait(open).build()
+    Recloser::custom()
+        .error_rate(0.5)
+        .closed_len(100)
+        .half_open_len(3)
+        .open_wait(open)
+        .build()
 }
 
 fn recloser_call(recloser: &Recloser, result: Result<u64, ()>) -> bool {
-    !matches!(black_box(recloser).call(|| black_box(result)), Err(recloser::Error::Rejected))
+    !matches!(
+        black_box(recloser).call(|| black_box(result)),
+        Err(recloser::Error::Rejected)
+    )
 }
 
 fn failsafe_consecutive(
@@ -34,7 +37,10 @@ fn failsafe_consecutive(
 }
 
 fn failsafe_call(breaker: &impl failsafe::CircuitBreaker, result: Result<u64, ()>) -> bool {
-    !matches!(black_box(breaker).call(|| black_box(result)), Err(failsafe::Error::Rejected))
+    !matches!(
+        black_box(breaker).call(|| black_box(result)),
+        Err(failsafe::Error::Rejected)
+    )
 }
 
 /// Each thread would share the service by cloning it; the clones share the
@@ -97,7 +103,10 @@ pub(crate) fn refused(threads: usize) -> Vec<Case> {
 }
 
 pub(crate) fn layers() -> Vec<Case> {
-    vec![Case::new("tower-resilience", calling(tower_resilience_service()))]
+    vec![Case::new(
+        "tower-resilience",
+        calling(tower_resilience_service()),
+    )]
 }
 
 pub(crate) fn print_allocations() {
@@ -112,9 +121,12 @@ pub(crate) fn time_windows() -> Vec<Case> {
         backoff::constant(OPEN),
     );
     let failsafe = failsafe::Config::new().failure_policy(policy).build();
-    vec![Case::new("failsafe, moving average (not a window)", move || {
-        black_box(failsafe_call(&failsafe, Ok(0)));
-    })]
+    vec![Case::new(
+        "failsafe, moving average (not a window)",
+        move || {
+            black_box(failsafe_call(&failsafe, Ok(0)));
+        },
+    )]
 }
 
 pub(crate) fn print_flatness() {
@@ -131,7 +143,11 @@ pub(crate) fn print_flatness() {
     for calls in [1_000u64, 4_000, 5_000, 10_000, 20_000] {
         let ns = nanos_per_call(calls, &call);
         held += calls;
-        figure(&format!("tower-resilience up to {held}"), format!("{ns:.0}"), "-");
+        figure(
+            &format!("tower-resilience up to {held}"),
+            format!("{ns:.0}"),
+            "-",
+        );
     }
 }
 
@@ -163,15 +179,32 @@ pub(crate) fn print_behaviour() {
     for _ in 0..10_000 {
         recloser_call(&ring, Ok(0));
     }
-    let failures = (0..MOST).take_while(|_| recloser_call(&ring, Err(()))).count();
-    figure("recloser: failures until it opens, after 10,000 successes", failures, "-");
-    figure("tower-resilience: the same", tower_resilience_failures(MOST), "-");
+    let failures = (0..MOST)
+        .take_while(|_| recloser_call(&ring, Err(())))
+        .count();
+    figure(
+        "recloser: failures until it opens, after 10,000 successes",
+        failures,
+        "-",
+    );
+    figure(
+        "tower-resilience: the same",
+        tower_resilience_failures(MOST),
+        "-",
+    );
     let open = Duration::from_millis(20);
     let half = recloser(open);
     while recloser_call(&half, Err(())) {}
-    #[expect(clippy::disallowed_methods, reason = "no runtime here: the peer waits in real time")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "no runtime here: the peer waits in real time"
+    )]
     thread::sleep(open * 2);
-    figure("recloser: admitted of 20 callers at once, half-open", nested(&half, 20), "-");
+    figure(
+        "recloser: admitted of 20 callers at once, half-open",
+        nested(&half, 20),
+        "-",
+    );
 }
 
 fn tower_resilience_failures(most: u32) -> usize {

@@ -34,7 +34,12 @@ struct Batch {
 
 impl Gradient {
     pub(crate) fn new(config: GradientConfig) -> Self {
-        Self { config, limit: f64::from(config.initial), baseline_ns: 0.0, batch: Batch::default() }
+        Self {
+            config,
+            limit: f64::from(config.initial),
+            baseline_ns: 0.0,
+            batch: Batch::default(),
+        }
     }
 
     /// Takes a sample in; the new limit when enough of them have come.
@@ -101,14 +106,19 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn gradient() -> Gradient {
-        Gradient::new(GradientConfig { samples: 1, ..GradientConfig::default() })
+        Gradient::new(GradientConfig {
+            samples: 1,
+            ..GradientConfig::default()
+        })
     }
 
     /// Feeds steps in which the callers use the whole limit.
     fn feed(gradient: &mut Gradient, steps: u32, took_ns: u64) -> u32 {
         let mut limit = gradient.whole_limit();
         for _ in 0..steps {
-            limit = gradient.learn(took_ns, limit, false).expect("one sample is a step");
+            limit = gradient
+                .learn(took_ns, limit, false)
+                .expect("one sample is a step");
         }
         limit
     }
@@ -135,7 +145,11 @@ mod tests {
         let mut gradient = gradient();
         feed(&mut gradient, 50, 10 * MS);
         feed(&mut gradient, 300, 50 * MS);
-        assert!(gradient.baseline_ns < 25.0 * MS as f64, "{}", gradient.baseline_ns);
+        assert!(
+            gradient.baseline_ns < 25.0 * MS as f64,
+            "{}",
+            gradient.baseline_ns
+        );
     }
 
     #[test]
@@ -162,7 +176,10 @@ mod tests {
 
     #[test]
     fn a_step_waits_for_its_samples() {
-        let mut gradient = Gradient::new(GradientConfig { samples: 3, ..GradientConfig::default() });
+        let mut gradient = Gradient::new(GradientConfig {
+            samples: 3,
+            ..GradientConfig::default()
+        });
         assert_eq!(gradient.learn(MS, 20, false), None);
         assert_eq!(gradient.learn(MS, 20, false), None);
         assert!(gradient.learn(MS, 20, false).is_some());

@@ -1,7 +1,11 @@
 use super::*;
 use proptest::prelude::*;
 
-const RULES: ProbeRules = ProbeRules { probes_max: 3, successes_to_close: 2, timeout_ns: 50 };
+const RULES: ProbeRules = ProbeRules {
+    probes_max: 3,
+    successes_to_close: 2,
+    timeout_ns: 50,
+};
 const BACKOFF: Backoff = Backoff {
     delay_ns: 100,
     factor: 2.0,
@@ -17,7 +21,13 @@ fn machine() -> Machine {
 
 fn tripped() -> Machine {
     let mut machine = machine();
-    machine.step(Event::Trip { generation: 0, cause: CAUSE }, 0);
+    machine.step(
+        Event::Trip {
+            generation: 0,
+            cause: CAUSE,
+        },
+        0,
+    );
     machine
 }
 
@@ -26,21 +36,32 @@ fn probing(probes: u32) -> Machine {
     let mut machine = tripped();
     machine.step(Event::Tick, 100);
     for number in 0..probes {
-        assert_eq!(machine.step(Event::Call, 100).reply, Reply::Probe(probe(number)));
+        assert_eq!(
+            machine.step(Event::Call, 100).reply,
+            Reply::Probe(probe(number))
+        );
     }
     machine
 }
 
 fn probe(number: u32) -> ProbeId {
-    ProbeId { generation: 2, number }
+    ProbeId {
+        generation: 2,
+        number,
+    }
 }
 
 fn answer(number: u32, healthy: bool) -> Event {
-    Event::Answered { probe: probe(number), healthy, asked_ns: 0 }
+    Event::Answered {
+        probe: probe(number),
+        healthy,
+        asked_ns: 0,
+    }
 }
 
 fn states(step: Step) -> Option<(State, State)> {
-    step.transition.map(|transition| (transition.from, transition.to))
+    step.transition
+        .map(|transition| (transition.from, transition.to))
 }
 
 #[test]
@@ -72,7 +93,10 @@ fn an_answered_probe_keeps_its_slot_until_the_life_ends() {
 fn two_successes_close_and_the_third_is_stale() {
     let mut machine = probing(3);
     machine.step(answer(0, true), 100);
-    assert_eq!(states(machine.step(answer(1, true), 100)), Some((State::HalfOpen, State::Closed)));
+    assert_eq!(
+        states(machine.step(answer(1, true), 100)),
+        Some((State::HalfOpen, State::Closed))
+    );
     assert_eq!(machine.step(answer(2, false), 100).reply, Reply::Stale);
     assert_eq!(machine.word().state(), State::Closed);
 }
@@ -87,7 +111,14 @@ fn one_failure_reopens_for_twice_as_long_up_to_the_most() {
         let Reply::Probe(probe) = machine.step(Event::Call, now_ns).reply else {
             panic!("no probe")
         };
-        machine.step(Event::Answered { probe, healthy: false, asked_ns: 0 }, now_ns);
+        machine.step(
+            Event::Answered {
+                probe,
+                healthy: false,
+                asked_ns: 0,
+            },
+            now_ns,
+        );
     }
 }
 
@@ -97,15 +128,27 @@ fn closing_resets_the_delay() {
     machine.step(answer(0, false), 100);
     machine.step(Event::Force(Forced::Closed), 100);
     let generation = machine.word().generation();
-    machine.step(Event::Trip { generation, cause: CAUSE }, 1_000);
+    machine.step(
+        Event::Trip {
+            generation,
+            cause: CAUSE,
+        },
+        1_000,
+    );
     assert_eq!(machine.due_ns(), 1_100);
 }
 
 #[test]
 fn a_dropped_probe_gives_its_slot_back_once() {
     let mut machine = probing(3);
-    assert_eq!(machine.step(Event::Dropped { probe: probe(1) }, 100).reply, Reply::Done);
-    assert_eq!(machine.step(Event::Dropped { probe: probe(1) }, 100).reply, Reply::Stale);
+    assert_eq!(
+        machine.step(Event::Dropped { probe: probe(1) }, 100).reply,
+        Reply::Done
+    );
+    assert_eq!(
+        machine.step(Event::Dropped { probe: probe(1) }, 100).reply,
+        Reply::Stale
+    );
     assert_eq!(machine.step(Event::Call, 100).reply, Reply::Probe(probe(3)));
     assert_eq!(machine.step(Event::Call, 100).reply, Reply::Refused);
 }
@@ -122,42 +165,106 @@ fn a_probe_loses_its_slot_at_its_deadline_and_its_result_is_stale() {
 }
 
 #[test]
+fn a_result_after_the_deadline_is_stale_also_if_nobody_looked_before() {
+    let mut machine = probing(1);
+    let step = machine.step(answer(0, false), 150);
+    assert_eq!((step.reply, step.expired), (Reply::Stale, 1));
+}
+
+#[test]
 fn retry_after_is_a_floor_for_the_delay() {
     let mut machine = machine();
-    machine.step(Event::Asked { generation: 0, until_ns: 700 }, 0);
-    machine.step(Event::Trip { generation: 0, cause: CAUSE }, 200);
+    machine.step(
+        Event::Asked {
+            generation: 0,
+            until_ns: 700,
+        },
+        0,
+    );
+    machine.step(
+        Event::Trip {
+            generation: 0,
+            cause: CAUSE,
+        },
+        200,
+    );
     assert_eq!(machine.due_ns(), 700);
 
     let mut machine = probing(1);
-    machine.step(Event::Answered { probe: probe(0), healthy: false, asked_ns: 99_999 }, 100);
+    machine.step(
+        Event::Answered {
+            probe: probe(0),
+            healthy: false,
+            asked_ns: 99_999,
+        },
+        100,
+    );
     assert_eq!(machine.due_ns(), 100 + BACKOFF.retry_after_max_ns);
 }
 
 #[test]
 fn what_was_asked_of_an_earlier_life_is_forgotten() {
     let mut machine = machine();
-    machine.step(Event::Asked { generation: 0, until_ns: 900 }, 0);
+    machine.step(
+        Event::Asked {
+            generation: 0,
+            until_ns: 900,
+        },
+        0,
+    );
     machine.step(Event::Force(Forced::Closed), 0);
-    assert_eq!(machine.step(Event::Asked { generation: 0, until_ns: 900 }, 0).reply, Reply::Stale);
-    machine.step(Event::Trip { generation: 1, cause: CAUSE }, 0);
+    assert_eq!(
+        machine
+            .step(
+                Event::Asked {
+                    generation: 0,
+                    until_ns: 900
+                },
+                0
+            )
+            .reply,
+        Reply::Stale
+    );
+    machine.step(
+        Event::Trip {
+            generation: 1,
+            cause: CAUSE,
+        },
+        0,
+    );
     assert_eq!(machine.due_ns(), 100);
 }
 
 #[test]
 fn forced_states_stay_and_forcing_twice_is_once() {
     let mut machine = machine();
-    assert_eq!(states(machine.step(Event::Force(Forced::Open), 0)), Some((State::Closed, State::ForcedOpen)));
+    assert_eq!(
+        states(machine.step(Event::Force(Forced::Open), 0)),
+        Some((State::Closed, State::ForcedOpen))
+    );
     assert_eq!(machine.step(Event::Force(Forced::Open), 0).transition, None);
     assert_eq!(machine.step(Event::Call, NEVER - 1).reply, Reply::Refused);
     machine.step(Event::Force(Forced::Disabled), 0);
     assert_eq!(machine.step(Event::Call, 0).reply, Reply::Bypass);
-    assert_eq!(machine.step(Event::Trip { generation: 2, cause: CAUSE }, 0).reply, Reply::Stale);
+    assert_eq!(
+        machine
+            .step(
+                Event::Trip {
+                    generation: 2,
+                    cause: CAUSE
+                },
+                0
+            )
+            .reply,
+        Reply::Stale
+    );
     machine.step(Event::Force(Forced::Closed), 0);
     assert_eq!(machine.step(Event::Call, 0).reply, Reply::Closed(3));
 }
 
 fn event() -> impl Strategy<Value = Event> {
-    let probe = || (0u32..12, 0u32..6).prop_map(|(generation, number)| ProbeId { generation, number });
+    let probe =
+        || (0u32..12, 0u32..6).prop_map(|(generation, number)| ProbeId { generation, number });
     prop_oneof![
         6 => Just(Event::Call),
         2 => Just(Event::Tick),
@@ -190,7 +297,7 @@ proptest! {
             let steps = u32::from(step.transition.is_some());
             prop_assert_eq!(after.generation(), before.generation() + steps);
             prop_assert_eq!(after.state() != before.state(), states(step).is_some_and(|(from, to)| from != to));
-            if step.reply == Reply::Stale {
+            if step.reply == Reply::Stale && step.expired == 0 {
                 prop_assert_eq!(after, before);
             }
             if let Some(transition) = step.transition {

@@ -32,11 +32,21 @@ pin_project! {
 
 impl<F, P, C> GuardFuture<F, P, C> {
     pub(super) fn admitted(inner: F, permit: P, classify: C) -> Self {
-        Self { state: State::Admitted { permit: Some(permit), classify, inner } }
+        Self {
+            state: State::Admitted {
+                permit: Some(permit),
+                classify,
+                inner,
+            },
+        }
     }
 
     pub(super) fn rejected(rejected: Rejected) -> Self {
-        Self { state: State::Rejected { rejected: Some(rejected) } }
+        Self {
+            state: State::Rejected {
+                rejected: Some(rejected),
+            },
+        }
     }
 }
 
@@ -50,13 +60,26 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
-            StateProjection::Admitted { permit, classify, inner } => {
-                let mut guard = FailOnPanic { permit, returned: false };
+            StateProjection::Admitted {
+                permit,
+                classify,
+                inner,
+            } => {
+                let mut guard = FailOnPanic {
+                    permit,
+                    returned: false,
+                };
                 let polled = inner.poll(cx);
                 guard.returned = true;
-                let Poll::Ready(result) = polled else { return Poll::Pending };
+                let Poll::Ready(result) = polled else {
+                    return Poll::Pending;
+                };
                 let verdict = classify.classify(&result);
-                guard.permit.take().expect("polled after completion").settle(verdict);
+                guard
+                    .permit
+                    .take()
+                    .expect("polled after completion")
+                    .settle(verdict);
                 Poll::Ready(result.map_err(CallError::Inner))
             }
             StateProjection::Rejected { rejected } => {
@@ -88,6 +111,8 @@ impl<F, P, C> fmt::Debug for GuardFuture<F, P, C> {
             State::Admitted { .. } => "admitted",
             State::Rejected { .. } => "rejected",
         };
-        f.debug_struct("GuardFuture").field("state", &state).finish()
+        f.debug_struct("GuardFuture")
+            .field("state", &state)
+            .finish()
     }
 }

@@ -16,7 +16,11 @@ pub struct GuardLayer<P, C = ByResult> {
 impl<P: Policy> GuardLayer<P> {
     /// Guards by `policy`; every `Err` is a failure.
     pub fn new(policy: P) -> Self {
-        Self { policy, classify: ByResult, readiness: Readiness::default() }
+        Self {
+            policy,
+            classify: ByResult,
+            readiness: Readiness::default(),
+        }
     }
 }
 
@@ -24,7 +28,11 @@ impl<P: Policy, C> GuardLayer<P, C> {
     /// Judges results by `classify`, which sees `Result<Response, Error>`: an
     /// HTTP answer of 503 is an `Ok` that should count as a failure.
     pub fn classify<D>(self, classify: D) -> GuardLayer<P, D> {
-        GuardLayer { policy: self.policy, classify, readiness: self.readiness }
+        GuardLayer {
+            policy: self.policy,
+            classify,
+            readiness: self.readiness,
+        }
     }
 
     /// What `poll_ready` says while the policy refuses calls.
@@ -39,6 +47,11 @@ impl<S, P: Policy, C: Clone> Layer<S> for GuardLayer<P, C> {
     type Service = Guard<S, P, C>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Guard::new(inner, self.policy.clone(), self.classify.clone(), self.readiness)
+        Guard::new(
+            inner,
+            self.policy.clone(),
+            self.classify.clone(),
+            self.readiness,
+        )
     }
 }

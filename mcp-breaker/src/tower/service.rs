@@ -34,7 +34,13 @@ pub struct Guard<S, P, C> {
 
 impl<S, P, C> Guard<S, P, C> {
     pub(super) fn new(inner: S, policy: P, classify: C, readiness: Readiness) -> Self {
-        Self { inner, policy, classify, readiness, waiting: None }
+        Self {
+            inner,
+            policy,
+            classify,
+            readiness,
+            waiting: None,
+        }
     }
 
     /// The guarded service.
@@ -94,7 +100,12 @@ where
 /// A clone does not wait where its original does.
 impl<S: Clone, P: Clone, C: Clone> Clone for Guard<S, P, C> {
     fn clone(&self) -> Self {
-        Self::new(self.inner.clone(), self.policy.clone(), self.classify.clone(), self.readiness)
+        Self::new(
+            self.inner.clone(),
+            self.policy.clone(),
+            self.classify.clone(),
+            self.readiness,
+        )
     }
 }
 

@@ -19,7 +19,10 @@ const fn pack(life: u32, value: u32) -> u64 {
     ((life as u64) << 32) | value as u64
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "takes the two halves apart")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "takes the two halves apart"
+)]
 const fn unpack(cell: u64) -> (u32, u32) {
     ((cell >> 32) as u32, cell as u32)
 }
@@ -50,7 +53,10 @@ impl LifeCell {
             }
             let next = change(if tag == life { value } else { 0 })?;
             let new = pack(life, next);
-            match self.0.compare_exchange_weak(cell, new, Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(cell, new, Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return Some(next),
                 Err(seen) => cell = seen,
             }

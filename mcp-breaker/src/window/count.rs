@@ -85,7 +85,8 @@ impl CountRing {
 
     pub(crate) fn begin(&self, life: u32) {
         let before = self.cursor.0.swap(cursor_tag(life), Ordering::Relaxed);
-        self.earlier.fetch_add(before & TICKET_MASK, Ordering::Relaxed);
+        self.earlier
+            .fetch_add(before & TICKET_MASK, Ordering::Relaxed);
     }
 }
 
@@ -99,14 +100,22 @@ struct BitRing {
 
 impl BitRing {
     fn new(size: u32) -> Self {
-        let words = (0..size.div_ceil(u32::BITS)).map(|_| LifeCell::new()).collect();
-        Self { words, ones: LifeCell::new() }
+        let words = (0..size.div_ceil(u32::BITS))
+            .map(|_| LifeCell::new())
+            .collect();
+        Self {
+            words,
+            ones: LifeCell::new(),
+        }
     }
 
     #[inline]
     fn write(&self, slot: u64, bit: bool, life: u32) {
         let bits = u64::from(u32::BITS);
-        let Some(word) = usize::try_from(slot / bits).ok().and_then(|at| self.words.get(at)) else {
+        let Some(word) = usize::try_from(slot / bits)
+            .ok()
+            .and_then(|at| self.words.get(at))
+        else {
             return;
         };
         let mask = 1u32 << (slot % bits);
@@ -121,7 +130,8 @@ impl BitRing {
         let changed = |bits: u32| ((bits & mask != 0) != bit).then_some(bits ^ mask);
         if word.update(life, changed).is_some() {
             let delta = if bit { 1 } else { u32::MAX };
-            self.ones.update(life, |ones| Some(ones.wrapping_add(delta)));
+            self.ones
+                .update(life, |ones| Some(ones.wrapping_add(delta)));
         }
     }
 

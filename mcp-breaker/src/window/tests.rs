@@ -96,7 +96,10 @@ proptest! {
     }
 }
 
-const BAD: Grade = Grade { failed: true, slow: true };
+const BAD: Grade = Grade {
+    failed: true,
+    slow: true,
+};
 
 #[test]
 fn a_late_call_moves_no_count_window_of_a_later_life() {
@@ -139,7 +142,10 @@ fn threads_lose_no_call() {
             let (count, time) = (&count, &time);
             scope.spawn(move || {
                 for call in 0..CALLS {
-                    let grade = Grade { failed: (call + thread) % 3 == 0, slow: call % 5 == 0 };
+                    let grade = Grade {
+                        failed: (call + thread) % 3 == 0,
+                        slow: call % 5 == 0,
+                    };
                     assert!(count.record(0, grade));
                     assert!(time.record(0, grade, u64::from(call)));
                 }
@@ -149,6 +155,21 @@ fn threads_lose_no_call() {
     assert_eq!(count.recorded(), u64::from(THREADS * CALLS));
     assert_eq!(time.recorded(), u64::from(THREADS * CALLS));
     // All is quiet now: a full turn of successes must leave no failure behind.
-    (0..1000).for_each(|_| assert!(count.record(0, Grade { failed: false, slow: false })));
-    assert_eq!(count.tally(0), Tally { calls: 1000, failures: 0, slow: 0 });
+    (0..1000).for_each(|_| {
+        assert!(count.record(
+            0,
+            Grade {
+                failed: false,
+                slow: false
+            }
+        ))
+    });
+    assert_eq!(
+        count.tally(0),
+        Tally {
+            calls: 1000,
+            failures: 0,
+            slow: 0
+        }
+    );
 }

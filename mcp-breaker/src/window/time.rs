@@ -42,7 +42,11 @@ struct Bucket {
 
 impl Bucket {
     fn new() -> Self {
-        Self { calls: AtomicU64::new(0), failed: AtomicU64::new(0), slow: AtomicU64::new(0) }
+        Self {
+            calls: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
+        }
     }
 
     fn field(&self, field: Field) -> &AtomicU64 {
@@ -90,7 +94,9 @@ impl TimeRing {
     pub(crate) fn add(&self, field: Field, life: u32, now_ns: u64) -> bool {
         let epoch = now_ns / self.width_ns;
         let mine = tag(life, epoch);
-        let Some(bucket) = self.bucket(epoch) else { return false };
+        let Some(bucket) = self.bucket(epoch) else {
+            return false;
+        };
         let cell = bucket.field(field);
         let seen = cell.load(Ordering::Relaxed);
         if seen & !COUNT_MASK == mine && count(seen) < COUNT_FULL {
@@ -131,7 +137,9 @@ impl TimeRing {
     pub(crate) fn take_back(&self, field: Field, life: u32, now_ns: u64) {
         let epoch = now_ns / self.width_ns;
         let mine = tag(life, epoch);
-        let Some(bucket) = self.bucket(epoch) else { return };
+        let Some(bucket) = self.bucket(epoch) else {
+            return;
+        };
         let cell = bucket.field(field);
         let mut seen = cell.load(Ordering::Relaxed);
         while seen & !COUNT_MASK == mine && count(seen) > 0 {
@@ -163,8 +171,11 @@ impl TimeRing {
     }
 
     pub(crate) fn recorded(&self) -> u64 {
-        let standing: u64 =
-            self.buckets.iter().map(|bucket| count(bucket.calls.load(Ordering::Relaxed))).sum();
+        let standing: u64 = self
+            .buckets
+            .iter()
+            .map(|bucket| count(bucket.calls.load(Ordering::Relaxed)))
+            .sum();
         self.earlier.load(Ordering::Relaxed) + standing
     }
 
@@ -211,7 +222,11 @@ fn relation(seen: u64, mine: u64) -> Relation {
         0 => lives_ahead <= LIFE_MASK / 2,
         ahead => ahead <= EPOCHS_AHEAD_MAX,
     };
-    if later { Relation::Later } else { Relation::Earlier }
+    if later {
+        Relation::Later
+    } else {
+        Relation::Earlier
+    }
 }
 
 #[cfg(test)]
@@ -221,7 +236,11 @@ mod tests {
     #[test]
     fn relation_follows_the_table() {
         let check = |seen: (u32, u64), mine: (u32, u64), expect| {
-            assert_eq!(relation(tag(seen.0, seen.1), tag(mine.0, mine.1)), expect, "{seen:?} {mine:?}");
+            assert_eq!(
+                relation(tag(seen.0, seen.1), tag(mine.0, mine.1)),
+                expect,
+                "{seen:?} {mine:?}"
+            );
         };
         check((1, 5), (1, 5), Relation::Same);
         check((1, 4), (1, 5), Relation::Earlier);
