@@ -91,7 +91,8 @@ where
 }
 
 /// Drops the permit while a panic of the inner future unwinds, which makes the
-/// call a failure. Executors catch the panic before they drop the future.
+/// call a failure. Without it the permit would go with the future, which a
+/// layer that catches panics drops when nothing unwinds any more.
 struct FailOnPanic<'a, P> {
     permit: &'a mut Option<P>,
     returned: bool,

@@ -5,6 +5,7 @@ use crate::{CallError, Classify, Policy};
 use std::{
     fmt,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 use tower_service::Service;
@@ -29,8 +30,11 @@ pub struct Guard<S, P, C> {
     policy: P,
     classify: C,
     readiness: Readiness,
-    waiting: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    waiting: Option<Waiting>,
 }
+
+/// Never locked: the mutex makes the service `Sync`, which servers ask for.
+type Waiting = Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 impl<S, P, C> Guard<S, P, C> {
     pub(super) fn new(inner: S, policy: P, classify: C, readiness: Readiness) -> Self {
@@ -60,8 +64,9 @@ impl<S, P: Policy, C> Guard<S, P, C> {
             let policy = &self.policy;
             let waiting = self.waiting.get_or_insert_with(|| {
                 let policy = policy.clone();
-                Box::pin(async move { policy.ready().await })
+                Mutex::new(Box::pin(async move { policy.ready().await }))
             });
+            let waiting = waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
             std::task::ready!(waiting.as_mut().poll(cx));
             self.waiting = None;
         }

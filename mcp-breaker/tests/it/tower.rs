@@ -7,6 +7,7 @@ use mcp_breaker::{
 };
 use std::{
     future::pending,
+    panic::AssertUnwindSafe,
     task::{Context, Poll, Waker},
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
@@ -105,23 +106,34 @@ async fn a_dropped_response_gives_the_probe_back() {
     }
 }
 
-/// tokio drops a task's future after it caught the panic, when the thread no
-/// longer unwinds: the layer must have reported by then.
-#[tokio::test]
-async fn a_panic_in_the_service_is_a_failure() {
+/// A layer that catches panics drops the future afterwards, when the thread no
+/// longer unwinds: the guard must have reported by then.
+#[test]
+fn a_panic_in_the_service_is_a_failure() {
     let breaker = breaker(&config());
     let service = service_fn(|()| async { panic!("on purpose") as Answer });
     let mut service = GuardLayer::new(breaker.clone()).layer(service);
-    let response = service.call(());
-    assert!(
-        tokio::spawn(response)
-            .await
-            .expect_err("it panicked")
-            .is_panic()
-    );
+    let mut response = Box::pin(service.call(()));
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = AssertUnwindSafe(|| response.as_mut().poll(&mut cx).is_ready());
+    assert!(std::panic::catch_unwind(polled).is_err());
     assert_eq!(
         (breaker.stats().failures, breaker.stats().cancelled),
         (1, 0)
+    );
+    drop(response);
+    assert_eq!(
+        (breaker.stats().failures, breaker.stats().cancelled),
+        (1, 0)
+    );
+}
+
+#[test]
+fn the_service_can_be_shared_as_servers_ask() {
+    fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
+    check(
+        &GuardLayer::new(breaker(&config()))
+            .layer(service_fn(|()| std::future::ready(Answer::Ok(7)))),
     );
 }
 
