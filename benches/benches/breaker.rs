@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The instruction counts repeat to within one per call on a noisy machine,
-//! so they are what CI compares. Wall times are the best of 15 rounds; all
-//! rivals run in turns in one process.
+//! so they are what CI compares. Wall times are the best of 15 rounds on one
+//! thread and the median on two; all rivals run in turns in one process.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 
 #[path = "breaker/behaviour.rs"]

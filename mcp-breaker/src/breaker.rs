@@ -253,7 +253,6 @@ impl Breaker {
         } = &*self.0;
         let (step, due_changed) = core.step(event, now_ns, |transition| events.send(transition));
         counters.probes_expired.add(u64::from(step.expired));
-        counters.stale.add(u64::from(step.reply == Reply::Stale));
         counters
             .probes
             .add(u64::from(matches!(step.reply, Reply::Probe(_))));

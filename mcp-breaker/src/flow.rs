@@ -118,7 +118,9 @@ impl Breaker {
 
     /// Spells out why a call was not let through.
     #[inline]
-    pub(crate) fn rejected(&self, word: Word, entry: Entry) -> Rejected {
+    pub(crate) fn rejected(&self, entry: Entry) -> Rejected {
+        // Read again: what the caller saw may have ended since.
+        let word = self.0.core.word();
         if word.state() == State::Open && self.0.plain && entry.pass == Pass::REFUSED {
             return self.rejected_open();
         }
@@ -127,7 +129,7 @@ impl Breaker {
 
     #[inline]
     fn rejected_open(&self) -> Rejected {
-        // The delay may have ended since the word was read.
+        // The delay may have ended as well: then the next call is worth a try.
         let due_ns = self.0.core.due_ns();
         let at_ns = if due_ns == NEVER { 0 } else { due_ns };
         Rejected::Open {
@@ -253,24 +255,33 @@ impl Breaker {
 
     fn step_probe(&self, probe: ProbeId, verdict: Verdict, slow: bool) {
         let asked_ns = verdict.retry_after.map_or(0, to_ns);
-        let healthy = match verdict.outcome {
-            Outcome::Success => !slow,
-            Outcome::Failure => false,
+        let (counter, event) = match verdict.outcome {
+            Outcome::Ignore => (Some(&self.0.counters.ignored), Event::Dropped { probe }),
             Outcome::Overload => {
-                self.0.counters.overloads.add_one();
-                false
+                let answered = Event::Answered {
+                    probe,
+                    healthy: false,
+                    asked_ns,
+                };
+                (Some(&self.0.counters.overloads), answered)
             }
-            Outcome::Ignore => {
-                self.0.counters.ignored.add_one();
-                self.step(Event::Dropped { probe });
-                return;
+            Outcome::Success | Outcome::Failure => {
+                let healthy = verdict.outcome == Outcome::Success && !slow;
+                (
+                    None,
+                    Event::Answered {
+                        probe,
+                        healthy,
+                        asked_ns,
+                    },
+                )
             }
         };
-        self.step(Event::Answered {
-            probe,
-            healthy,
-            asked_ns,
-        });
+        if self.step(event) == Reply::Stale {
+            self.count_stale();
+        } else if let Some(counter) = counter {
+            counter.add_one();
+        }
     }
 
     #[cold]

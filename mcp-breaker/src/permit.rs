@@ -43,7 +43,7 @@ impl<'a> Permit<&'a Breaker> {
             breaker.admit(word)
         };
         if !entry.pass.lets_through() {
-            return Err(breaker.rejected(word, entry));
+            return Err(breaker.rejected(entry));
         }
         Ok(Self {
             breaker,

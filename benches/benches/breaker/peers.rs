@@ -74,7 +74,8 @@ pub(crate) fn allowed() -> Vec<Case> {
         }),
         Case::new("tower-resilience (clone + call)", move || {
             black_box(complete(&mut tower.clone()).is_ok());
-        }),
+        })
+        .slow(),
     ]
 }
 

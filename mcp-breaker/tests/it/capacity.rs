@@ -109,3 +109,31 @@ fn every_call_is_counted_once() {
     );
     assert_eq!(stats.state, State::Closed);
 }
+
+/// Threads that cross the threshold together: every result is a failure or
+/// stale, never both, and one of them opens the breaker.
+#[test]
+fn a_failure_that_loses_the_race_to_open_is_not_stale_as_well() {
+    const THREADS: u64 = 4;
+    const ROUNDS: u64 = 500;
+    let breaker = breaker(&Config {
+        consecutive_failures: Some(1),
+        ..config()
+    });
+    for _ in 0..ROUNDS {
+        breaker.force_close();
+        let barrier = Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    let permit = breaker.try_acquire().expect("closed");
+                    barrier.wait();
+                    permit.failure();
+                });
+            }
+        });
+    }
+    let stats = breaker.stats();
+    assert_eq!(stats.failures + stats.stale, THREADS * ROUNDS);
+    assert_eq!(stats.opened, ROUNDS);
+}

@@ -215,12 +215,12 @@ impl Model {
         }
     }
 
+    /// A permit without a result is not a stale result, however late.
     fn drop_permit(&mut self, ticket: Ticket) {
-        if let Some(number) = ticket.number {
-            let current = ticket.life == self.life;
-            if !current || !self.take_probe(number) {
-                self.stale += 1;
-            }
+        if let Some(number) = ticket.number
+            && ticket.life == self.life
+        {
+            self.take_probe(number);
         }
     }
 }
