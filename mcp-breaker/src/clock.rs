@@ -43,7 +43,11 @@ impl Clock {
     /// Nanoseconds since the origin; never goes back.
     pub(crate) fn now_ns(&self) -> u64 {
         match self {
-            Self::Precise(origin) => u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Self::Precise(origin) => {
+                // In 64 bits, which last for 584 years; `as_nanos` has 128.
+                let elapsed = origin.elapsed();
+                elapsed.as_secs() * 1_000_000_000 + u64::from(elapsed.subsec_nanos())
+            }
             #[cfg(all(feature = "coarse-clock", target_os = "linux"))]
             Self::Coarse { origin_ns } => coarse_ns().saturating_sub(*origin_ns),
         }
