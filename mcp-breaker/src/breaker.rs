@@ -1,0 +1,317 @@
+//! The handle that callers share.
+
+use crate::{
+    Config, ConfigError, Events, Observer, Permit, Rejected, State, Stats,
+    alarm::Alarm,
+    clock::Clock,
+    config::to_ns,
+    core::Core,
+    event::EventSender,
+    limit::Limiter,
+    machine::{Event, Forced, Machine, NEVER, Reply},
+    random,
+    stats::Counters,
+};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// A circuit breaker for one dependency. Cloning it is cheap; all clones are
+/// the same breaker.
+///
+/// An allowed call writes one shared counter, and a refused one another; locks
+/// are taken only by probes and by changes of state.
+///
+/// # Runtime
+/// When it opens inside a tokio runtime with time enabled, a timer task ends
+/// the open life, and refusing a call reads no clock. Outside of one it works
+/// as well: each refused call then reads the clock.
+#[derive(Clone)]
+pub struct Breaker(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) core: Core,
+    /// No clock per call, no limit and no observer: the short path.
+    pub(crate) plain: bool,
+    pub(crate) times_calls: bool,
+    pub(crate) stamps_results: bool,
+    pub(crate) slow_after_ns: u64,
+    pub(crate) probes_max: u16,
+    pub(crate) clock: Clock,
+    pub(crate) limiter: Option<Limiter>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) alarm: Alarm,
+    pub(crate) counters: Counters,
+    events: EventSender,
+    changed: Notify,
+}
+
+impl Breaker {
+    /// A closed breaker.
+    ///
+    /// # Errors
+    /// [`Config::validate`] found a field that makes no sense.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::assemble(config, None))
+    }
+
+    /// A closed breaker that tells `observer` what it does.
+    ///
+    /// # Errors
+    /// [`Config::validate`] found a field that makes no sense.
+    pub fn with_observer(
+        config: &Config,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Self::assemble(config, Some(observer)))
+    }
+
+    /// A breaker from a configuration that was found valid.
+    pub(crate) fn assemble(config: &Config, observer: Option<Arc<dyn Observer>>) -> Self {
+        let limiter = Limiter::build(&config.limit);
+        let watches_slow = config.slow_rate.is_some();
+        let times_calls = watches_slow || limiter.as_ref().is_some_and(Limiter::is_adaptive);
+        let stamps_results =
+            times_calls || matches!(config.window, crate::WindowConfig::Time { .. });
+        let machine = Machine::new(
+            config.half_open.rules(),
+            config.open.backoff(),
+            random::seed(),
+        );
+        let core = Core::new(
+            machine,
+            config.thresholds(),
+            config.window.build(watches_slow),
+        );
+        Self(Arc::new(Shared {
+            core,
+            plain: !stamps_results && limiter.is_none() && observer.is_none(),
+            times_calls,
+            stamps_results,
+            slow_after_ns: if watches_slow {
+                to_ns(config.slow_after)
+            } else {
+                NEVER
+            },
+            probes_max: config.half_open.probes_max,
+            clock: Clock::start(config.clock),
+            limiter,
+            observer,
+            alarm: Alarm::default(),
+            counters: Counters::default(),
+            events: EventSender::new(config.events_capacity),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Asks to make a call, and returns at once. The permit borrows the
+    /// breaker, which spares two atomic writes; see
+    /// [`try_acquire_owned`](Self::try_acquire_owned) for one that does not.
+    ///
+    /// # Errors
+    /// Why the call must not be made now.
+    #[inline]
+    pub fn try_acquire(&self) -> Result<Permit<&Self>, Rejected> {
+        Permit::acquire(self)
+    }
+
+    /// Like [`try_acquire`](Self::try_acquire), with a permit that can move to
+    /// another task.
+    ///
+    /// # Errors
+    /// Why the call must not be made now.
+    #[inline]
+    pub fn try_acquire_owned(&self) -> Result<Permit<Self>, Rejected> {
+        self.try_acquire().map(Permit::into_owned)
+    }
+
+    /// The state at this moment. An open breaker whose delay has passed is
+    /// reported as open until its timer or the next call looks.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.0.core.word().state()
+    }
+
+    /// Holds the breaker open: every call is refused until
+    /// [`force_close`](Self::force_close) or [`disable`](Self::disable).
+    pub fn force_open(&self) {
+        self.step(Event::Force(Forced::Open));
+    }
+
+    /// Closes the breaker whatever its state, with empty windows and the first
+    /// reopen delay; from there on it works as usual. On a closed breaker this
+    /// is a reset.
+    pub fn force_close(&self) {
+        self.step(Event::Force(Forced::Closed));
+    }
+
+    /// Lets every call pass unwatched until [`force_close`](Self::force_close)
+    /// or [`force_open`](Self::force_open). A concurrency limit stays in force.
+    pub fn disable(&self) {
+        self.step(Event::Force(Forced::Disabled));
+    }
+
+    /// Subscribes to state changes from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Events {
+        self.0.events.subscribe()
+    }
+
+    /// Whether a call would be let through by the state; the concurrency limit
+    /// is not looked at. May read the clock.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let word = self.0.core.word();
+        self.may_pass(word) || self.0.core.due_ns() <= self.0.clock.now_ns()
+    }
+
+    /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster.
+    ///
+    /// # Cancel safety
+    /// Holds nothing: it can be dropped at any time.
+    ///
+    /// # Panics
+    /// If it has to wait outside of a tokio runtime with time enabled.
+    pub async fn ready(&self) {
+        loop {
+            // Made before the check, so that a change in between wakes it.
+            let changed = self.0.changed.notified();
+            if self.is_ready() {
+                return;
+            }
+            match self.0.core.due_ns() {
+                NEVER => changed.await,
+                due_ns => {
+                    let wait_ns = due_ns.saturating_sub(self.0.clock.now_ns());
+                    let _ = tokio::time::timeout(at_least_a_tick(wait_ns), changed).await;
+                }
+            }
+        }
+    }
+
+    /// The counters at this moment. Takes no lock; reads the clock.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let Shared {
+            core,
+            counters,
+            limiter,
+            clock,
+            events,
+            ..
+        } = &*self.0;
+        let now_ns = clock.now_ns();
+        let word = core.word();
+        let failures = counters.failures.value();
+        Stats {
+            state: word.state(),
+            generation: word.generation(),
+            window: core.tally(now_ns),
+            consecutive_failures: core.run(),
+            successes: core.recorded().saturating_sub(failures),
+            failures,
+            slow: counters.slow.value(),
+            overloads: counters.overloads.value(),
+            ignored: counters.ignored.value(),
+            cancelled: counters.cancelled.value(),
+            stale: counters.stale.value(),
+            rejected: counters.rejected.0.value(),
+            limited: counters.limited.value(),
+            probes: counters.probes.value(),
+            probes_expired: counters.probes_expired.value(),
+            opened: counters.opened.value(),
+            closed: counters.closed.value(),
+            events_lost: events.lost(),
+            in_flight: limiter.as_ref().map_or(0, Limiter::in_flight),
+            limit: limiter.as_ref().map(Limiter::limit),
+            reopens_in: (word.state() == State::Open)
+                .then(|| Duration::from_nanos(core.due_ns().saturating_sub(now_ns))),
+        }
+    }
+
+    /// Runs one event at the present time, tells everybody, and sets the timer.
+    pub(crate) fn step(&self, event: Event) -> Reply {
+        let now_ns = self.0.clock.now_ns();
+        let (reply, due_changed) = self.step_at(event, now_ns);
+        if due_changed && self.0.core.due_ns() != NEVER {
+            self.0.alarm.set(ring(Arc::downgrade(&self.0)));
+        }
+        reply
+    }
+
+    fn step_at(&self, event: Event, now_ns: u64) -> (Reply, bool) {
+        let Shared {
+            core,
+            counters,
+            events,
+            ..
+        } = &*self.0;
+        let (step, due_changed) = core.step(event, now_ns, |transition| events.send(transition));
+        counters.probes_expired.add(u64::from(step.expired));
+        counters
+            .probes
+            .add(u64::from(matches!(step.reply, Reply::Probe(_))));
+        if let Some(transition) = &step.transition {
+            self.report(transition);
+        }
+        let slot_freed = step.expired > 0 || matches!(event, Event::Dropped { .. });
+        if slot_freed || step.transition.is_some() {
+            self.0.changed.notify_waiters();
+        }
+        (step.reply, due_changed)
+    }
+
+    fn report(&self, transition: &crate::Transition) {
+        let counters = &self.0.counters;
+        let opened = matches!(transition.to, State::Open | State::ForcedOpen);
+        counters.opened.add(u64::from(opened));
+        counters
+            .closed
+            .add(u64::from(transition.to == State::Closed));
+        tracing::debug!(
+            from = transition.from.as_str(),
+            to = transition.to.as_str(),
+            cause = ?transition.cause,
+            generation = transition.generation,
+            "circuit breaker changed its state"
+        );
+        if let Some(observer) = &self.0.observer {
+            observer.on_transition(transition);
+        }
+    }
+}
+
+/// Sleeps until the machine is due and ticks it, until nothing is due. Holds
+/// the breaker only while it ticks.
+async fn ring(breaker: Weak<Shared>) {
+    while let Some(shared) = breaker.upgrade() {
+        let (due_ns, now_ns) = (shared.core.due_ns(), shared.clock.now_ns());
+        if due_ns == NEVER {
+            return;
+        }
+        if due_ns <= now_ns {
+            Breaker(shared).step_at(Event::Tick, now_ns);
+            continue;
+        }
+        drop(shared);
+        tokio::time::sleep(at_least_a_tick(due_ns - now_ns)).await;
+    }
+}
+
+/// A coarse clock lags behind the timer: never spin until it has caught up.
+fn at_least_a_tick(wait_ns: u64) -> Duration {
+    Duration::from_nanos(wait_ns).max(Duration::from_millis(1))
+}
+
+impl fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Breaker")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}

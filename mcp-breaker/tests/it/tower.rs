@@ -1,0 +1,164 @@
+//! The tower layer: what it admits, what it reports, how it ends.
+
+use crate::support::{DELAY, advance, breaker, config, half_open, take_all, trip};
+use mcp_breaker::{
+    Breaker, CallError, Rejected, State, Throttle, ThrottleConfig, Verdict,
+    tower::{Guard, GuardLayer, Readiness},
+};
+use std::{
+    future::pending,
+    panic::AssertUnwindSafe,
+    task::{Context, Poll, Waker},
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+type Answer = Result<u16, &'static str>;
+
+fn guarded(
+    breaker: &Breaker,
+    answer: Answer,
+) -> Guard<impl Service<(), Response = u16, Error = &'static str>, Breaker, mcp_breaker::ByResult> {
+    let service = service_fn(move |()| std::future::ready(answer));
+    GuardLayer::new(breaker.clone()).layer(service)
+}
+
+fn poll_ready<S: Service<()>>(service: &mut S) -> Poll<Result<(), S::Error>> {
+    service.poll_ready(&mut Context::from_waker(Waker::noop()))
+}
+
+#[tokio::test]
+async fn results_pass_through_and_are_recorded() {
+    let breaker = breaker(&config());
+    assert_eq!(guarded(&breaker, Ok(7)).oneshot(()).await, Ok(7));
+    let failed = guarded(&breaker, Err("down")).oneshot(()).await;
+    assert_eq!(failed, Err(CallError::Inner("down")));
+    assert_eq!(
+        (breaker.stats().successes, breaker.stats().failures),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn an_open_breaker_answers_at_once() {
+    let breaker = breaker(&config());
+    breaker.force_open();
+    let mut service = guarded(&breaker, Ok(7));
+    assert!(poll_ready(&mut service).is_ready());
+    let refused = service.call(()).await;
+    assert_eq!(refused, Err(CallError::Rejected(Rejected::ForcedOpen)));
+    assert!(!refused.expect_err("refused").is_retryable());
+}
+
+#[tokio::test]
+async fn a_classifier_sees_the_response() {
+    let breaker = breaker(&config());
+    let by_status = |result: &Answer| match result {
+        Ok(503) | Err(_) => Verdict::FAILURE,
+        Ok(429) => Verdict::OVERLOAD,
+        Ok(_) => Verdict::SUCCESS,
+    };
+    let layer = GuardLayer::new(breaker.clone()).classify(by_status);
+    for status in [200, 429, 503] {
+        let service = layer.layer(service_fn(move |()| std::future::ready(Answer::Ok(status))));
+        assert_eq!(service.oneshot(()).await, Ok(status));
+    }
+    let stats = breaker.stats();
+    assert_eq!(
+        (stats.successes, stats.overloads, stats.failures),
+        (1, 1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_waits_a_balancer_sees_that_it_is_not_ready() {
+    let breaker = breaker(&config());
+    let service = service_fn(|()| std::future::ready(Answer::Ok(7)));
+    let mut service = GuardLayer::new(breaker.clone())
+        .readiness(Readiness::Wait)
+        .layer(service);
+    assert!(poll_ready(&mut service).is_ready());
+    trip(&breaker);
+    assert!(poll_ready(&mut service).is_pending());
+    let start = tokio::time::Instant::now();
+    assert_eq!(service.ready().await.expect("ready").call(()).await, Ok(7));
+    assert_eq!(start.elapsed(), DELAY);
+    let probes = take_all(&breaker);
+    assert_eq!(probes.len(), 2, "one of three has succeeded");
+    assert!(poll_ready(&mut service).is_pending());
+    drop(probes);
+    assert!(poll_ready(&mut service).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_response_gives_the_probe_back() {
+    let breaker = half_open().await;
+    let service = service_fn(|()| pending::<Answer>());
+    let mut service = GuardLayer::new(breaker.clone()).layer(service);
+    for polled in [false, true] {
+        for _ in 0..5 {
+            let mut response = Box::pin(service.call(()));
+            if polled {
+                let mut cx = Context::from_waker(Waker::noop());
+                assert!(response.as_mut().poll(&mut cx).is_pending());
+            }
+        }
+        assert_eq!(take_all(&breaker).len(), 3);
+    }
+}
+
+/// A layer that catches panics drops the future afterwards, when the thread no
+/// longer unwinds: the guard must have reported by then.
+#[test]
+fn a_panic_in_the_service_is_a_failure() {
+    let breaker = breaker(&config());
+    let service = service_fn(|()| async { panic!("on purpose") as Answer });
+    let mut service = GuardLayer::new(breaker.clone()).layer(service);
+    let mut response = Box::pin(service.call(()));
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = AssertUnwindSafe(|| response.as_mut().poll(&mut cx).is_ready());
+    assert!(std::panic::catch_unwind(polled).is_err());
+    assert_eq!(
+        (breaker.stats().failures, breaker.stats().cancelled),
+        (1, 0)
+    );
+    drop(response);
+    assert_eq!(
+        (breaker.stats().failures, breaker.stats().cancelled),
+        (1, 0)
+    );
+}
+
+#[test]
+fn the_service_can_be_shared_as_servers_ask() {
+    fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
+    check(
+        &GuardLayer::new(breaker(&config()))
+            .layer(service_fn(|()| std::future::ready(Answer::Ok(7)))),
+    );
+}
+
+#[tokio::test]
+async fn any_policy_guards() {
+    let throttle = Throttle::new(&ThrottleConfig::default()).expect("a valid configuration");
+    let breaker = breaker(&config());
+    let layer = GuardLayer::new((throttle.clone(), breaker.clone()));
+    let service = layer.layer(service_fn(|()| std::future::ready(Answer::Ok(7))));
+    assert_eq!(service.oneshot(()).await, Ok(7));
+    assert_eq!(
+        (throttle.stats().accepted, breaker.stats().successes),
+        (1, 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn services_of_one_layer_share_its_breaker() {
+    let breaker = breaker(&config());
+    let layer = GuardLayer::new(breaker.clone());
+    let down = || layer.layer(service_fn(|()| std::future::ready(Answer::Err("down"))));
+    for _ in 0..5 {
+        assert!(down().oneshot(()).await.is_err());
+    }
+    assert_eq!(breaker.state(), State::Open);
+    advance(DELAY).await;
+    assert_eq!(breaker.state(), State::HalfOpen);
+}
