@@ -1,7 +1,7 @@
 //! Every interleaving of the races that matter, under loom:
 //!
 //! ```text
-//! RUSTFLAGS="--cfg mcp_loom" CARGO_TARGET_DIR=target-loom cargo test -p mcp-breaker --release --lib loom_models
+//! RUSTFLAGS="--cfg mcp_loom" CARGO_TARGET_DIR=target/loom cargo test -p mcp-breaker --release --lib loom_models
 //! ```
 
 use super::*;

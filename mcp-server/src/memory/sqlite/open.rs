@@ -53,7 +53,12 @@ fn sync_dirs(dir: &Path) -> io::Result<()> {
             true => Path::new("."),
             false => dir,
         };
-        fs::File::open(dir)?.sync_all()?;
+        match fs::File::open(dir) {
+            Ok(dir) => dir.sync_all()?,
+            // A folder that may be entered but not listed cannot be opened, nor synced.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

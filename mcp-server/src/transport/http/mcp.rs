@@ -62,6 +62,12 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                 "send Content-Type: application/json",
             );
         }
+        if is_encoded(request.headers()) {
+            return body::plain(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send the body as it is: no Content-Encoding is understood",
+            );
+        }
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
         let (head, mut raw) = request.into_parts();
@@ -173,6 +179,13 @@ fn doubled(headers: &HeaderMap) -> Option<&'static str> {
     ["content-type", "mcp-protocol-version", "mcp-session-id"]
         .into_iter()
         .find(|name| headers.get_all(*name).iter().nth(1).is_some())
+}
+
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

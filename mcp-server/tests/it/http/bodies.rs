@@ -258,6 +258,8 @@ async fn only_json_is_taken_and_the_answer_must_be_wanted() {
         ("Content-Type", "application/jsonp", 415),
         ("Content-Type", "", 415),
         ("Content-Type-Missing", "", 415),
+        ("Content-Encoding", "gzip", 415),
+        ("Content-Encoding", "identity", 200),
         ("Accept", "text/event-stream;q=0.5, application/json", 200),
         ("Accept", "text/html", 406),
         ("Accept", "", 406),
