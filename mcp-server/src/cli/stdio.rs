@@ -44,15 +44,15 @@ async fn output_closed() {
 
     let watch = || -> io::Result<AsyncFd<OwnedFd>> {
         let output = io::stdout().as_fd().try_clone_to_owned()?;
-        AsyncFd::with_interest(output, Interest::READABLE | Interest::ERROR)
+        AsyncFd::with_interest(output, Interest::WRITABLE | Interest::ERROR)
     };
     // A file cannot be watched, nor closed by somebody else.
     if let Ok(output) = watch() {
-        while let Ok(mut guard) = output.ready(Interest::READABLE | Interest::ERROR).await {
-            if guard.ready().is_error() || guard.ready().is_read_closed() {
+        while let Ok(mut guard) = output.ready(Interest::WRITABLE | Interest::ERROR).await {
+            if guard.ready().is_error() || guard.ready().is_write_closed() {
                 return;
             }
-            // A terminal was typed on.
+            // There was room for more: nothing that matters here.
             guard.clear_ready();
         }
     }
