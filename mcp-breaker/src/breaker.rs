@@ -8,7 +8,7 @@ use crate::{
     core::Core,
     event::EventSender,
     limit::Limiter,
-    machine::{Event, Forced, Machine, NEVER, Reply},
+    machine::{Event, Forced, Machine, NEVER, Reply, Step},
     random,
     stats::Counters,
 };
@@ -234,17 +234,19 @@ impl Breaker {
         }
     }
 
-    /// Runs one event at the present time, tells everybody, and sets the timer.
+    /// Runs one event at the present time, sets the timer, and tells everybody.
+    /// The observer comes last, so that its panic leaves nothing undone.
     pub(crate) fn step(&self, event: Event) -> Reply {
         let now_ns = self.0.clock.now_ns();
-        let (reply, due_changed) = self.step_at(event, now_ns);
+        let (step, due_changed) = self.step_at(event, now_ns);
         if due_changed && self.0.core.due_ns() != NEVER {
             self.0.alarm.set(ring(Arc::downgrade(&self.0)));
         }
-        reply
+        self.report(&step);
+        step.reply
     }
 
-    fn step_at(&self, event: Event, now_ns: u64) -> (Reply, bool) {
+    fn step_at(&self, event: Event, now_ns: u64) -> (Step, bool) {
         let Shared {
             core,
             counters,
@@ -257,22 +259,23 @@ impl Breaker {
             .probes
             .add(u64::from(matches!(step.reply, Reply::Probe(_))));
         if let Some(transition) = &step.transition {
-            self.report(transition);
+            let opened = matches!(transition.to, State::Open | State::ForcedOpen);
+            counters.opened.add(u64::from(opened));
+            counters
+                .closed
+                .add(u64::from(transition.to == State::Closed));
         }
         let slot_freed = step.expired > 0 || matches!(event, Event::Dropped { .. });
         if slot_freed || step.transition.is_some() {
             self.0.changed.notify_waiters();
         }
-        (step.reply, due_changed)
+        (step, due_changed)
     }
 
-    fn report(&self, transition: &crate::Transition) {
-        let counters = &self.0.counters;
-        let opened = matches!(transition.to, State::Open | State::ForcedOpen);
-        counters.opened.add(u64::from(opened));
-        counters
-            .closed
-            .add(u64::from(transition.to == State::Closed));
+    fn report(&self, step: &Step) {
+        let Some(transition) = &step.transition else {
+            return;
+        };
         tracing::debug!(
             from = transition.from.as_str(),
             to = transition.to.as_str(),
@@ -295,7 +298,9 @@ async fn ring(breaker: Weak<Shared>) {
             return;
         }
         if due_ns <= now_ns {
-            Breaker(shared).step_at(Event::Tick, now_ns);
+            let breaker = Breaker(shared);
+            let (step, _) = breaker.step_at(Event::Tick, now_ns);
+            breaker.report(&step);
             continue;
         }
         drop(shared);

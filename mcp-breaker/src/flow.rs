@@ -178,24 +178,19 @@ impl Breaker {
             0
         };
         let took_ns = now_ns.saturating_sub(started_ns);
+        // First of all: whatever an observer does below, the place is free.
+        if let Some(limiter) = &self.0.limiter {
+            limiter.leave(verdict.outcome, took_ns);
+        }
         let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
         match pass.role() {
             Role::Watched => self.settle_closed(pass.life(), verdict, slow, now_ns),
             Role::Probe(probe) => self.step_probe(probe, verdict, slow),
             Role::Bypass | Role::Limited | Role::Refused | Role::Settled => {}
         }
-        self.finish(verdict.outcome, took_ns);
-    }
-
-    /// Gives the slot under the limit back before anybody is told, so that a
-    /// panicking observer cannot keep it.
-    fn finish(&self, outcome: Outcome, took_ns: u64) {
-        if let Some(limiter) = &self.0.limiter {
-            limiter.leave(outcome, took_ns);
-        }
         if let Some(observer) = &self.0.observer {
             let took = self.0.times_calls.then(|| Duration::from_nanos(took_ns));
-            observer.on_settled(outcome, took);
+            observer.on_settled(verdict.outcome, took);
         }
     }
 
@@ -292,11 +287,11 @@ impl Breaker {
     /// A permit went away without a result.
     pub(crate) fn cancel(&self, pass: Pass) {
         self.0.counters.cancelled.add_one();
-        if let Role::Probe(probe) = pass.role() {
-            self.step(Event::Dropped { probe });
-        }
         if let Some(limiter) = &self.0.limiter {
             limiter.abandon();
+        }
+        if let Role::Probe(probe) = pass.role() {
+            self.step(Event::Dropped { probe });
         }
     }
 }
