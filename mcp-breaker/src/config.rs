@@ -124,7 +124,8 @@ pub struct OpenConfig {
     /// from `[delay·(1−jitter), delay]`. Default 0.5, so that many clients do
     /// not come back at once. 0 makes it exact.
     pub jitter: f64,
-    /// How much of a Retry-After is honoured. Default `10m`.
+    /// How much of a Retry-After is honoured, from the moment it was asked for.
+    /// Default `10m`.
     #[serde(with = "duration_text")]
     pub retry_after_max: Duration,
 }

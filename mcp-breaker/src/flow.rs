@@ -240,10 +240,9 @@ impl Breaker {
         if let Some(retry_after) = verdict.retry_after
             && self.0.core.word().is_closed_life(life)
         {
-            let until_ns = self.0.clock.now_ns().saturating_add(to_ns(retry_after));
             self.step(Event::Asked {
                 generation: life,
-                until_ns,
+                asked_ns: to_ns(retry_after),
             });
         }
     }

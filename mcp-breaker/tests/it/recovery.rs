@@ -178,6 +178,25 @@ async fn retry_after_holds_it_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_is_over_when_its_cap_has_passed() {
+    let breaker = breaker(&config());
+    let year = Verdict::OVERLOAD.with_retry_after(Duration::from_secs(365 * 24 * 3600));
+    breaker.try_acquire().expect("closed").settle(year);
+    advance(Duration::from_secs(7)).await;
+    trip(&breaker);
+    assert_eq!(
+        breaker.stats().reopens_in,
+        Some(Duration::from_secs(3)),
+        "what is left of the cap of 10 s"
+    );
+    breaker.force_close();
+    breaker.try_acquire().expect("closed").settle(year);
+    advance(Duration::from_secs(30 * 24 * 3600)).await;
+    trip(&breaker);
+    assert_eq!(breaker.stats().reopens_in, Some(DELAY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn operators_have_the_last_word() {
     let breaker = breaker(&config());
     breaker.force_open();
