@@ -1,8 +1,8 @@
 //! The results of the last seconds in a ring of packed buckets.
 
-use super::Grade;
+use super::{Grade, cell::take_one_back};
 use crate::{
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicU64, Ordering, fence},
     trip::Tally,
 };
 
@@ -100,12 +100,12 @@ impl TimeRing {
         let cell = bucket.field(field);
         let seen = cell.load(Ordering::Relaxed);
         if seen & !COUNT_MASK == mine && count(seen) < COUNT_FULL {
-            let before = cell.fetch_add(1, Ordering::Relaxed);
+            let before = cell.fetch_add(1, Ordering::Release);
             if before & !COUNT_MASK == mine {
                 return true;
             }
             // The bucket was taken over between the two instructions.
-            cell.fetch_sub(1, Ordering::Relaxed);
+            take_one_back(cell, before & !COUNT_MASK, COUNT_MASK);
             return false;
         }
         self.add_slowly(field, cell, mine)
@@ -121,7 +121,7 @@ impl TimeRing {
                 Relation::Earlier => (mine | 1, count(seen)),
                 Relation::Later => return false,
             };
-            match cell.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+            match cell.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
                     if replaced > 0 && field == Field::Calls {
                         self.earlier.fetch_add(replaced, Ordering::Relaxed);
@@ -136,25 +136,21 @@ impl TimeRing {
     /// Takes one back that was added at `now_ns`, if its bucket still stands.
     pub(crate) fn take_back(&self, field: Field, life: u32, now_ns: u64) {
         let epoch = now_ns / self.width_ns;
-        let mine = tag(life, epoch);
-        let Some(bucket) = self.bucket(epoch) else {
-            return;
-        };
-        let cell = bucket.field(field);
-        let mut seen = cell.load(Ordering::Relaxed);
-        while seen & !COUNT_MASK == mine && count(seen) > 0 {
-            match cell.compare_exchange_weak(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+        if let Some(bucket) = self.bucket(epoch) {
+            take_one_back(bucket.field(field), tag(life, epoch), COUNT_MASK);
         }
     }
 
+    /// The parts are read before the whole: calls that come in between make a
+    /// rate too low for a moment, never too high.
     pub(crate) fn tally(&self, life: u32, now_ns: u64) -> Tally {
+        let failures = self.sum(Field::Failed, life, now_ns);
+        let slow = self.sum(Field::Slow, life, now_ns);
+        fence(Ordering::Acquire);
         Tally {
             calls: self.sum(Field::Calls, life, now_ns),
-            failures: self.sum(Field::Failed, life, now_ns),
-            slow: self.sum(Field::Slow, life, now_ns),
+            failures,
+            slow,
         }
     }
 
