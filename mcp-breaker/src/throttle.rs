@@ -165,7 +165,9 @@ impl Throttle {
     }
 }
 
-/// The right to make one call past a [`Throttle`].
+/// The right to make one call past a [`Throttle`]. Dropped unsettled the
+/// request is taken back, unless the thread unwinds: a bare permit cannot know
+/// whose panic that is.
 #[derive(Debug)]
 #[must_use = "dropping a permit at once cancels the call"]
 pub struct ThrottlePermit {
@@ -182,16 +184,25 @@ impl Settle for ThrottlePermit {
             ring.add(Field::Failed, LIFE, clock.now_ns());
         }
     }
+
+    fn cancel(mut self) {
+        self.settled = true;
+        self.take_back();
+    }
+}
+
+impl ThrottlePermit {
+    fn take_back(&self) {
+        let ring = &self.throttle.0.ring;
+        ring.take_back(Field::Calls, LIFE, self.began_ns);
+    }
 }
 
 impl Drop for ThrottlePermit {
     fn drop(&mut self) {
         // A panic stays a request that was not accepted.
         if !self.settled && !std::thread::panicking() {
-            self.throttle
-                .0
-                .ring
-                .take_back(Field::Calls, LIFE, self.began_ns);
+            self.take_back();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The guarded service.
 
 use super::GuardFuture;
-use crate::{CallError, Classify, Policy};
+use crate::{CallError, Classify, Policy, held::Held};
 use std::{
     fmt,
     pin::Pin,
@@ -95,7 +95,9 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         match self.policy.try_enter() {
             Ok(permit) => {
-                GuardFuture::admitted(self.inner.call(request), permit, self.classify.clone())
+                let mut held = Held::new(permit);
+                let inner = held.watch(|| self.inner.call(request));
+                GuardFuture::admitted(inner, held, self.classify.clone())
             }
             Err(rejected) => GuardFuture::rejected(rejected),
         }

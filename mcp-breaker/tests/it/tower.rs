@@ -128,6 +128,56 @@ fn a_panic_in_the_service_is_a_failure() {
     );
 }
 
+fn panics(part: impl FnOnce() -> bool) -> bool {
+    std::panic::catch_unwind(AssertUnwindSafe(part)).is_err()
+}
+
+#[test]
+fn a_panic_of_the_caller_is_not_the_services() {
+    let breaker = breaker(&config());
+    let throttle = Throttle::new(&ThrottleConfig::default()).expect("a valid configuration");
+    for _ in 0..10 {
+        mcp_breaker::Settle::settle(throttle.try_acquire().expect("healthy"), Verdict::SUCCESS);
+    }
+    let layer = GuardLayer::new((throttle.clone(), breaker.clone()));
+    let mut service = layer.layer(service_fn(|()| pending::<Answer>()));
+    assert!(panics(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut calls: Vec<_> = (0..5).map(|_| Box::pin(service.call(()))).collect();
+        assert!(
+            calls
+                .iter_mut()
+                .all(|call| call.as_mut().poll(&mut cx).is_pending())
+        );
+        panic!("on purpose");
+    }));
+    let stats = breaker.stats();
+    assert_eq!((stats.failures, stats.cancelled), (0, 5));
+    assert_eq!(throttle.stats().requests, 10);
+}
+
+#[test]
+fn a_panic_of_the_classifier_or_while_calling_is_a_failure() {
+    let breaker = breaker(&config());
+    let mut cx = Context::from_waker(Waker::noop());
+    let by_panic = |_: &Answer| -> Verdict { panic!("on purpose") };
+    let layer = GuardLayer::new(breaker.clone()).classify(by_panic);
+    let mut service = layer.layer(service_fn(|()| std::future::ready(Answer::Ok(7))));
+    let mut response = Box::pin(service.call(()));
+    assert!(panics(|| response.as_mut().poll(&mut cx).is_ready()));
+    let service = service_fn(|()| -> std::future::Ready<Answer> { panic!("on purpose") });
+    let mut service = GuardLayer::new(breaker.clone()).layer(service);
+    assert!(panics(|| Box::pin(service.call(()))
+        .as_mut()
+        .poll(&mut cx)
+        .is_ready()));
+    drop(response);
+    assert_eq!(
+        (breaker.stats().failures, breaker.stats().cancelled),
+        (2, 0)
+    );
+}
+
 #[test]
 fn the_service_can_be_shared_as_servers_ask() {
     fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
