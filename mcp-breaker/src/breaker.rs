@@ -46,7 +46,8 @@ pub(crate) struct Shared {
     pub(crate) alarm: Alarm,
     pub(crate) counters: Counters,
     events: EventSender,
-    changed: Notify,
+    /// A change of state, or a free slot or place.
+    pub(crate) changed: Notify,
 }
 
 impl Breaker {
@@ -162,33 +163,45 @@ impl Breaker {
         self.0.events.subscribe()
     }
 
-    /// Whether a call would be let through by the state; the concurrency limit
-    /// is not looked at. May read the clock.
+    /// Whether a call would be let through, by the state and by the concurrency
+    /// limit. May read the clock.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let word = self.0.core.word();
-        self.may_pass(word) || self.0.core.due_ns() <= self.0.clock.now_ns()
+        !self.is_limited() && self.state_lets_pass(|| self.0.clock.now_ns())
     }
 
-    /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster.
+    fn is_limited(&self) -> bool {
+        self.0.limiter.as_ref().is_some_and(Limiter::is_full)
+    }
+
+    fn state_lets_pass(&self, now_ns: impl FnOnce() -> u64) -> bool {
+        self.may_pass(self.0.core.word()) || self.0.core.due_ns() <= now_ns()
+    }
+
+    /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster:
+    /// one free place under the limit wakes all who wait for it.
     ///
     /// # Cancel safety
     /// Holds nothing: it can be dropped at any time.
     ///
     /// # Panics
-    /// If it has to wait outside of a tokio runtime with time enabled.
+    /// If it has to wait for a delay outside of a tokio runtime with time
+    /// enabled.
     pub async fn ready(&self) {
         loop {
             // Made before the check, so that a change in between wakes it.
             let changed = self.0.changed.notified();
-            if self.is_ready() {
+            let now_ns = self.0.clock.now_ns();
+            let lets_pass = self.state_lets_pass(|| now_ns);
+            if lets_pass && !self.is_limited() {
                 return;
             }
             match self.0.core.due_ns() {
-                NEVER => changed.await,
+                // Of time alone nothing more is to be expected.
+                due_ns if lets_pass || due_ns == NEVER => changed.await,
                 due_ns => {
-                    let wait_ns = due_ns.saturating_sub(self.0.clock.now_ns());
-                    let _ = tokio::time::timeout(at_least_a_tick(wait_ns), changed).await;
+                    let wait = at_least_a_tick(due_ns.saturating_sub(now_ns));
+                    let _ = tokio::time::timeout(wait, changed).await;
                 }
             }
         }

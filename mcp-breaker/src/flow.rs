@@ -179,8 +179,10 @@ impl Breaker {
         };
         let took_ns = now_ns.saturating_sub(started_ns);
         // First of all: whatever an observer does below, the place is free.
-        if let Some(limiter) = &self.0.limiter {
-            limiter.leave(verdict.outcome, took_ns);
+        if let Some(limiter) = &self.0.limiter
+            && limiter.leave(verdict.outcome, took_ns)
+        {
+            self.0.changed.notify_waiters();
         }
         let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
         match pass.role() {
@@ -286,8 +288,10 @@ impl Breaker {
     /// A permit went away without a result.
     pub(crate) fn cancel(&self, pass: Pass) {
         self.0.counters.cancelled.add_one();
-        if let Some(limiter) = &self.0.limiter {
-            limiter.abandon();
+        if let Some(limiter) = &self.0.limiter
+            && limiter.abandon()
+        {
+            self.0.changed.notify_waiters();
         }
         if let Role::Probe(probe) = pass.role() {
             self.step(Event::Dropped { probe });

@@ -178,8 +178,14 @@ impl Limiter {
 
     /// Gives the place back, and learns from how the call went. A sample is
     /// skipped while another thread learns: no call waits for a statistic.
-    pub(crate) fn leave(&self, outcome: Outcome, took_ns: u64) {
-        let (_, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+    /// Whether the limit had been full: somebody may be waiting for the place.
+    pub(crate) fn leave(&self, outcome: Outcome, took_ns: u64) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+        self.learn(outcome, took_ns, in_flight);
+        in_flight >= limit
+    }
+
+    fn learn(&self, outcome: Outcome, took_ns: u64, in_flight: u32) {
         let sample = match outcome {
             Outcome::Success => Sample::Took { ns: took_ns },
             Outcome::Overload => Sample::Overload,
@@ -199,9 +205,15 @@ impl Limiter {
     }
 
     /// Gives the place back of a call that was cancelled: how long it ran says
-    /// nothing.
-    pub(crate) fn abandon(&self) {
-        self.word.0.fetch_sub(ONE, Ordering::Release);
+    /// nothing. Whether the limit had been full.
+    pub(crate) fn abandon(&self) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+        in_flight >= limit
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.load(Ordering::Relaxed));
+        in_flight >= limit
     }
 
     fn set_limit(&self, limit: u32) {

@@ -1,7 +1,7 @@
 //! Open, half-open, closed again; stale results, lost probes, operators.
 
 use crate::support::{DELAY, PROBE_TIMEOUT, advance, breaker, config, half_open, take_all, trip};
-use mcp_breaker::{Breaker, CallError, Config, OpenConfig, Rejected, State, Verdict};
+use mcp_breaker::{Breaker, CallError, Config, LimitConfig, OpenConfig, Rejected, State, Verdict};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -247,6 +247,30 @@ async fn ready_waits_for_the_delay_and_for_a_free_slot() {
     drop(probes.pop());
     waiting.await.expect("woken by the free slot");
     assert_eq!(start.elapsed(), DELAY + PROBE_TIMEOUT + MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_the_delay_and_then_for_a_place_under_the_limit() {
+    let breaker = breaker(&Config {
+        limit: LimitConfig::Fixed { max_in_flight: 1 },
+        ..config()
+    });
+    trip(&breaker);
+    let start = tokio::time::Instant::now();
+    advance(DELAY).await;
+    let probe = breaker.try_acquire_owned().expect("a probe");
+    assert!(!breaker.is_ready());
+    let waiting = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { breaker.ready().await }
+    });
+    // Two more slots are free: it is the place alone that is missing, also
+    // when the probe has lost its slot.
+    advance(2 * PROBE_TIMEOUT).await;
+    assert!(!waiting.is_finished());
+    probe.success();
+    waiting.await.expect("woken by the free place");
+    assert_eq!(start.elapsed(), DELAY + 2 * PROBE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]

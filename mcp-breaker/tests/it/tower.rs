@@ -2,7 +2,7 @@
 
 use crate::support::{DELAY, advance, breaker, config, half_open, take_all, trip};
 use mcp_breaker::{
-    Breaker, CallError, Rejected, State, Throttle, ThrottleConfig, Verdict,
+    Breaker, CallError, Config, LimitConfig, Rejected, State, Throttle, ThrottleConfig, Verdict,
     tower::{Guard, GuardLayer, Readiness},
 };
 use std::{
@@ -87,6 +87,84 @@ async fn while_it_waits_a_balancer_sees_that_it_is_not_ready() {
     assert!(poll_ready(&mut service).is_pending());
     drop(probes);
     assert!(poll_ready(&mut service).is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_it_waits_it_is_not_ready_either_when_the_limit_is_full() {
+    let breaker = breaker(&Config {
+        limit: LimitConfig::Fixed { max_in_flight: 1 },
+        ..config()
+    });
+    let service = service_fn(|()| std::future::ready(Answer::Ok(7)));
+    let mut service = GuardLayer::new(breaker.clone())
+        .readiness(Readiness::Wait)
+        .layer(service);
+    for settles in [true, false] {
+        let permit = breaker.try_acquire_owned().expect("a place");
+        assert!(poll_ready(&mut service).is_pending());
+        let mut waiting = service.clone();
+        let waiting = tokio::spawn(async move { waiting.ready().await?.call(()).await });
+        advance(DELAY).await;
+        assert!(!waiting.is_finished());
+        if settles {
+            permit.success();
+        } else {
+            drop(permit);
+        }
+        assert_eq!(waiting.await.expect("woken"), Ok(7));
+    }
+}
+
+/// Its one place is taken for good, as behind a limit or a full buffer.
+#[derive(Clone)]
+struct Busy;
+
+impl Service<()> for Busy {
+    type Response = u16;
+    type Error = &'static str;
+    type Future = std::future::Ready<Answer>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), &'static str>> {
+        Poll::Pending
+    }
+
+    fn call(&mut self, (): ()) -> Self::Future {
+        panic!("called although it was not ready")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_call_does_not_wait_for_the_inner_service() {
+    let limited = Config {
+        limit: LimitConfig::Fixed { max_in_flight: 1 },
+        ..config()
+    };
+    let breaker = breaker(&limited);
+    let mut service = GuardLayer::new(breaker.clone()).layer(Busy);
+    assert!(poll_ready(&mut service).is_pending(), "allowed: it waits");
+    let place = breaker.try_acquire().expect("a place");
+    assert!(poll_ready(&mut service).is_ready());
+    drop(place);
+    assert!(
+        poll_ready(&mut service).is_ready(),
+        "and stays so until called"
+    );
+    let refused = service.call(()).await;
+    assert!(matches!(
+        refused,
+        Err(CallError::Rejected(Rejected::Limited { .. }))
+    ));
+    trip(&breaker);
+    assert!(poll_ready(&mut service).is_ready());
+    // What was promised holds, also when the delay has passed meanwhile.
+    advance(DELAY).await;
+    let refused = service.call(()).await;
+    assert!(matches!(
+        refused,
+        Err(CallError::Rejected(Rejected::Open { .. }))
+    ));
+    assert!(poll_ready(&mut service).is_pending(), "a probe waits again");
+    assert_eq!((breaker.stats().rejected, breaker.stats().limited), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]
