@@ -26,9 +26,11 @@ use tokio::sync::Notify;
 /// are taken only by probes and by changes of state.
 ///
 /// # Runtime
-/// When it opens inside a tokio runtime with time enabled, a timer task ends
-/// the open life, and refusing a call reads no clock. Outside of one it works
-/// as well: each refused call then reads the clock.
+/// When it opens inside a tokio runtime, a timer task ends the open life, and
+/// refusing a call reads no clock but now and then: should the runtime stall,
+/// or be driven only while it runs a caller, the end of the delay is found
+/// within as many refusals as there were in this open life, and within 64 at
+/// the most. Outside of a runtime each refused call reads the clock.
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Shared>);
 
@@ -272,6 +274,9 @@ impl Breaker {
             .probes
             .add(u64::from(matches!(step.reply, Reply::Probe(_))));
         if let Some(transition) = &step.transition {
+            if transition.to == State::Open {
+                counters.rejected_before.set(counters.rejected.0.value());
+            }
             let opened = matches!(transition.to, State::Open | State::ForcedOpen);
             counters.opened.add(u64::from(opened));
             counters

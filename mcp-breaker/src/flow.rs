@@ -15,8 +15,15 @@ use crate::{
 use std::time::Duration;
 
 /// Every so many refusals read the clock although a timer is set: the timer's
-/// runtime may be stalled.
+/// runtime may be stalled, or driven only while it runs a caller.
 const REFUSALS_PER_LOOK: u64 = 64;
+
+/// Whether the refusal that `earlier` ones of its open life precede looks. The
+/// first do at 0, 1, 2, 4, ...: a rare caller must not wait for 64 of them.
+#[inline]
+const fn looks(earlier: u64) -> bool {
+    earlier & earlier.wrapping_sub(1) == 0 || earlier % REFUSALS_PER_LOOK == 0
+}
 
 const GOOD: Grade = Grade {
     failed: false,
@@ -54,16 +61,18 @@ impl Breaker {
     }
 
     /// Refuses without a look at the clock, if a timer will end the open life.
-    /// Every so many times it does not, and the caller looks.
+    /// Now and then it does not, and the caller looks.
     #[inline]
     pub(crate) fn refuses_unseen(&self, word: Word) -> bool {
         let Shared {
             alarm, counters, ..
         } = &*self.0;
+        if word.state() != State::Open || !alarm.is_set() {
+            return false;
+        }
         let refused = &counters.rejected.0;
-        let unseen = word.state() == State::Open
-            && alarm.is_set()
-            && refused.value() % REFUSALS_PER_LOOK != 0;
+        let before = counters.rejected_before.value();
+        let unseen = !looks(refused.value().wrapping_sub(before));
         if unseen {
             refused.add_one();
         }
@@ -296,5 +305,16 @@ impl Breaker {
         if let Role::Probe(probe) = pass.role() {
             self.step(Event::Dropped { probe });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_refusals_look_often_and_the_later_ones_now_and_then() {
+        let looking: Vec<_> = (0..300).filter(|earlier| looks(*earlier)).collect();
+        assert_eq!(looking, [0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 256]);
     }
 }

@@ -26,14 +26,7 @@ async fn it_refuses_until_the_delay_has_passed_to_the_millisecond() {
 /// Outside of a runtime there is no timer: the refused caller looks itself.
 #[test]
 fn it_reopens_without_a_runtime() {
-    let breaker = breaker(&Config {
-        open: OpenConfig {
-            delay: MS,
-            jitter: 0.0,
-            ..OpenConfig::default()
-        },
-        ..config()
-    });
+    let breaker = opens_for_a_millisecond();
     trip(&breaker);
     call_until_half_open(&breaker);
 }
@@ -51,24 +44,50 @@ fn call_until_half_open(breaker: &Breaker) {
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
-/// The runtime in which the breaker opened is never polled again: its timer is
-/// set but will not ring.
-#[test]
-fn it_reopens_although_its_timers_runtime_stalls() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    let runtime = runtime.expect("a runtime");
-    let breaker = breaker(&Config {
+fn opens_for_a_millisecond() -> Breaker {
+    breaker(&Config {
         open: OpenConfig {
             delay: MS,
             jitter: 0.0,
             ..OpenConfig::default()
         },
         ..config()
-    });
+    })
+}
+
+fn current_thread() -> tokio::runtime::Builder {
+    tokio::runtime::Builder::new_current_thread()
+}
+
+/// The runtime in which the breaker opened is never polled again: its timer is
+/// set but will not ring.
+#[test]
+fn it_reopens_although_its_timers_runtime_stalls() {
+    let runtime = current_thread().enable_time().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
     runtime.block_on(async { trip(&breaker) });
     call_until_half_open(&breaker);
+}
+
+/// A program that drives its runtime for one call at a time gives the timer no
+/// chance. Whoever asked three times in vain is not refused more often than
+/// that once the delay has passed.
+#[test]
+fn a_rare_caller_finds_the_end_of_the_delay_without_a_timer() {
+    let runtime = current_thread().enable_time().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
+    for life in 0..3 {
+        runtime.block_on(async { trip(&breaker) });
+        let refused = breaker.stats().rejected;
+        (0..3).for_each(|_| drop(breaker.try_acquire()));
+        while !breaker.is_ready() {
+            std::hint::spin_loop();
+        }
+        (0..3).for_each(|_| drop(breaker.try_acquire()));
+        assert_eq!(breaker.state(), State::HalfOpen, "life {life}");
+        assert!(breaker.stats().rejected - refused <= 5);
+        breaker.force_close();
+    }
 }
 
 #[tokio::test(start_paused = true)]
