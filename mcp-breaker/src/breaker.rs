@@ -31,6 +31,10 @@ use tokio::sync::Notify;
 /// or be driven only while it runs a caller, the end of the delay is found
 /// within as many refusals as there were in this open life, and within 64 at
 /// the most. Outside of a runtime each refused call reads the clock.
+///
+/// A runtime in which it opens must have time enabled. In one without, the
+/// timer task panics, which the panic hook reports, and the breaker goes on as
+/// outside of a runtime.
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Shared>);
 

@@ -90,6 +90,18 @@ fn a_rare_caller_finds_the_end_of_the_delay_without_a_timer() {
     }
 }
 
+/// Without time in the runtime the timer task panics, in a task of its own.
+#[test]
+fn it_reopens_in_a_runtime_without_time() {
+    let runtime = current_thread().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
+    runtime.block_on(async {
+        trip(&breaker);
+        tokio::task::yield_now().await;
+        call_until_half_open(&breaker);
+    });
+}
+
 #[tokio::test(start_paused = true)]
 async fn two_good_probes_close_it() {
     let breaker = half_open().await;
