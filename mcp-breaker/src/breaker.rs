@@ -342,3 +342,16 @@ impl fmt::Debug for Breaker {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `RegistryConfig::keys_max` says 1.7 KiB: this, two words ahead of it in
+    /// their own cache lines, the window, and the table's entry.
+    #[test]
+    fn a_breaker_takes_no_more_memory_than_documented() {
+        let bytes = size_of::<Shared>() + 128;
+        assert!(bytes <= 1_536, "{bytes}");
+    }
+}

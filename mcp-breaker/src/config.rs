@@ -56,7 +56,8 @@ pub struct Config {
     /// Which clock to read. Default: the precise one.
     pub clock: ClockKind,
     /// State changes that wait for a slow subscriber before the oldest is
-    /// dropped; at least 1. Default 64. Each one costs about 100 bytes.
+    /// dropped; at least 1. Default 64. Each one costs about 100 bytes from the
+    /// first subscription on.
     pub events_capacity: usize,
 }
 
@@ -85,7 +86,7 @@ impl Default for Config {
 pub enum WindowConfig {
     /// The last `size` results. It slides with every call.
     Count {
-        /// Results to look back on, 1 to [`WINDOW_SIZE_MAX`]; 4 bytes hold 32
+        /// Results to look back on, 1 to [`WINDOW_SIZE_MAX`]; 8 bytes hold 32
         /// of them, or 16 if slow calls are watched.
         size: u32,
     },
