@@ -23,7 +23,8 @@ use tokio::sync::Notify;
 /// the same breaker.
 ///
 /// An allowed call writes one shared counter, and a refused one another; locks
-/// are taken only by probes and by changes of state.
+/// are taken only by probes, by changes of state, by answers with a Retry-After
+/// and by calls that leave a full concurrency limit.
 ///
 /// # Runtime
 /// When it opens inside a tokio runtime, a timer task ends the open life, and

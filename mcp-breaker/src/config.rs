@@ -147,8 +147,9 @@ impl Default for OpenConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HalfOpenConfig {
-    /// The most probes of one half-open life, at least 1. Default 3. Raising
-    /// it puts more load on a dependency that may still be sick.
+    /// The most probes that are out or have succeeded at a time, at least 1;
+    /// one that is dropped, expired or ignored makes room for another. Default
+    /// 3. Raising it puts more load on a dependency that may still be sick.
     pub probes_max: u16,
     /// Probes that must succeed before the breaker closes, 1 to `probes_max`.
     /// Default 2.
