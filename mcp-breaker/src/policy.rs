@@ -22,13 +22,29 @@ pub trait Policy: Clone + Send + Sync + 'static {
         true
     }
 
-    /// Waits until [`is_ready`](Self::is_ready).
+    /// Waits until [`is_ready`](Self::is_ready); must not return while it says
+    /// no, because whoever waits would then spin. Therefore there is no default:
+    ///
+    /// ```compile_fail,E0046
+    /// # use mcp_breaker::{Policy, Rejected, Settle, Verdict};
+    /// # struct Pass;
+    /// # impl Settle for Pass {
+    /// #     fn settle(self, _: Verdict) {}
+    /// #     fn cancel(self) {}
+    /// # }
+    /// #[derive(Clone)]
+    /// struct Never;
+    ///
+    /// impl Policy for Never {
+    /// #   type Permit = Pass;
+    /// #   fn try_enter(&self) -> Result<Pass, Rejected> { Err(Rejected::ForcedOpen) }
+    ///     fn is_ready(&self) -> bool { false }
+    /// }
+    /// ```
     ///
     /// # Cancel safety
     /// Implementations hold nothing while they wait.
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
+    fn ready(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// A permit of some policy. Dropped unsettled, the call counts as cancelled,

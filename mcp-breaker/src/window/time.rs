@@ -25,35 +25,36 @@ const LIFE_MASK: u64 = (1 << 12) - 1;
 /// before the epoch wrapped.
 const EPOCHS_AHEAD_MAX: u64 = 4096;
 
-/// Which count of a bucket.
+/// Which count of a bucket. Its owner says of what; for a breaker they are
+/// calls, failed ones and slow ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    Calls,
-    Failed,
-    Slow,
+    Whole,
+    Part,
+    OtherPart,
 }
 
 #[derive(Debug)]
 struct Bucket {
-    calls: AtomicU64,
-    failed: AtomicU64,
-    slow: AtomicU64,
+    whole: AtomicU64,
+    part: AtomicU64,
+    other_part: AtomicU64,
 }
 
 impl Bucket {
     fn new() -> Self {
         Self {
-            calls: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
+            whole: AtomicU64::new(0),
+            part: AtomicU64::new(0),
+            other_part: AtomicU64::new(0),
         }
     }
 
     fn field(&self, field: Field) -> &AtomicU64 {
         match field {
-            Field::Calls => &self.calls,
-            Field::Failed => &self.failed,
-            Field::Slow => &self.slow,
+            Field::Whole => &self.whole,
+            Field::Part => &self.part,
+            Field::OtherPart => &self.other_part,
         }
     }
 }
@@ -64,7 +65,7 @@ impl Bucket {
 pub(crate) struct TimeRing {
     buckets: Box<[Bucket]>,
     width_ns: u64,
-    /// Calls in buckets that were since taken over.
+    /// `Whole` of the buckets that were since taken over.
     earlier: AtomicU64,
 }
 
@@ -79,12 +80,12 @@ impl TimeRing {
 
     #[inline(never)]
     pub(crate) fn record(&self, life: u32, grade: Grade, now_ns: u64) -> bool {
-        let noted = self.add(Field::Calls, life, now_ns);
+        let noted = self.add(Field::Whole, life, now_ns);
         if grade.failed {
-            self.add(Field::Failed, life, now_ns);
+            self.add(Field::Part, life, now_ns);
         }
         if grade.slow {
-            self.add(Field::Slow, life, now_ns);
+            self.add(Field::OtherPart, life, now_ns);
         }
         noted
     }
@@ -123,7 +124,7 @@ impl TimeRing {
             };
             match cell.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
-                    if replaced > 0 && field == Field::Calls {
+                    if replaced > 0 && field == Field::Whole {
                         self.earlier.fetch_add(replaced, Ordering::Relaxed);
                     }
                     return true;
@@ -144,11 +145,11 @@ impl TimeRing {
     /// The parts are read before the whole: calls that come in between make a
     /// rate too low for a moment, never too high.
     pub(crate) fn tally(&self, life: u32, now_ns: u64) -> Tally {
-        let failures = self.sum(Field::Failed, life, now_ns);
-        let slow = self.sum(Field::Slow, life, now_ns);
+        let failures = self.sum(Field::Part, life, now_ns);
+        let slow = self.sum(Field::OtherPart, life, now_ns);
         fence(Ordering::Acquire);
         Tally {
-            calls: self.sum(Field::Calls, life, now_ns),
+            calls: self.sum(Field::Whole, life, now_ns),
             failures,
             slow,
         }
@@ -170,7 +171,7 @@ impl TimeRing {
         let standing: u64 = self
             .buckets
             .iter()
-            .map(|bucket| count(bucket.calls.load(Ordering::Relaxed)))
+            .map(|bucket| count(bucket.whole.load(Ordering::Relaxed)))
             .sum();
         self.earlier.load(Ordering::Relaxed) + standing
     }
