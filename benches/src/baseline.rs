@@ -25,7 +25,9 @@ pub fn compare(counts: &Counts, path: &Path) -> io::Result<bool> {
     {
         let (count, accepted) = (counts.get(case), baseline.get(case));
         let word = judge(count.copied(), accepted.copied());
-        let show = |count: Option<&f64>| count.map_or("none".into(), |count| format!("{count:.1}"));
+        let show = |count: Option<&f64>| {
+            count.map_or_else(|| "none".into(), |count| format!("{count:.1}"))
+        };
         println!(
             "  {case:<12} {:>10}   baseline {:>8}   {word}",
             show(count),

@@ -22,7 +22,7 @@ const REFUSALS_PER_LOOK: u64 = 64;
 /// first do at 0, 1, 2, 4, ...: a rare caller must not wait for 64 of them.
 #[inline]
 const fn looks(earlier: u64) -> bool {
-    earlier & earlier.wrapping_sub(1) == 0 || earlier % REFUSALS_PER_LOOK == 0
+    earlier.is_multiple_of(REFUSALS_PER_LOOK) || earlier.is_power_of_two()
 }
 
 const GOOD: Grade = Grade {
