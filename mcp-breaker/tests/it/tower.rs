@@ -111,7 +111,8 @@ async fn while_it_waits_it_is_not_ready_either_when_the_limit_is_full() {
         } else {
             drop(permit);
         }
-        assert_eq!(waiting.await.expect("woken"), Ok(7));
+        let woken = tokio::time::timeout(DELAY, waiting).await.expect("woken");
+        assert_eq!(woken.expect("no panic"), Ok(7));
     }
 }
 
