@@ -4,10 +4,13 @@
 //! cargo bench -p benches --features peers --bench breaker              # every figure
 //! cargo bench -p benches --bench breaker                               # without the peers
 //! cargo bench -p benches --bench breaker -- --instructions             # instruction counts (needs valgrind)
+//! cargo bench -p benches --bench breaker -- --instructions --accept    # and make them the baseline
 //! ```
 //!
 //! The instruction counts repeat to within one per call on a noisy machine,
-//! so they are what CI compares. Wall times are the best of 15 rounds on one
+//! so they are what can be compared: with `baselines/breaker-instructions.txt`.
+//! The bench exits with 1 if a count is more than 5 % above its baseline, and
+//! with 2 if nothing could be counted or compared. Wall times are the best of 15 rounds on one
 //! thread and the median on two; all rivals run in turns in one process.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 
@@ -21,29 +24,36 @@ mod layers;
 #[cfg_attr(not(feature = "peers"), path = "breaker/no_peers.rs")]
 mod peers;
 
-use benches::rivals::{Case, compare, figure, instructions};
+use benches::{
+    baseline::{self, Counts},
+    rivals::{Case, compare, figure, instructions},
+};
 use mcp_breaker::{Breaker, ClockKind, Config, OpenConfig, WindowConfig};
 use std::{
     hint::black_box,
+    path::Path,
+    process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
 const CALLS: u64 = 1_000_000;
 
-fn main() {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     // A breaker that opens needs a home for its timer; some peers want one even
     // to refuse.
     let _inside = layers::runtime().enter();
     if let Some(at) = args.iter().position(|arg| arg == "--count") {
-        return count(
+        count(
             &args[at + 1],
             args[at + 2].parse().expect("a number of calls"),
         );
+        return ExitCode::SUCCESS;
     }
-    if args.iter().any(|arg| arg == "--instructions") {
-        return print_instructions();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
+    if has("--instructions") {
+        return compare_instructions(has("--accept"));
     }
     for threads in [1, 2] {
         compare(
@@ -59,6 +69,7 @@ fn main() {
     compare("tower layer, allowed call", 1, CALLS / 4, &layers::cases());
     layers::print_allocations();
     behaviour::print();
+    ExitCode::SUCCESS
 }
 
 /// Opens at half of 100 calls, as the figures ask; nothing else.
@@ -200,14 +211,34 @@ fn flatness() {
     peers::print_flatness();
 }
 
-fn print_instructions() {
-    println!("instructions per call (callgrind)");
-    for case in ["allowed", "refused", "failed", "time", "layer"] {
-        match instructions(case) {
-            Some(count) => figure(case, format!("{count:.1}"), "not above the last run"),
-            None => println!("  {case}: valgrind is not installed"),
+/// 1: a count is above its baseline. 2: it could not be found out.
+fn compare_instructions(accept: bool) -> ExitCode {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("baselines/breaker-instructions.txt");
+    let compared = count_instructions().and_then(|counts| {
+        println!("instructions per call (callgrind)");
+        if accept {
+            baseline::accept(&counts, &path)?;
+        }
+        baseline::compare(&counts, &path)
+    });
+    match compared {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("accept the counts by adding --accept, and say why in the commit");
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            println!("nothing was compared: {error}");
+            ExitCode::from(2)
         }
     }
+}
+
+fn count_instructions() -> std::io::Result<Counts> {
+    ["allowed", "refused", "failed", "time", "layer"]
+        .into_iter()
+        .map(|case| Ok((case.to_owned(), instructions(case)?)))
+        .collect()
 }
 
 /// The child's side of [`instructions`]: only the calls differ between runs.

@@ -1,5 +1,6 @@
-//! What the benchmarks share: rivals side by side, a lean MCP client, made-up texts, percentiles.
+//! What the benchmarks share: rivals side by side, instruction counts, a lean MCP client, made-up texts, percentiles.
 
+pub mod baseline;
 pub mod client;
 pub mod corpus;
 pub mod latency;

@@ -2,6 +2,8 @@
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 
 use std::{
+    io,
+    process::Command,
     sync::Barrier,
     thread,
     time::{Duration, Instant},
@@ -134,23 +136,28 @@ fn repeat<F: Fn()>(calls: u64, call: &F) {
 
 /// Instructions per call by callgrind: runs this very binary twice under
 /// valgrind with `--count CASE CALLS`, and divides the difference, so that the
-/// start-up cancels out. `None` without valgrind.
-#[must_use]
-pub fn instructions(case: &str) -> Option<f64> {
+/// start-up cancels out.
+///
+/// # Errors
+/// valgrind is not installed, or it counted nothing.
+pub fn instructions(case: &str) -> io::Result<f64> {
     const FEW: u64 = 1_000;
     const MANY: u64 = 11_000;
     let (few, many) = (collected(case, FEW)?, collected(case, MANY)?);
-    Some((many as f64 - few as f64) / (MANY - FEW) as f64)
+    Ok((many as f64 - few as f64) / (MANY - FEW) as f64)
 }
 
-fn collected(case: &str, calls: u64) -> Option<u64> {
-    let output = std::process::Command::new("valgrind")
+fn collected(case: &str, calls: u64) -> io::Result<u64> {
+    let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().ok()?)
+        .arg(std::env::current_exe()?)
         .args(["--count", case, &calls.to_string()])
         .output()
-        .ok()?;
+        .map_err(|error| io::Error::other(format!("valgrind cannot be run: {error}")))?;
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
-    let line = report.lines().find(|line| line.contains("Collected :"))?;
-    line.rsplit(' ').find_map(|number| number.parse().ok())
+    report
+        .lines()
+        .find(|line| line.contains("Collected :"))
+        .and_then(|line| line.rsplit(' ').find_map(|number| number.parse().ok()))
+        .ok_or_else(|| io::Error::other(format!("callgrind counted nothing for {case}: {report}")))
 }

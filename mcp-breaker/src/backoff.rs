@@ -21,9 +21,12 @@ impl Backoff {
     pub(crate) fn delay_ns(&self, attempt: u32, unit: f64, asked_ns: u64) -> u64 {
         let base = self.base_ns(attempt);
         let jittered = base - base * self.jitter * unit;
-        to_ns(jittered)
-            .max(asked_ns.min(self.retry_after_max_ns))
-            .max(1)
+        to_ns(jittered).max(self.honoured_ns(asked_ns)).max(1)
+    }
+
+    /// How much of a Retry-After counts.
+    pub(crate) fn honoured_ns(&self, asked_ns: u64) -> u64 {
+        asked_ns.min(self.retry_after_max_ns)
     }
 
     /// The delay of the `attempt`-th opening; advances the generator.

@@ -8,7 +8,7 @@ use crate::{
     core::Core,
     event::EventSender,
     limit::Limiter,
-    machine::{Event, Forced, Machine, NEVER, Reply},
+    machine::{Event, Forced, Machine, NEVER, Reply, Step},
     random,
     stats::Counters,
 };
@@ -23,12 +23,19 @@ use tokio::sync::Notify;
 /// the same breaker.
 ///
 /// An allowed call writes one shared counter, and a refused one another; locks
-/// are taken only by probes and by changes of state.
+/// are taken only by probes, by changes of state, by answers with a Retry-After
+/// and by calls that leave a full concurrency limit.
 ///
 /// # Runtime
-/// When it opens inside a tokio runtime with time enabled, a timer task ends
-/// the open life, and refusing a call reads no clock. Outside of one it works
-/// as well: each refused call then reads the clock.
+/// When it opens inside a tokio runtime, a timer task ends the open life, and
+/// refusing a call reads no clock but now and then: should the runtime stall,
+/// or be driven only while it runs a caller, the end of the delay is found
+/// within as many refusals as there were in this open life, and within 64 at
+/// the most. Outside of a runtime each refused call reads the clock.
+///
+/// A runtime in which it opens must have time enabled. In one without, the
+/// timer task panics, which the panic hook reports, and the breaker goes on as
+/// outside of a runtime.
 #[derive(Clone)]
 pub struct Breaker(pub(crate) Arc<Shared>);
 
@@ -46,7 +53,8 @@ pub(crate) struct Shared {
     pub(crate) alarm: Alarm,
     pub(crate) counters: Counters,
     events: EventSender,
-    changed: Notify,
+    /// A change of state, or a free slot or place.
+    pub(crate) changed: Notify,
 }
 
 impl Breaker {
@@ -162,33 +170,45 @@ impl Breaker {
         self.0.events.subscribe()
     }
 
-    /// Whether a call would be let through by the state; the concurrency limit
-    /// is not looked at. May read the clock.
+    /// Whether a call would be let through, by the state and by the concurrency
+    /// limit. May read the clock.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let word = self.0.core.word();
-        self.may_pass(word) || self.0.core.due_ns() <= self.0.clock.now_ns()
+        !self.is_limited() && self.state_lets_pass(|| self.0.clock.now_ns())
     }
 
-    /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster.
+    fn is_limited(&self) -> bool {
+        self.0.limiter.as_ref().is_some_and(Limiter::is_full)
+    }
+
+    fn state_lets_pass(&self, now_ns: impl FnOnce() -> u64) -> bool {
+        self.may_pass(self.0.core.word()) || self.0.core.due_ns() <= now_ns()
+    }
+
+    /// Waits until [`is_ready`](Self::is_ready). Another caller may be faster:
+    /// one free place under the limit wakes all who wait for it.
     ///
     /// # Cancel safety
     /// Holds nothing: it can be dropped at any time.
     ///
     /// # Panics
-    /// If it has to wait outside of a tokio runtime with time enabled.
+    /// If it has to wait for a delay outside of a tokio runtime with time
+    /// enabled.
     pub async fn ready(&self) {
         loop {
             // Made before the check, so that a change in between wakes it.
             let changed = self.0.changed.notified();
-            if self.is_ready() {
+            let now_ns = self.0.clock.now_ns();
+            let lets_pass = self.state_lets_pass(|| now_ns);
+            if lets_pass && !self.is_limited() {
                 return;
             }
             match self.0.core.due_ns() {
-                NEVER => changed.await,
+                // Of time alone nothing more is to be expected.
+                due_ns if lets_pass || due_ns == NEVER => changed.await,
                 due_ns => {
-                    let wait_ns = due_ns.saturating_sub(self.0.clock.now_ns());
-                    let _ = tokio::time::timeout(at_least_a_tick(wait_ns), changed).await;
+                    let wait = at_least_a_tick(due_ns.saturating_sub(now_ns));
+                    let _ = tokio::time::timeout(wait, changed).await;
                 }
             }
         }
@@ -234,17 +254,19 @@ impl Breaker {
         }
     }
 
-    /// Runs one event at the present time, tells everybody, and sets the timer.
+    /// Runs one event at the present time, sets the timer, and tells everybody.
+    /// The observer comes last, so that its panic leaves nothing undone.
     pub(crate) fn step(&self, event: Event) -> Reply {
         let now_ns = self.0.clock.now_ns();
-        let (reply, due_changed) = self.step_at(event, now_ns);
+        let (step, due_changed) = self.step_at(event, now_ns);
         if due_changed && self.0.core.due_ns() != NEVER {
             self.0.alarm.set(ring(Arc::downgrade(&self.0)));
         }
-        reply
+        self.report(&step);
+        step.reply
     }
 
-    fn step_at(&self, event: Event, now_ns: u64) -> (Reply, bool) {
+    fn step_at(&self, event: Event, now_ns: u64) -> (Step, bool) {
         let Shared {
             core,
             counters,
@@ -257,22 +279,26 @@ impl Breaker {
             .probes
             .add(u64::from(matches!(step.reply, Reply::Probe(_))));
         if let Some(transition) = &step.transition {
-            self.report(transition);
+            if transition.to == State::Open {
+                counters.rejected_before.set(counters.rejected.0.value());
+            }
+            let opened = matches!(transition.to, State::Open | State::ForcedOpen);
+            counters.opened.add(u64::from(opened));
+            counters
+                .closed
+                .add(u64::from(transition.to == State::Closed));
         }
         let slot_freed = step.expired > 0 || matches!(event, Event::Dropped { .. });
         if slot_freed || step.transition.is_some() {
             self.0.changed.notify_waiters();
         }
-        (step.reply, due_changed)
+        (step, due_changed)
     }
 
-    fn report(&self, transition: &crate::Transition) {
-        let counters = &self.0.counters;
-        let opened = matches!(transition.to, State::Open | State::ForcedOpen);
-        counters.opened.add(u64::from(opened));
-        counters
-            .closed
-            .add(u64::from(transition.to == State::Closed));
+    fn report(&self, step: &Step) {
+        let Some(transition) = &step.transition else {
+            return;
+        };
         tracing::debug!(
             from = transition.from.as_str(),
             to = transition.to.as_str(),
@@ -295,7 +321,9 @@ async fn ring(breaker: Weak<Shared>) {
             return;
         }
         if due_ns <= now_ns {
-            Breaker(shared).step_at(Event::Tick, now_ns);
+            let breaker = Breaker(shared);
+            let (step, _) = breaker.step_at(Event::Tick, now_ns);
+            breaker.report(&step);
             continue;
         }
         drop(shared);
@@ -313,5 +341,18 @@ impl fmt::Debug for Breaker {
         f.debug_struct("Breaker")
             .field("state", &self.state())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `RegistryConfig::keys_max` says 1.7 KiB: this, two words ahead of it in
+    /// their own cache lines, the window, and the table's entry.
+    #[test]
+    fn a_breaker_takes_no_more_memory_than_documented() {
+        let bytes = size_of::<Shared>() + 128;
+        assert!(bytes <= 1_536, "{bytes}");
     }
 }

@@ -1,6 +1,7 @@
 //! Guarding a future.
 
-use crate::{Breaker, CallError, Classify, classify::ByResult};
+use crate::{Breaker, CallError, Classify, classify::ByResult, held::Held};
+use std::{future::poll_fn, pin::pin};
 
 impl Breaker {
     /// Runs `operation` if the breaker lets it; `Err` is a failure. The
@@ -11,7 +12,8 @@ impl Breaker {
     ///
     /// # Cancel safety
     /// Dropping the future drops the operation and returns the permit; no
-    /// window sees the call. A panic in the operation counts as a failure.
+    /// window sees the call. A panic in the operation or the classifier counts
+    /// as a failure; one of the caller's, which drops the future, does not.
     pub async fn call<T, E, F>(&self, operation: impl FnOnce() -> F) -> Result<T, CallError<E>>
     where
         F: Future<Output = Result<T, E>>,
@@ -34,9 +36,11 @@ impl Breaker {
     where
         F: Future<Output = Result<T, E>>,
     {
-        let permit = self.try_acquire()?;
-        let result = operation().await;
-        permit.settle(classify.classify(&result));
+        let mut held = Held::new(self.try_acquire()?);
+        let mut running = pin!(held.watch(operation));
+        let result = poll_fn(|cx| held.watch(|| running.as_mut().poll(cx))).await;
+        let verdict = held.watch(|| classify.classify(&result));
+        held.settle(verdict);
         result.map_err(CallError::Inner)
     }
 

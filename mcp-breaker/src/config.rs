@@ -56,7 +56,8 @@ pub struct Config {
     /// Which clock to read. Default: the precise one.
     pub clock: ClockKind,
     /// State changes that wait for a slow subscriber before the oldest is
-    /// dropped; at least 1. Default 64. Each one costs about 100 bytes.
+    /// dropped; at least 1. Default 64. Each one costs about 100 bytes from the
+    /// first subscription on.
     pub events_capacity: usize,
 }
 
@@ -85,7 +86,7 @@ impl Default for Config {
 pub enum WindowConfig {
     /// The last `size` results. It slides with every call.
     Count {
-        /// Results to look back on, 1 to [`WINDOW_SIZE_MAX`]; 4 bytes hold 32
+        /// Results to look back on, 1 to [`WINDOW_SIZE_MAX`]; 8 bytes hold 32
         /// of them, or 16 if slow calls are watched.
         size: u32,
     },
@@ -124,7 +125,8 @@ pub struct OpenConfig {
     /// from `[delay·(1−jitter), delay]`. Default 0.5, so that many clients do
     /// not come back at once. 0 makes it exact.
     pub jitter: f64,
-    /// How much of a Retry-After is honoured. Default `10m`.
+    /// How much of a Retry-After is honoured, from the moment it was asked for.
+    /// Default `10m`.
     #[serde(with = "duration_text")]
     pub retry_after_max: Duration,
 }
@@ -145,8 +147,9 @@ impl Default for OpenConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HalfOpenConfig {
-    /// The most probes of one half-open life, at least 1. Default 3. Raising
-    /// it puts more load on a dependency that may still be sick.
+    /// The most probes that are out or have succeeded at a time, at least 1;
+    /// one that is dropped, expired or ignored makes room for another. Default
+    /// 3. Raising it puts more load on a dependency that may still be sick.
     pub probes_max: u16,
     /// Probes that must succeed before the breaker closes, 1 to `probes_max`.
     /// Default 2.

@@ -4,7 +4,7 @@ use crate::{State, trip::Cause};
 use serde::Serialize;
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -31,26 +31,35 @@ pub struct Transition {
 /// The sending side; never blocks, and forgets the oldest event when full.
 #[derive(Debug)]
 pub(crate) struct EventSender {
-    channel: broadcast::Sender<Transition>,
+    /// Made for the first subscriber: it takes its whole capacity at once,
+    /// which is more than all the rest of a breaker.
+    channel: OnceLock<broadcast::Sender<Transition>>,
+    capacity: usize,
     lost: Arc<AtomicU64>,
 }
 
 impl EventSender {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
-            channel: broadcast::Sender::new(capacity),
+            channel: OnceLock::new(),
+            capacity,
             lost: Arc::default(),
         }
     }
 
     pub(crate) fn send(&self, transition: Transition) {
-        // An error means that nobody listens, which is not one here.
-        let _ = self.channel.send(transition);
+        if let Some(channel) = self.channel.get() {
+            // An error means that nobody listens, which is not one here.
+            let _ = channel.send(transition);
+        }
     }
 
     pub(crate) fn subscribe(&self) -> Events {
+        let channel = self
+            .channel
+            .get_or_init(|| broadcast::Sender::new(self.capacity));
         Events {
-            channel: self.channel.subscribe(),
+            channel: channel.subscribe(),
             missed: 0,
             lost: Arc::clone(&self.lost),
         }
@@ -107,5 +116,27 @@ impl Events {
     fn count_missed(&mut self, missed: u64) {
         self.missed += missed;
         self.lost.fetch_add(missed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_takes_no_memory_before_somebody_listens() {
+        let sender = EventSender::new(1 << 16);
+        let transition = Transition {
+            from: State::Closed,
+            to: State::Open,
+            cause: Cause::Forced,
+            generation: 1,
+            reopens_in: None,
+        };
+        sender.send(transition);
+        assert!(sender.channel.get().is_none());
+        let mut events = sender.subscribe();
+        sender.send(transition);
+        assert_eq!(events.try_next(), Some(transition));
     }
 }

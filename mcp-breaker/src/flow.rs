@@ -15,8 +15,15 @@ use crate::{
 use std::time::Duration;
 
 /// Every so many refusals read the clock although a timer is set: the timer's
-/// runtime may be stalled.
+/// runtime may be stalled, or driven only while it runs a caller.
 const REFUSALS_PER_LOOK: u64 = 64;
+
+/// Whether the refusal that `earlier` ones of its open life precede looks. The
+/// first do at 0, 1, 2, 4, ...: a rare caller must not wait for 64 of them.
+#[inline]
+const fn looks(earlier: u64) -> bool {
+    earlier.is_multiple_of(REFUSALS_PER_LOOK) || earlier.is_power_of_two()
+}
 
 const GOOD: Grade = Grade {
     failed: false,
@@ -54,16 +61,18 @@ impl Breaker {
     }
 
     /// Refuses without a look at the clock, if a timer will end the open life.
-    /// Every so many times it does not, and the caller looks.
+    /// Now and then it does not, and the caller looks.
     #[inline]
     pub(crate) fn refuses_unseen(&self, word: Word) -> bool {
         let Shared {
             alarm, counters, ..
         } = &*self.0;
+        if word.state() != State::Open || !alarm.is_set() {
+            return false;
+        }
         let refused = &counters.rejected.0;
-        let unseen = word.state() == State::Open
-            && alarm.is_set()
-            && refused.value() % REFUSALS_PER_LOOK != 0;
+        let before = counters.rejected_before.value();
+        let unseen = !looks(refused.value().wrapping_sub(before));
         if unseen {
             refused.add_one();
         }
@@ -178,24 +187,21 @@ impl Breaker {
             0
         };
         let took_ns = now_ns.saturating_sub(started_ns);
+        // First of all: whatever an observer does below, the place is free.
+        if let Some(limiter) = &self.0.limiter
+            && limiter.leave(verdict.outcome, took_ns)
+        {
+            self.0.changed.notify_waiters();
+        }
         let slow = self.0.times_calls && took_ns >= self.0.slow_after_ns;
         match pass.role() {
             Role::Watched => self.settle_closed(pass.life(), verdict, slow, now_ns),
             Role::Probe(probe) => self.step_probe(probe, verdict, slow),
             Role::Bypass | Role::Limited | Role::Refused | Role::Settled => {}
         }
-        self.finish(verdict.outcome, took_ns);
-    }
-
-    /// Gives the slot under the limit back before anybody is told, so that a
-    /// panicking observer cannot keep it.
-    fn finish(&self, outcome: Outcome, took_ns: u64) {
-        if let Some(limiter) = &self.0.limiter {
-            limiter.leave(outcome, took_ns);
-        }
         if let Some(observer) = &self.0.observer {
             let took = self.0.times_calls.then(|| Duration::from_nanos(took_ns));
-            observer.on_settled(outcome, took);
+            observer.on_settled(verdict.outcome, took);
         }
     }
 
@@ -245,10 +251,9 @@ impl Breaker {
         if let Some(retry_after) = verdict.retry_after
             && self.0.core.word().is_closed_life(life)
         {
-            let until_ns = self.0.clock.now_ns().saturating_add(to_ns(retry_after));
             self.step(Event::Asked {
                 generation: life,
-                until_ns,
+                asked_ns: to_ns(retry_after),
             });
         }
     }
@@ -292,11 +297,24 @@ impl Breaker {
     /// A permit went away without a result.
     pub(crate) fn cancel(&self, pass: Pass) {
         self.0.counters.cancelled.add_one();
+        if let Some(limiter) = &self.0.limiter
+            && limiter.abandon()
+        {
+            self.0.changed.notify_waiters();
+        }
         if let Role::Probe(probe) = pass.role() {
             self.step(Event::Dropped { probe });
         }
-        if let Some(limiter) = &self.0.limiter {
-            limiter.abandon();
-        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_refusals_look_often_and_the_later_ones_now_and_then() {
+        let looking: Vec<_> = (0..300).filter(|earlier| looks(*earlier)).collect();
+        assert_eq!(looking, [0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 256]);
     }
 }

@@ -12,6 +12,7 @@ mod duration_text;
 mod error;
 mod event;
 mod flow;
+mod held;
 mod limit;
 mod machine;
 mod observer;

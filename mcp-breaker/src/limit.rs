@@ -7,7 +7,7 @@ use crate::{
     config::check,
     sync::{AtomicU64, Mutex, Ordering, Padded},
 };
-use gradient::Gradient;
+use gradient::{Gradient, Sample};
 use serde::{Deserialize, Serialize};
 
 /// How many calls may be in flight at once.
@@ -33,7 +33,8 @@ pub enum LimitConfig {
 ///
 /// The usual duration is a smoothed baseline: it falls quickly and rises
 /// slowly, and ten times more slowly while calls take long, so that a lasting
-/// overload is not taken for normal.
+/// overload is not taken for normal. Only successes say how long calls take:
+/// failures are left out, and overloads lower the limit however fast they come.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct GradientConfig {
@@ -49,7 +50,7 @@ pub struct GradientConfig {
     /// How far the limit moves to its new value at once, in `(0, 1]`. Default
     /// 0.2. Raising it reacts faster and swings more.
     pub smoothing: f64,
-    /// Calls that are averaged before the limit moves, at least 1. Default 20.
+    /// Successes and overloads until the limit moves, at least 1. Default 20.
     pub samples: u32,
 }
 
@@ -177,25 +178,42 @@ impl Limiter {
 
     /// Gives the place back, and learns from how the call went. A sample is
     /// skipped while another thread learns: no call waits for a statistic.
-    pub(crate) fn leave(&self, outcome: Outcome, took_ns: u64) {
-        let (_, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+    /// Whether the limit had been full: somebody may be waiting for the place.
+    pub(crate) fn leave(&self, outcome: Outcome, took_ns: u64) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+        self.learn(outcome, took_ns, in_flight);
+        in_flight >= limit
+    }
+
+    fn learn(&self, outcome: Outcome, took_ns: u64, in_flight: u32) {
+        let sample = match outcome {
+            Outcome::Success => Sample::Took { ns: took_ns },
+            Outcome::Overload => Sample::Overload,
+            // A dependency that is down fails at once, or after a timeout:
+            // neither is how long its work takes.
+            Outcome::Failure | Outcome::Ignore => return,
+        };
         let Some(gradient) = &self.gradient else {
             return;
         };
         let Ok(mut gradient) = gradient.try_lock() else {
             return;
         };
-        if outcome != Outcome::Ignore
-            && let Some(limit) = gradient.learn(took_ns, in_flight, outcome == Outcome::Overload)
-        {
+        if let Some(limit) = gradient.learn(sample, in_flight) {
             self.set_limit(limit);
         }
     }
 
     /// Gives the place back of a call that was cancelled: how long it ran says
-    /// nothing.
-    pub(crate) fn abandon(&self) {
-        self.word.0.fetch_sub(ONE, Ordering::Release);
+    /// nothing. Whether the limit had been full.
+    pub(crate) fn abandon(&self) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.fetch_sub(ONE, Ordering::Release));
+        in_flight >= limit
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        let (limit, in_flight) = unpack(self.word.0.load(Ordering::Relaxed));
+        in_flight >= limit
     }
 
     fn set_limit(&self, limit: u32) {

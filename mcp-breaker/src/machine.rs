@@ -46,10 +46,10 @@ pub(crate) enum Event {
         generation: u32,
         cause: Cause,
     },
-    /// In a closed life the dependency asked to be left alone until then.
+    /// In a closed life the dependency asked to be left alone for so long.
     Asked {
         generation: u32,
-        until_ns: u64,
+        asked_ns: u64,
     },
     /// A probe brought a result; `asked_ns` is its Retry-After, or 0.
     Answered {
@@ -169,8 +169,8 @@ impl Machine {
             Event::Trip { generation, cause } => self.trip(generation, cause, now_ns, &mut step),
             Event::Asked {
                 generation,
-                until_ns,
-            } => step.reply = self.asked(generation, until_ns),
+                asked_ns,
+            } => step.reply = self.asked(generation, asked_ns, now_ns),
             Event::Answered {
                 probe,
                 healthy,
@@ -251,10 +251,13 @@ impl Machine {
         step.transition = Some(self.open(cause, 0, now_ns));
     }
 
-    fn asked(&mut self, generation: u32, until_ns: u64) -> Reply {
+    /// The cap counts from the moment of asking: what was asked for long ago
+    /// must not fill the cap anew at each opening.
+    fn asked(&mut self, generation: u32, asked_ns: u64, now_ns: u64) -> Reply {
         if self.phase != Phase::Closed || self.generation != generation {
             return Reply::Stale;
         }
+        let until_ns = now_ns.saturating_add(self.backoff.honoured_ns(asked_ns));
         self.asked_until_ns = self.asked_until_ns.max(until_ns);
         Reply::Done
     }

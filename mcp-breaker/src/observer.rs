@@ -10,6 +10,10 @@ use std::time::Duration;
 /// without any lock held, so that two threads may report transitions out of
 /// order: [`Transition::generation`] tells the order, and
 /// [`Breaker::subscribe`](crate::Breaker::subscribe) keeps it.
+///
+/// They should not panic. If one does, the panic reaches whoever made the call,
+/// and the breaker stays whole: places, slots and the timer are seen to first.
+/// Only a probe that was just let in keeps its slot until its deadline.
 pub trait Observer: Send + Sync {
     /// The state changed.
     fn on_transition(&self, transition: &Transition) {

@@ -9,9 +9,14 @@ use std::{borrow::Borrow, mem};
 /// The right to make one call. Settle it with what the call returned.
 ///
 /// Dropped unsettled it counts as cancelled: a probe's slot and a place under
-/// the concurrency limit return, and no window sees it. Dropped by a panic it
-/// counts as a failure. A timeout around a guarded call therefore counts only
-/// if it is inside the guard, or if the permit is told.
+/// the concurrency limit return, and no window sees it. A timeout around a
+/// guarded call therefore counts only if it is inside the guard, or if the
+/// permit is told.
+///
+/// Dropped while its thread unwinds it counts as a failure: a bare permit
+/// cannot know whose panic that is. [`Breaker::call`] and the tower layer do
+/// know, and count only panics of what they guard. Whoever holds permits while
+/// running code of his own that may panic should [`cancel`](Self::cancel) them.
 ///
 /// `B` is `&Breaker` or `Breaker`, by the way it was acquired.
 #[derive(Debug)]
@@ -85,6 +90,14 @@ impl<B: Borrow<Breaker>> Permit<B> {
     pub fn settle(mut self, verdict: Verdict) {
         let pass = mem::replace(&mut self.pass, Pass::SETTLED);
         self.breaker.borrow().settle(pass, self.started_ns, verdict);
+    }
+
+    /// The call was given up: as dropping the permit, but cancelled also while
+    /// a panic unwinds.
+    #[inline]
+    pub fn cancel(mut self) {
+        let pass = mem::replace(&mut self.pass, Pass::SETTLED);
+        self.breaker.borrow().cancel(pass);
     }
 
     /// Whether the call is a probe of a half-open breaker. Probes should be

@@ -2,13 +2,14 @@
 //! policies can be exchanged and stacked.
 
 use crate::{Breaker, Permit, Rejected, Verdict};
+use std::borrow::Borrow;
 
 /// Admits calls and learns from their results. Implemented by [`Breaker`] and
 /// [`Throttle`](crate::Throttle), and by pairs: `(throttle, breaker)` asks the
 /// throttle first and tells both. All clones are the same policy.
 pub trait Policy: Clone + Send + Sync + 'static {
     /// The right to make one call.
-    type Permit: Settle;
+    type Permit: Settle + 'static;
 
     /// Asks to make a call, and returns at once.
     ///
@@ -21,19 +22,40 @@ pub trait Policy: Clone + Send + Sync + 'static {
         true
     }
 
-    /// Waits until [`is_ready`](Self::is_ready).
+    /// Waits until [`is_ready`](Self::is_ready); must not return while it says
+    /// no, because whoever waits would then spin. Therefore there is no default:
+    ///
+    /// ```compile_fail,E0046
+    /// # use mcp_breaker::{Policy, Rejected, Settle, Verdict};
+    /// # struct Pass;
+    /// # impl Settle for Pass {
+    /// #     fn settle(self, _: Verdict) {}
+    /// #     fn cancel(self) {}
+    /// # }
+    /// #[derive(Clone)]
+    /// struct Never;
+    ///
+    /// impl Policy for Never {
+    /// #   type Permit = Pass;
+    /// #   fn try_enter(&self) -> Result<Pass, Rejected> { Err(Rejected::ForcedOpen) }
+    ///     fn is_ready(&self) -> bool { false }
+    /// }
+    /// ```
     ///
     /// # Cancel safety
     /// Implementations hold nothing while they wait.
-    fn ready(&self) -> impl Future<Output = ()> + Send {
-        std::future::ready(())
-    }
+    fn ready(&self) -> impl Future<Output = ()> + Send;
 }
 
-/// A permit of some policy. Dropped unsettled, the call counts as cancelled.
-pub trait Settle: Send + 'static {
+/// A permit of some policy. Dropped unsettled, the call counts as cancelled,
+/// unless the drop is part of a panic: then it is up to the permit.
+pub trait Settle: Send {
     /// The call ended with this verdict.
     fn settle(self, verdict: Verdict);
+
+    /// The call was given up without a result, for a reason that says nothing
+    /// about the dependency.
+    fn cancel(self);
 }
 
 impl Policy for Breaker {
@@ -52,9 +74,14 @@ impl Policy for Breaker {
     }
 }
 
-impl Settle for Permit<Breaker> {
+impl<B: Borrow<Breaker> + Send> Settle for Permit<B> {
+    #[inline]
     fn settle(self, verdict: Verdict) {
         Self::settle(self, verdict);
+    }
+
+    fn cancel(self) {
+        Self::cancel(self);
     }
 }
 
@@ -62,8 +89,14 @@ impl<A: Policy, B: Policy> Policy for (A, B) {
     type Permit = (A::Permit, B::Permit);
 
     fn try_enter(&self) -> Result<Self::Permit, Rejected> {
-        // If the second refuses, the first permit is dropped: cancelled.
-        Ok((self.0.try_enter()?, self.1.try_enter()?))
+        let first = self.0.try_enter()?;
+        match self.1.try_enter() {
+            Ok(second) => Ok((first, second)),
+            Err(rejected) => {
+                first.cancel();
+                Err(rejected)
+            }
+        }
     }
 
     fn is_ready(&self) -> bool {
@@ -82,5 +115,10 @@ impl<A: Settle, B: Settle> Settle for (A, B) {
     fn settle(self, verdict: Verdict) {
         self.0.settle(verdict);
         self.1.settle(verdict);
+    }
+
+    fn cancel(self) {
+        self.0.cancel();
+        self.1.cancel();
     }
 }

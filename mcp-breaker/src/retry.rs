@@ -73,6 +73,10 @@ impl RetryConfig {
 const BUCKETS: u16 = 10;
 const LIFE: u32 = 0;
 
+/// What the ring counts here.
+const TRIES: Field = Field::Whole;
+const RETRIES: Field = Field::Part;
+
 /// Bounds retries to a share of the first tries, so that a failing dependency
 /// is not buried under them. Cloning it is cheap; all clones are the same
 /// budget.
@@ -117,22 +121,23 @@ impl RetryBudget {
     /// Notes a first try.
     pub fn deposit(&self) {
         let now_ns = self.0.clock.now_ns();
-        self.0.ring.add(Field::Calls, LIFE, now_ns);
+        self.0.ring.add(TRIES, LIFE, now_ns);
     }
 
-    /// Takes one retry out; `false` if the budget does not hold one. Never
-    /// allows too many; two callers that meet at the last retry may both be
-    /// refused.
+    /// Takes one retry out; `false` if the budget does not hold one. Two
+    /// callers that meet at the last retry may both be refused. Two that meet
+    /// on either side of a tenth of `ttl` may both be granted it, where the
+    /// machine orders memory weakly.
     #[must_use]
     pub fn try_withdraw(&self) -> bool {
         let now_ns = self.0.clock.now_ns();
         // Counted before it is judged, so that two callers cannot both take
         // the last one.
-        let counted = self.0.ring.add(Field::Failed, LIFE, now_ns);
+        let counted = self.0.ring.add(RETRIES, LIFE, now_ns);
         let stats = self.stats_at(now_ns);
         let granted = counted && stats.retries <= stats.allowed;
         if counted && !granted {
-            self.0.ring.take_back(Field::Failed, LIFE, now_ns);
+            self.0.ring.take_back(RETRIES, LIFE, now_ns);
         }
         granted
     }
@@ -144,8 +149,8 @@ impl RetryBudget {
     }
 
     fn stats_at(&self, now_ns: u64) -> RetryStats {
-        let tries = self.0.ring.sum(Field::Calls, LIFE, now_ns);
-        let retries = self.0.ring.sum(Field::Failed, LIFE, now_ns);
+        let tries = self.0.ring.sum(TRIES, LIFE, now_ns);
+        let retries = self.0.ring.sum(RETRIES, LIFE, now_ns);
         RetryStats {
             tries,
             retries,

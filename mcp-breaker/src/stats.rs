@@ -61,6 +61,8 @@ pub struct Stats {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) rejected: Padded<Counter>,
+    /// What `rejected` was when the breaker opened last.
+    pub(crate) rejected_before: Counter,
     pub(crate) failures: Counter,
     pub(crate) slow: Counter,
     pub(crate) overloads: Counter,
@@ -85,6 +87,10 @@ impl Counter {
 
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
     }
 
     #[inline]

@@ -110,6 +110,10 @@ pub struct ThrottleStats {
 /// The throttle has no lives: its window never begins anew.
 const LIFE: u32 = 0;
 
+/// What the ring counts here.
+const REQUESTS: Field = Field::Whole;
+const ACCEPTED: Field = Field::Part;
+
 impl Throttle {
     /// A throttle that sheds nothing yet.
     ///
@@ -132,7 +136,7 @@ impl Throttle {
     pub fn try_acquire(&self) -> Result<ThrottlePermit, Rejected> {
         let now_ns = self.0.clock.now_ns();
         let stats = self.stats_at(now_ns);
-        self.0.ring.add(Field::Calls, LIFE, now_ns);
+        self.0.ring.add(REQUESTS, LIFE, now_ns);
         if stats.shed_probability > 0.0 && self.0.random.unit() < stats.shed_probability {
             let ThrottleStats {
                 requests, accepted, ..
@@ -153,9 +157,8 @@ impl Throttle {
     }
 
     fn stats_at(&self, now_ns: u64) -> ThrottleStats {
-        let requests = self.0.ring.sum(Field::Calls, LIFE, now_ns);
-        // The ring's second count serves for acceptances here.
-        let accepted = self.0.ring.sum(Field::Failed, LIFE, now_ns);
+        let requests = self.0.ring.sum(REQUESTS, LIFE, now_ns);
+        let accepted = self.0.ring.sum(ACCEPTED, LIFE, now_ns);
         let shed_probability = shed_probability(requests, accepted, self.0.requests_per_accept);
         ThrottleStats {
             requests,
@@ -165,7 +168,9 @@ impl Throttle {
     }
 }
 
-/// The right to make one call past a [`Throttle`].
+/// The right to make one call past a [`Throttle`]. Dropped unsettled the
+/// request is taken back, unless the thread unwinds: a bare permit cannot know
+/// whose panic that is.
 #[derive(Debug)]
 #[must_use = "dropping a permit at once cancels the call"]
 pub struct ThrottlePermit {
@@ -179,8 +184,20 @@ impl Settle for ThrottlePermit {
         self.settled = true;
         let Inner { ring, clock, .. } = &*self.throttle.0;
         if matches!(verdict.outcome(), Outcome::Success | Outcome::Ignore) {
-            ring.add(Field::Failed, LIFE, clock.now_ns());
+            ring.add(ACCEPTED, LIFE, clock.now_ns());
         }
+    }
+
+    fn cancel(mut self) {
+        self.settled = true;
+        self.take_back();
+    }
+}
+
+impl ThrottlePermit {
+    fn take_back(&self) {
+        let ring = &self.throttle.0.ring;
+        ring.take_back(REQUESTS, LIFE, self.began_ns);
     }
 }
 
@@ -188,10 +205,7 @@ impl Drop for ThrottlePermit {
     fn drop(&mut self) {
         // A panic stays a request that was not accepted.
         if !self.settled && !std::thread::panicking() {
-            self.throttle
-                .0
-                .ring
-                .take_back(Field::Calls, LIFE, self.began_ns);
+            self.take_back();
         }
     }
 }
@@ -202,6 +216,9 @@ impl Policy for Throttle {
     fn try_enter(&self) -> Result<ThrottlePermit, Rejected> {
         self.try_acquire()
     }
+
+    /// At once: a throttle never refuses for good.
+    async fn ready(&self) {}
 }
 
 #[cfg(test)]

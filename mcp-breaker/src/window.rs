@@ -68,5 +68,7 @@ impl Window {
     }
 }
 
+#[cfg(all(test, mcp_loom))]
+mod loom_models;
 #[cfg(all(test, not(mcp_loom)))]
 mod tests;

@@ -130,6 +130,28 @@ fn a_stale_result_is_inert() {
     });
 }
 
+/// A failure of the first life is overtaken by two resets: its ticket comes from
+/// the second life's cursor, and must not be taken back from the third's.
+///
+/// Seen to fail: with a plain `fetch_sub` in place of `take_one_back` in
+/// `CountRing::record` (the cursor borrows from its tag, and the third life
+/// takes every result for stale).
+#[test]
+fn two_resets_in_a_row_leave_a_window_that_counts() {
+    loom::model(|| {
+        let core = Arc::new(core(1));
+        let other = Arc::clone(&core);
+        let thread = thread::spawn(move || record(&other, 0, BAD));
+        for _ in 0..2 {
+            core.step(Event::Force(Forced::Closed), 0, |_| {});
+        }
+        assert_eq!(thread.join().expect("no panic"), 0);
+        assert_eq!(core.record(2, BAD, 0), Recorded::Kept);
+        let tally = core.tally(0);
+        assert_eq!((tally.calls, tally.failures, core.run()), (1, 1, 1));
+    });
+}
+
 /// Whoever sees the new life sees its empty window.
 ///
 /// Seen to fail: with the word published before `window.begin`.

@@ -24,9 +24,19 @@ pub(crate) struct Gradient {
     batch: Batch,
 }
 
+/// What a call says about the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sample {
+    /// It succeeded after this long.
+    Took { ns: u64 },
+    /// It was refused because the dependency is busy.
+    Overload,
+}
+
 #[derive(Debug, Default)]
 struct Batch {
     samples: u32,
+    /// Of the successes among the samples.
     sum_ns: f64,
     in_flight_max: u32,
     overloaded: bool,
@@ -43,11 +53,13 @@ impl Gradient {
     }
 
     /// Takes a sample in; the new limit when enough of them have come.
-    pub(crate) fn learn(&mut self, took_ns: u64, in_flight: u32, overloaded: bool) -> Option<u32> {
+    pub(crate) fn learn(&mut self, sample: Sample, in_flight: u32) -> Option<u32> {
         self.batch.samples += 1;
-        self.batch.sum_ns += took_ns as f64;
         self.batch.in_flight_max = self.batch.in_flight_max.max(in_flight);
-        self.batch.overloaded |= overloaded;
+        match sample {
+            Sample::Took { ns } => self.batch.sum_ns += ns as f64,
+            Sample::Overload => self.batch.overloaded = true,
+        }
         if self.batch.samples < self.config.samples {
             return None;
         }
@@ -57,21 +69,26 @@ impl Gradient {
     }
 
     fn step(&mut self, batch: &Batch) {
+        if batch.overloaded {
+            // What the few accepted calls took is no measure of the usual.
+            self.move_to(self.limit * OVERLOAD_FACTOR);
+            return;
+        }
         let short_ns = (batch.sum_ns / f64::from(batch.samples)).max(1.0);
         self.follow_baseline(short_ns);
-        let target = if batch.overloaded {
-            self.limit * OVERLOAD_FACTOR
-        } else if f64::from(batch.in_flight_max) < self.limit / 2.0 {
+        if f64::from(batch.in_flight_max) < self.limit / 2.0 {
             // The callers do not use the limit: their durations say nothing
             // about what lies above.
             return;
-        } else {
-            let gradient = self.config.tolerance * self.baseline_ns / short_ns;
-            let headroom = self.limit.sqrt();
-            let stepped = self.limit * gradient.clamp(GRADIENT_MIN, 1.0) + headroom;
-            self.limit + (stepped - self.limit) * self.config.smoothing
-        };
-        self.limit = target.clamp(f64::from(self.config.min), f64::from(self.config.max));
+        }
+        let gradient = self.config.tolerance * self.baseline_ns / short_ns;
+        let headroom = self.limit.sqrt();
+        let stepped = self.limit * gradient.clamp(GRADIENT_MIN, 1.0) + headroom;
+        self.move_to(self.limit + (stepped - self.limit) * self.config.smoothing);
+    }
+
+    fn move_to(&mut self, limit: f64) {
+        self.limit = limit.clamp(f64::from(self.config.min), f64::from(self.config.max));
     }
 
     fn follow_baseline(&mut self, short_ns: f64) {
@@ -104,6 +121,7 @@ mod tests {
     use proptest::prelude::*;
 
     const MS: u64 = 1_000_000;
+    const TOOK_10_MS: Sample = Sample::Took { ns: 10 * MS };
 
     fn gradient() -> Gradient {
         Gradient::new(GradientConfig {
@@ -117,7 +135,7 @@ mod tests {
         let mut limit = gradient.whole_limit();
         for _ in 0..steps {
             limit = gradient
-                .learn(took_ns, limit, false)
+                .learn(Sample::Took { ns: took_ns }, limit)
                 .expect("one sample is a step");
         }
         limit
@@ -164,14 +182,14 @@ mod tests {
     fn an_unused_limit_does_not_move() {
         let mut gradient = gradient();
         for _ in 0..100 {
-            assert_eq!(gradient.learn(10 * MS, 2, false), Some(20));
+            assert_eq!(gradient.learn(TOOK_10_MS, 2), Some(20));
         }
     }
 
     #[test]
     fn overload_lowers_it_at_once() {
         let mut gradient = gradient();
-        assert_eq!(gradient.learn(10 * MS, 1, true), Some(18));
+        assert_eq!(gradient.learn(Sample::Overload, 1), Some(18));
     }
 
     #[test]
@@ -180,10 +198,10 @@ mod tests {
             samples: 3,
             ..GradientConfig::default()
         });
-        assert_eq!(gradient.learn(MS, 20, false), None);
-        assert_eq!(gradient.learn(MS, 20, false), None);
-        assert!(gradient.learn(MS, 20, false).is_some());
-        assert_eq!(gradient.learn(MS, 20, false), None);
+        assert_eq!(gradient.learn(TOOK_10_MS, 20), None);
+        assert_eq!(gradient.learn(TOOK_10_MS, 20), None);
+        assert!(gradient.learn(TOOK_10_MS, 20).is_some());
+        assert_eq!(gradient.learn(TOOK_10_MS, 20), None);
     }
 
     proptest! {
@@ -192,8 +210,9 @@ mod tests {
             samples in prop::collection::vec((any::<u64>(), any::<u32>(), any::<bool>()), 1..200),
         ) {
             let mut gradient = gradient();
-            for (took_ns, in_flight, overloaded) in samples {
-                let limit = gradient.learn(took_ns, in_flight, overloaded).expect("a step");
+            for (ns, in_flight, overloaded) in samples {
+                let sample = if overloaded { Sample::Overload } else { Sample::Took { ns } };
+                let limit = gradient.learn(sample, in_flight).expect("a step");
                 prop_assert!((4..=200).contains(&limit));
             }
         }

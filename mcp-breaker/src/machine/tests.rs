@@ -177,7 +177,7 @@ fn retry_after_is_a_floor_for_the_delay() {
     machine.step(
         Event::Asked {
             generation: 0,
-            until_ns: 700,
+            asked_ns: 700,
         },
         0,
     );
@@ -208,7 +208,7 @@ fn what_was_asked_of_an_earlier_life_is_forgotten() {
     machine.step(
         Event::Asked {
             generation: 0,
-            until_ns: 900,
+            asked_ns: 900,
         },
         0,
     );
@@ -218,7 +218,7 @@ fn what_was_asked_of_an_earlier_life_is_forgotten() {
             .step(
                 Event::Asked {
                     generation: 0,
-                    until_ns: 900
+                    asked_ns: 900
                 },
                 0
             )
@@ -269,7 +269,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => Just(Event::Call),
         2 => Just(Event::Tick),
         2 => (0u32..12).prop_map(|generation| Event::Trip { generation, cause: CAUSE }),
-        1 => (0u32..12, 0u64..2_000).prop_map(|(generation, until_ns)| Event::Asked { generation, until_ns }),
+        1 => (0u32..12, 0u64..2_000).prop_map(|(generation, asked_ns)| Event::Asked { generation, asked_ns }),
         6 => (probe(), any::<bool>(), 0u64..300)
             .prop_map(|(probe, healthy, asked_ns)| Event::Answered { probe, healthy, asked_ns }),
         2 => probe().prop_map(|probe| Event::Dropped { probe }),

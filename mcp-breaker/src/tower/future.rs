@@ -1,6 +1,6 @@
 //! The future of a guarded call.
 
-use crate::{CallError, Classify, Rejected, Settle};
+use crate::{CallError, Classify, Rejected, Settle, held::Held};
 use pin_project_lite::pin_project;
 use std::{
     fmt,
@@ -12,11 +12,13 @@ pin_project! {
     /// The future of a guarded call.
     ///
     /// # Cancel safety
-    /// Dropping it drops the inner future and cancels the permit.
+    /// Dropping it drops the inner future and cancels the call. A panic of the
+    /// inner future or of the classifier is a failure of the dependency; one
+    /// of the caller's, which drops this future, is not.
     ///
     /// # Panics
     /// When polled after it has completed.
-    pub struct GuardFuture<F, P, C> {
+    pub struct GuardFuture<F, P: Settle, C> {
         #[pin]
         state: State<F, P, C>,
     }
@@ -24,17 +26,17 @@ pin_project! {
 
 pin_project! {
     #[project = StateProjection]
-    enum State<F, P, C> {
-        Admitted { permit: Option<P>, classify: C, #[pin] inner: F },
+    enum State<F, P: Settle, C> {
+        Admitted { held: Held<P>, classify: C, #[pin] inner: F },
         Rejected { rejected: Option<Rejected> },
     }
 }
 
-impl<F, P, C> GuardFuture<F, P, C> {
-    pub(super) fn admitted(inner: F, permit: P, classify: C) -> Self {
+impl<F, P: Settle, C> GuardFuture<F, P, C> {
+    pub(super) fn admitted(inner: F, held: Held<P>, classify: C) -> Self {
         Self {
             state: State::Admitted {
-                permit: Some(permit),
+                held,
                 classify,
                 inner,
             },
@@ -61,25 +63,15 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().state.project() {
             StateProjection::Admitted {
-                permit,
+                held,
                 classify,
                 inner,
             } => {
-                let mut guard = FailOnPanic {
-                    permit,
-                    returned: false,
-                };
-                let polled = inner.poll(cx);
-                guard.returned = true;
-                let Poll::Ready(result) = polled else {
+                let Poll::Ready(result) = held.watch(|| inner.poll(cx)) else {
                     return Poll::Pending;
                 };
-                let verdict = classify.classify(&result);
-                guard
-                    .permit
-                    .take()
-                    .expect("polled after completion")
-                    .settle(verdict);
+                let verdict = held.watch(|| classify.classify(&result));
+                held.settle(verdict);
                 Poll::Ready(result.map_err(CallError::Inner))
             }
             StateProjection::Rejected { rejected } => {
@@ -90,23 +82,7 @@ where
     }
 }
 
-/// Drops the permit while a panic of the inner future unwinds, which makes the
-/// call a failure. Without it the permit would go with the future, which a
-/// layer that catches panics drops when nothing unwinds any more.
-struct FailOnPanic<'a, P> {
-    permit: &'a mut Option<P>,
-    returned: bool,
-}
-
-impl<P> Drop for FailOnPanic<'_, P> {
-    fn drop(&mut self) {
-        if !self.returned {
-            drop(self.permit.take());
-        }
-    }
-}
-
-impl<F, P, C> fmt::Debug for GuardFuture<F, P, C> {
+impl<F, P: Settle, C> fmt::Debug for GuardFuture<F, P, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state {
             State::Admitted { .. } => "admitted",

@@ -1,7 +1,7 @@
 //! The guarded service.
 
 use super::GuardFuture;
-use crate::{CallError, Classify, Policy};
+use crate::{CallError, Classify, Policy, Rejected, Settle, held::Held};
 use std::{
     fmt,
     pin::Pin,
@@ -13,11 +13,16 @@ use tower_service::Service;
 /// What `poll_ready` says while the policy refuses calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Readiness {
-    /// Ready: the call is refused at once. Right at the edge of a server.
+    /// Ready: the call is refused at once, also if the inner service is not
+    /// ready. Right at the edge of a server. A caller who already waits for the
+    /// inner service when the policy begins to refuse waits until that service
+    /// wakes it.
     #[default]
     FailFast,
-    /// Pending until the policy would let a call pass. Right under a balancer,
-    /// which then picks another endpoint; without one, callers queue up.
+    /// Pending until the policy would let a call pass, a concurrency limit
+    /// included. Right under a balancer, which then picks another endpoint;
+    /// without one, callers queue up. A call can still be refused, if another
+    /// one was faster.
     Wait,
 }
 
@@ -31,6 +36,8 @@ pub struct Guard<S, P, C> {
     classify: C,
     readiness: Readiness,
     waiting: Option<Waiting>,
+    /// The answer to the next call, if `poll_ready` was ready for nothing else.
+    refusal: Option<Rejected>,
 }
 
 /// Never locked: the mutex makes the service `Sync`, which servers ask for.
@@ -44,6 +51,7 @@ impl<S, P, C> Guard<S, P, C> {
             classify,
             readiness,
             waiting: None,
+            refusal: None,
         }
     }
 
@@ -73,6 +81,19 @@ impl<S, P: Policy, C> Guard<S, P, C> {
         self.waiting = None;
         Poll::Ready(())
     }
+
+    /// Whether a call would only wait for the inner service to be refused then.
+    #[cold]
+    fn refuses_now(&mut self) -> bool {
+        if self.readiness == Readiness::Wait || self.policy.is_ready() {
+            return false;
+        }
+        match self.policy.try_enter() {
+            Ok(permit) => permit.cancel(),
+            Err(rejected) => self.refusal = Some(rejected),
+        }
+        self.refusal.is_some()
+    }
 }
 
 impl<S, P, C, Request> Service<Request> for Guard<S, P, C>
@@ -86,16 +107,29 @@ where
     type Future = GuardFuture<S::Future, P::Permit, C>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        if self.refusal.is_some() {
+            return Poll::Ready(Ok(()));
+        }
         if self.readiness == Readiness::Wait {
             std::task::ready!(self.poll_policy(cx));
         }
-        self.inner.poll_ready(cx).map_err(CallError::Inner)
+        let inner = self.inner.poll_ready(cx).map_err(CallError::Inner);
+        if inner.is_pending() && self.refuses_now() {
+            return Poll::Ready(Ok(()));
+        }
+        inner
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        if let Some(rejected) = self.refusal.take() {
+            // The inner service was not ready: it must not be called.
+            return GuardFuture::rejected(rejected);
+        }
         match self.policy.try_enter() {
             Ok(permit) => {
-                GuardFuture::admitted(self.inner.call(request), permit, self.classify.clone())
+                let mut held = Held::new(permit);
+                let inner = held.watch(|| self.inner.call(request));
+                GuardFuture::admitted(inner, held, self.classify.clone())
             }
             Err(rejected) => GuardFuture::rejected(rejected),
         }

@@ -11,6 +11,20 @@ pub(super) const fn is_later(a: u32, b: u32) -> bool {
     ahead != 0 && ahead < 1 << (GENERATION_BITS - 1)
 }
 
+/// Takes back one that was added to the count in the low bits of `cell`, while
+/// its high bits are still `tag`. Whoever changed the tag in between dropped
+/// that one with all others: taking it back then would borrow from the tag.
+#[cold]
+pub(super) fn take_one_back(cell: &AtomicU64, tag: u64, count_mask: u64) {
+    let mut seen = cell.load(Ordering::Relaxed);
+    while seen & !count_mask == tag && seen & count_mask > 0 {
+        match cell.compare_exchange_weak(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => seen = now,
+        }
+    }
+}
+
 /// Life 32 bits | value 32 bits; the value of an earlier life reads as zero.
 #[derive(Debug)]
 pub(crate) struct LifeCell(AtomicU64);
@@ -43,6 +57,7 @@ impl LifeCell {
 
     /// Replaces the value by `change(value)` unless that is `None` or the cell
     /// belongs to a later life; returns the new value if it was written.
+    /// Whoever sees the new value and fences sees what happened before.
     #[inline]
     pub(crate) fn update(&self, life: u32, change: impl Fn(u32) -> Option<u32>) -> Option<u32> {
         let mut cell = self.0.load(Ordering::Relaxed);
@@ -55,7 +70,7 @@ impl LifeCell {
             let new = pack(life, next);
             match self
                 .0
-                .compare_exchange_weak(cell, new, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange_weak(cell, new, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => return Some(next),
                 Err(seen) => cell = seen,

@@ -1,8 +1,11 @@
 //! The last N results as a bit ring per property: it slides with every call.
 
-use super::{Grade, cell::LifeCell};
+use super::{
+    Grade,
+    cell::{LifeCell, take_one_back},
+};
 use crate::{
-    sync::{AtomicU64, Ordering, Padded},
+    sync::{AtomicU64, Ordering, Padded, fence},
     trip::Tally,
 };
 use std::num::NonZeroU64;
@@ -47,7 +50,9 @@ impl CountRing {
     pub(crate) fn record(&self, life: u32, grade: Grade) -> bool {
         let cursor = self.cursor.0.fetch_add(1, Ordering::Relaxed);
         if cursor & !TICKET_MASK != cursor_tag(life) {
-            self.give_back();
+            // The life ended between the caller's look at the state and its
+            // ticket: the ticket belongs to another life.
+            take_one_back(&self.cursor.0, cursor & !TICKET_MASK, TICKET_MASK);
             return false;
         }
         let slot = (cursor & TICKET_MASK) % self.size;
@@ -58,14 +63,12 @@ impl CountRing {
         true
     }
 
-    /// The life ended between the caller's look at the state and its ticket:
-    /// the ticket belongs to a later life.
-    #[cold]
-    fn give_back(&self) {
-        self.cursor.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
+    /// The parts are read before the whole: calls that come in between make a
+    /// rate too low for a moment, never too high.
     pub(crate) fn tally(&self, life: u32) -> Tally {
+        let failures = self.failed.ones(life);
+        let slow = self.slow.as_ref().map_or(0, |ring| ring.ones(life));
+        fence(Ordering::Acquire);
         let cursor = self.cursor.0.load(Ordering::Relaxed);
         if cursor & !TICKET_MASK != cursor_tag(life) {
             return Tally::default();
@@ -73,8 +76,8 @@ impl CountRing {
         let calls = (cursor & TICKET_MASK).min(self.size.get());
         Tally {
             calls: u32::try_from(calls).unwrap_or(u32::MAX),
-            failures: self.failed.ones(life),
-            slow: self.slow.as_ref().map_or(0, |ring| ring.ones(life)),
+            failures,
+            slow,
         }
     }
 

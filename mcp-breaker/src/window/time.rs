@@ -1,8 +1,8 @@
 //! The results of the last seconds in a ring of packed buckets.
 
-use super::Grade;
+use super::{Grade, cell::take_one_back};
 use crate::{
-    sync::{AtomicU64, Ordering},
+    sync::{AtomicU64, Ordering, fence},
     trip::Tally,
 };
 
@@ -25,35 +25,36 @@ const LIFE_MASK: u64 = (1 << 12) - 1;
 /// before the epoch wrapped.
 const EPOCHS_AHEAD_MAX: u64 = 4096;
 
-/// Which count of a bucket.
+/// Which count of a bucket. Its owner says of what; for a breaker they are
+/// calls, failed ones and slow ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Field {
-    Calls,
-    Failed,
-    Slow,
+    Whole,
+    Part,
+    OtherPart,
 }
 
 #[derive(Debug)]
 struct Bucket {
-    calls: AtomicU64,
-    failed: AtomicU64,
-    slow: AtomicU64,
+    whole: AtomicU64,
+    part: AtomicU64,
+    other_part: AtomicU64,
 }
 
 impl Bucket {
     fn new() -> Self {
         Self {
-            calls: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
+            whole: AtomicU64::new(0),
+            part: AtomicU64::new(0),
+            other_part: AtomicU64::new(0),
         }
     }
 
     fn field(&self, field: Field) -> &AtomicU64 {
         match field {
-            Field::Calls => &self.calls,
-            Field::Failed => &self.failed,
-            Field::Slow => &self.slow,
+            Field::Whole => &self.whole,
+            Field::Part => &self.part,
+            Field::OtherPart => &self.other_part,
         }
     }
 }
@@ -64,7 +65,7 @@ impl Bucket {
 pub(crate) struct TimeRing {
     buckets: Box<[Bucket]>,
     width_ns: u64,
-    /// Calls in buckets that were since taken over.
+    /// `Whole` of the buckets that were since taken over.
     earlier: AtomicU64,
 }
 
@@ -79,12 +80,12 @@ impl TimeRing {
 
     #[inline(never)]
     pub(crate) fn record(&self, life: u32, grade: Grade, now_ns: u64) -> bool {
-        let noted = self.add(Field::Calls, life, now_ns);
+        let noted = self.add(Field::Whole, life, now_ns);
         if grade.failed {
-            self.add(Field::Failed, life, now_ns);
+            self.add(Field::Part, life, now_ns);
         }
         if grade.slow {
-            self.add(Field::Slow, life, now_ns);
+            self.add(Field::OtherPart, life, now_ns);
         }
         noted
     }
@@ -100,12 +101,12 @@ impl TimeRing {
         let cell = bucket.field(field);
         let seen = cell.load(Ordering::Relaxed);
         if seen & !COUNT_MASK == mine && count(seen) < COUNT_FULL {
-            let before = cell.fetch_add(1, Ordering::Relaxed);
+            let before = cell.fetch_add(1, Ordering::Release);
             if before & !COUNT_MASK == mine {
                 return true;
             }
             // The bucket was taken over between the two instructions.
-            cell.fetch_sub(1, Ordering::Relaxed);
+            take_one_back(cell, before & !COUNT_MASK, COUNT_MASK);
             return false;
         }
         self.add_slowly(field, cell, mine)
@@ -121,9 +122,9 @@ impl TimeRing {
                 Relation::Earlier => (mine | 1, count(seen)),
                 Relation::Later => return false,
             };
-            match cell.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+            match cell.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) => {
-                    if replaced > 0 && field == Field::Calls {
+                    if replaced > 0 && field == Field::Whole {
                         self.earlier.fetch_add(replaced, Ordering::Relaxed);
                     }
                     return true;
@@ -136,25 +137,21 @@ impl TimeRing {
     /// Takes one back that was added at `now_ns`, if its bucket still stands.
     pub(crate) fn take_back(&self, field: Field, life: u32, now_ns: u64) {
         let epoch = now_ns / self.width_ns;
-        let mine = tag(life, epoch);
-        let Some(bucket) = self.bucket(epoch) else {
-            return;
-        };
-        let cell = bucket.field(field);
-        let mut seen = cell.load(Ordering::Relaxed);
-        while seen & !COUNT_MASK == mine && count(seen) > 0 {
-            match cell.compare_exchange_weak(seen, seen - 1, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(now) => seen = now,
-            }
+        if let Some(bucket) = self.bucket(epoch) {
+            take_one_back(bucket.field(field), tag(life, epoch), COUNT_MASK);
         }
     }
 
+    /// The parts are read before the whole: calls that come in between make a
+    /// rate too low for a moment, never too high.
     pub(crate) fn tally(&self, life: u32, now_ns: u64) -> Tally {
+        let failures = self.sum(Field::Part, life, now_ns);
+        let slow = self.sum(Field::OtherPart, life, now_ns);
+        fence(Ordering::Acquire);
         Tally {
-            calls: self.sum(Field::Calls, life, now_ns),
-            failures: self.sum(Field::Failed, life, now_ns),
-            slow: self.sum(Field::Slow, life, now_ns),
+            calls: self.sum(Field::Whole, life, now_ns),
+            failures,
+            slow,
         }
     }
 
@@ -174,7 +171,7 @@ impl TimeRing {
         let standing: u64 = self
             .buckets
             .iter()
-            .map(|bucket| count(bucket.calls.load(Ordering::Relaxed)))
+            .map(|bucket| count(bucket.whole.load(Ordering::Relaxed)))
             .sum();
         self.earlier.load(Ordering::Relaxed) + standing
     }

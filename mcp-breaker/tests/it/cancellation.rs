@@ -2,10 +2,10 @@
 //! panic. Afterwards the slots are whole.
 
 use crate::support::{breaker, config, half_open, take_all};
-use mcp_breaker::{Config, LimitConfig, State};
+use mcp_breaker::{Breaker, Config, LimitConfig, Permit, State, Verdict};
 use std::{
-    future::pending,
-    panic::AssertUnwindSafe,
+    future::{Ready, pending, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     task::{Context, Poll, Waker},
 };
@@ -134,6 +134,67 @@ async fn a_panic_is_a_failure_and_releases_the_permit() {
         );
     }
     assert_eq!(breaker.state(), State::Open);
+}
+
+/// A handler that waits for several calls panics by a mistake of its own: the
+/// dependency has done nothing wrong.
+#[tokio::test]
+async fn a_panic_of_the_caller_is_not_the_dependencys() {
+    let breaker = breaker(&config());
+    let handler = tokio::spawn({
+        let breaker = breaker.clone();
+        async move {
+            let call = || Box::pin(breaker.call(pending::<Result<(), ()>>));
+            let mut calls: Vec<_> = (0..5).map(|_| call()).collect();
+            for call in &mut calls {
+                assert!(poll_once(call.as_mut()).is_pending());
+            }
+            panic!("on purpose");
+        }
+    });
+    assert!(handler.await.expect_err("it panicked").is_panic());
+    let stats = breaker.stats();
+    assert_eq!(
+        (stats.failures, stats.cancelled, stats.state),
+        (0, 5, State::Closed)
+    );
+}
+
+#[test]
+fn a_panic_anywhere_inside_the_call_is_a_failure() {
+    type Answer = Result<(), ()>;
+    let breaker = breaker(&limited());
+    let mut making = Box::pin(breaker.call(|| -> Ready<Answer> { panic!("on purpose") }));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(making.as_mut()))).is_err());
+    let by_panic = |_: &Answer| -> Verdict { panic!("on purpose") };
+    let mut judging = Box::pin(breaker.call_with(&by_panic, || ready(Ok(()))));
+    assert!(catch_unwind(AssertUnwindSafe(|| poll_once(judging.as_mut()))).is_err());
+    let stats = breaker.stats();
+    assert_eq!(
+        (stats.failures, stats.cancelled, stats.in_flight),
+        (2, 0, 0)
+    );
+}
+
+#[test]
+fn a_permit_can_be_cancelled_while_a_panic_unwinds() {
+    struct Cancels<'a>(Option<Permit<&'a Breaker>>);
+    impl Drop for Cancels<'_> {
+        fn drop(&mut self) {
+            self.0.take().expect("once").cancel();
+        }
+    }
+    let breaker = breaker(&limited());
+    let guarded = AssertUnwindSafe(|| {
+        let _cancels = Cancels(Some(breaker.try_acquire().expect("closed")));
+        panic!("on purpose");
+    });
+    assert!(catch_unwind(guarded).is_err());
+    let stats = breaker.stats();
+    assert_eq!(
+        (stats.failures, stats.cancelled, stats.in_flight),
+        (0, 1, 0)
+    );
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Subscribers and observers.
 
 use crate::support::{DELAY, advance, breaker, config, trip};
-use mcp_breaker::{Breaker, Cause, Config, Observer, Outcome, Rejected, State, Transition};
+use mcp_breaker::{
+    Breaker, Cause, Config, LimitConfig, Observer, Outcome, Rejected, State, Transition,
+};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -108,6 +111,45 @@ fn listened(config: &Config) -> (Breaker, Arc<Ear>) {
         Breaker::with_observer(config, ear.clone()).expect("a valid configuration"),
         ear,
     )
+}
+
+/// Panics at every change of state.
+struct Clumsy;
+
+impl Observer for Clumsy {
+    fn on_transition(&self, _: &Transition) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_observer_leaves_no_place_taken_nobody_asleep_and_a_timer_set() {
+    let config = Config {
+        consecutive_failures: Some(1),
+        limit: LimitConfig::Fixed { max_in_flight: 1 },
+        ..config()
+    };
+    let breaker = Breaker::with_observer(&config, Arc::new(Clumsy)).expect("valid");
+    let mut events = breaker.subscribe();
+    let trip = || breaker.try_acquire().expect("a place").failure();
+    assert!(catch_unwind(AssertUnwindSafe(trip)).is_err());
+    assert_eq!(
+        (breaker.state(), breaker.stats().in_flight),
+        (State::Open, 0)
+    );
+    let waiting = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { breaker.ready().await }
+    });
+    // Nobody calls: it is the timer that ends the open life.
+    advance(DELAY).await;
+    assert_eq!(breaker.state(), State::HalfOpen);
+    waiting.await.expect("woken");
+    assert_eq!(events.try_next().map(|event| event.to), Some(State::Open));
+    let close = || breaker.force_close();
+    assert!(catch_unwind(AssertUnwindSafe(close)).is_err());
+    breaker.try_acquire().expect("a place").success();
+    assert_eq!((breaker.stats().opened, breaker.stats().closed), (1, 1));
 }
 
 #[test]

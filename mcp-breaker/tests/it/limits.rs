@@ -82,6 +82,10 @@ fn threads_never_exceed_the_limit() {
 
 /// Rounds in which the callers take every place and hold it for `took`.
 async fn rounds(breaker: &Breaker, rounds: u32, took: Duration) -> u32 {
+    rounds_of(breaker, rounds, took, Verdict::SUCCESS).await
+}
+
+async fn rounds_of(breaker: &Breaker, rounds: u32, took: Duration, verdict: Verdict) -> u32 {
     for _ in 0..rounds {
         let limit = breaker.stats().limit.expect("a limit");
         let permits: Vec<_> = (0..limit)
@@ -89,7 +93,9 @@ async fn rounds(breaker: &Breaker, rounds: u32, took: Duration) -> u32 {
             .collect();
         assert!(breaker.try_acquire().is_err(), "the limit is full");
         advance(took).await;
-        permits.into_iter().for_each(mcp_breaker::Permit::success);
+        permits
+            .into_iter()
+            .for_each(|permit| permit.settle(verdict));
     }
     breaker.stats().limit.expect("a limit")
 }
@@ -110,6 +116,25 @@ async fn an_adaptive_limit_follows_the_latency() {
     assert!(fallen * 2 < grown, "{grown} to {fallen}");
     let recovered = rounds(&breaker, 20, 10 * MS).await;
     assert!(recovered > fallen * 2, "{fallen} to {recovered}");
+}
+
+/// A dependency that fails or refuses at once is not one that works fast: with
+/// the durations of errors in the baseline, the healthy calls afterwards look
+/// slow, and the limit stays near its least for thousands of rounds.
+#[tokio::test(start_paused = true)]
+async fn fast_errors_do_not_spoil_the_baseline() {
+    let breaker = breaker(&Config {
+        limit: LimitConfig::Gradient(GradientConfig::default()),
+        consecutive_failures: Some(1_000_000),
+        failure_rate: None,
+        ..config()
+    });
+    assert_eq!(rounds(&breaker, 100, 100 * MS).await, 200);
+    rounds_of(&breaker, 5, MS, Verdict::FAILURE).await;
+    assert_eq!(rounds(&breaker, 100, 100 * MS).await, 200);
+    let lowered = rounds_of(&breaker, 5, MS, Verdict::OVERLOAD).await;
+    assert!(lowered < 50, "{lowered}");
+    assert_eq!(rounds(&breaker, 100, 100 * MS).await, 200);
 }
 
 #[test]

@@ -196,7 +196,8 @@ impl Model {
             return;
         }
         if let Some(asked_ms) = asked_ms {
-            self.asked_until_ms = self.asked_until_ms.max(self.now_ms + asked_ms);
+            let until_ms = self.now_ms + asked_ms.min(ASKED_MAX_MS);
+            self.asked_until_ms = self.asked_until_ms.max(until_ms);
         }
         if outcome == Outcome::Overload {
             return;

@@ -1,7 +1,7 @@
 //! Open, half-open, closed again; stale results, lost probes, operators.
 
 use crate::support::{DELAY, PROBE_TIMEOUT, advance, breaker, config, half_open, take_all, trip};
-use mcp_breaker::{Breaker, CallError, Config, OpenConfig, Rejected, State, Verdict};
+use mcp_breaker::{Breaker, CallError, Config, LimitConfig, OpenConfig, Rejected, State, Verdict};
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -26,14 +26,7 @@ async fn it_refuses_until_the_delay_has_passed_to_the_millisecond() {
 /// Outside of a runtime there is no timer: the refused caller looks itself.
 #[test]
 fn it_reopens_without_a_runtime() {
-    let breaker = breaker(&Config {
-        open: OpenConfig {
-            delay: MS,
-            jitter: 0.0,
-            ..OpenConfig::default()
-        },
-        ..config()
-    });
+    let breaker = opens_for_a_millisecond();
     trip(&breaker);
     call_until_half_open(&breaker);
 }
@@ -51,24 +44,62 @@ fn call_until_half_open(breaker: &Breaker) {
     assert_eq!(breaker.state(), State::HalfOpen);
 }
 
-/// The runtime in which the breaker opened is never polled again: its timer is
-/// set but will not ring.
-#[test]
-fn it_reopens_although_its_timers_runtime_stalls() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
-    let runtime = runtime.expect("a runtime");
-    let breaker = breaker(&Config {
+fn opens_for_a_millisecond() -> Breaker {
+    breaker(&Config {
         open: OpenConfig {
             delay: MS,
             jitter: 0.0,
             ..OpenConfig::default()
         },
         ..config()
-    });
+    })
+}
+
+fn current_thread() -> tokio::runtime::Builder {
+    tokio::runtime::Builder::new_current_thread()
+}
+
+/// The runtime in which the breaker opened is never polled again: its timer is
+/// set but will not ring.
+#[test]
+fn it_reopens_although_its_timers_runtime_stalls() {
+    let runtime = current_thread().enable_time().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
     runtime.block_on(async { trip(&breaker) });
     call_until_half_open(&breaker);
+}
+
+/// A program that drives its runtime for one call at a time gives the timer no
+/// chance. Whoever asked three times in vain is not refused more often than
+/// that once the delay has passed.
+#[test]
+fn a_rare_caller_finds_the_end_of_the_delay_without_a_timer() {
+    let runtime = current_thread().enable_time().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
+    for life in 0..3 {
+        runtime.block_on(async { trip(&breaker) });
+        let refused = breaker.stats().rejected;
+        (0..3).for_each(|_| drop(breaker.try_acquire()));
+        while !breaker.is_ready() {
+            std::hint::spin_loop();
+        }
+        (0..3).for_each(|_| drop(breaker.try_acquire()));
+        assert_eq!(breaker.state(), State::HalfOpen, "life {life}");
+        assert!(breaker.stats().rejected - refused <= 5);
+        breaker.force_close();
+    }
+}
+
+/// Without time in the runtime the timer task panics, in a task of its own.
+#[test]
+fn it_reopens_in_a_runtime_without_time() {
+    let runtime = current_thread().build().expect("a runtime");
+    let breaker = opens_for_a_millisecond();
+    runtime.block_on(async {
+        trip(&breaker);
+        tokio::task::yield_now().await;
+        call_until_half_open(&breaker);
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,6 +209,25 @@ async fn retry_after_holds_it_open() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_retry_after_is_over_when_its_cap_has_passed() {
+    let breaker = breaker(&config());
+    let year = Verdict::OVERLOAD.with_retry_after(Duration::from_secs(365 * 24 * 3600));
+    breaker.try_acquire().expect("closed").settle(year);
+    advance(Duration::from_secs(7)).await;
+    trip(&breaker);
+    assert_eq!(
+        breaker.stats().reopens_in,
+        Some(Duration::from_secs(3)),
+        "what is left of the cap of 10 s"
+    );
+    breaker.force_close();
+    breaker.try_acquire().expect("closed").settle(year);
+    advance(Duration::from_secs(30 * 24 * 3600)).await;
+    trip(&breaker);
+    assert_eq!(breaker.stats().reopens_in, Some(DELAY));
+}
+
+#[tokio::test(start_paused = true)]
 async fn operators_have_the_last_word() {
     let breaker = breaker(&config());
     breaker.force_open();
@@ -228,6 +278,31 @@ async fn ready_waits_for_the_delay_and_for_a_free_slot() {
     drop(probes.pop());
     waiting.await.expect("woken by the free slot");
     assert_eq!(start.elapsed(), DELAY + PROBE_TIMEOUT + MS);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_the_delay_and_then_for_a_place_under_the_limit() {
+    let breaker = breaker(&Config {
+        limit: LimitConfig::Fixed { max_in_flight: 1 },
+        ..config()
+    });
+    trip(&breaker);
+    let start = tokio::time::Instant::now();
+    advance(DELAY).await;
+    let probe = breaker.try_acquire_owned().expect("a probe");
+    assert!(!breaker.is_ready());
+    let waiting = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { breaker.ready().await }
+    });
+    // Two more slots are free: it is the place alone that is missing, also
+    // when the probe has lost its slot.
+    advance(2 * PROBE_TIMEOUT).await;
+    assert!(!waiting.is_finished());
+    probe.success();
+    let woken = tokio::time::timeout(MS, waiting).await;
+    woken.expect("woken by the free place").expect("no panic");
+    assert_eq!(start.elapsed(), DELAY + 2 * PROBE_TIMEOUT);
 }
 
 #[tokio::test(start_paused = true)]

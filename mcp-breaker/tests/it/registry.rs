@@ -73,6 +73,24 @@ async fn a_full_table_keeps_what_is_open_or_held() {
     assert_eq!(state(&registry, 2), None);
 }
 
+/// Half-open, or open past its delay, it would admit a few probes; a new
+/// breaker in its place would admit everybody.
+#[tokio::test(start_paused = true)]
+async fn a_full_table_keeps_what_is_about_to_probe() {
+    let registry = registry(2);
+    trip(&registry.breaker(&1));
+    advance(DELAY).await;
+    assert_eq!(state(&registry, 1), Some(State::HalfOpen));
+    for key in 2..10 {
+        registry.breaker(&key);
+        assert_eq!(state(&registry, 1), Some(State::HalfOpen), "{key}");
+    }
+    let probing = registry.breaker(&1);
+    assert_eq!(crate::support::take_all(&probing).len(), 3);
+    let stats = registry.stats();
+    assert_eq!((stats.evicted_full, stats.evicted_active), (7, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_bound_holds_even_if_all_are_open() {
     let registry = registry(3);
