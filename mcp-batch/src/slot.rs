@@ -1,6 +1,6 @@
 //! Where one item's result waits for its caller.
 
-use crate::sync::{Arc, Mutex, lock};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 use std::task::{Context, Poll, Waker};
 
 /// An answer for a reply that is dropped unanswered.
@@ -14,14 +14,23 @@ enum State<R> {
     Taken,
 }
 
+struct Shared<R> {
+    /// The caller went away.
+    gone: AtomicBool,
+    state: Mutex<State<R>>,
+}
+
 /// The batch's half: answers once, and never not at all.
-pub(crate) struct Reply<R: Unanswered>(Option<Arc<Mutex<State<R>>>>);
+pub(crate) struct Reply<R: Unanswered>(Option<Arc<Shared<R>>>);
 
 /// The caller's half.
-pub(crate) struct Slot<R>(Arc<Mutex<State<R>>>);
+pub(crate) struct Slot<R>(Arc<Shared<R>>);
 
 pub(crate) fn slot<R: Unanswered>() -> (Reply<R>, Slot<R>) {
-    let shared = Arc::new(Mutex::new(State::Empty(None)));
+    let shared = Arc::new(Shared {
+        gone: AtomicBool::new(false),
+        state: Mutex::new(State::Empty(None)),
+    });
     (Reply(Some(Arc::clone(&shared))), Slot(shared))
 }
 
@@ -31,7 +40,7 @@ impl<R: Unanswered> Reply<R> {
     pub(crate) fn is_abandoned(&self) -> bool {
         self.0
             .as_ref()
-            .is_none_or(|shared| Arc::strong_count(shared) == 1)
+            .is_none_or(|shared| shared.gone.load(Ordering::Relaxed))
     }
 
     pub(crate) fn send(mut self, result: R) {
@@ -40,7 +49,7 @@ impl<R: Unanswered> Reply<R> {
 
     fn answer(&mut self, result: R) {
         let Some(shared) = self.0.take() else { return };
-        let mut state = lock(&shared);
+        let mut state = lock(&shared.state);
         let before = std::mem::replace(&mut *state, State::Done(result));
         drop(state);
         if let State::Empty(Some(waker)) = before {
@@ -57,10 +66,16 @@ impl<R: Unanswered> Drop for Reply<R> {
     }
 }
 
+impl<R> Drop for Slot<R> {
+    fn drop(&mut self) {
+        self.0.gone.store(true, Ordering::Relaxed);
+    }
+}
+
 impl<R> Slot<R> {
     /// Ready once; pending for ever afterwards.
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<R> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.0.state);
         match &mut *state {
             State::Done(_) => match std::mem::replace(&mut *state, State::Taken) {
                 State::Done(result) => Poll::Ready(result),

@@ -1,12 +1,18 @@
-//! Locks: std's, or loom's under `--cfg mcp_loom`.
+//! Atomics and locks: std's, or loom's under `--cfg mcp_loom`.
 //!
 //! A cfg of our own, because the plain `--cfg loom` also switches dependencies
 //! that do not expect to run inside a model.
 
 #[cfg(mcp_loom)]
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
 #[cfg(not(mcp_loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::sync::{
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
+};
 
 use std::sync::PoisonError;
 

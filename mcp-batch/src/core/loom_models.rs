@@ -48,7 +48,7 @@ impl Model {
             bytes_max: None,
         };
         let sizer = Sizer::new(SizerRules {
-            max: 2,
+            max: 3,
             adaptive: false,
             goal_ns: None,
         });
@@ -123,7 +123,8 @@ impl Model {
     /// Nothing is queued or running, and all slots are back. What still waits,
     /// with a slot free, has a timer, which takes it here.
     fn check_idle(&self) {
-        if let Watch::Ripe(todo) = self.core.watch(1_000) {
+        let watched = self.core.lock().watched;
+        if watched && let Watch::Ripe(todo) = self.core.watch(1_000) {
             self.act(todo);
         }
         let state = self.core.lock();
@@ -141,6 +142,9 @@ fn poll(slot: &Slot<Answer>) -> Poll<Answer> {
 
 /// Two threads submit and run: each item has its own answer, once, however
 /// runner and submitter meet.
+///
+/// Seen to fail: with `next` ending a runner that has passed without looking at
+/// the queue again.
 #[test]
 fn no_item_is_lost_and_none_answered_twice() {
     for slots in [1, 2] {
@@ -162,6 +166,8 @@ fn no_item_is_lost_and_none_answered_twice() {
 
 /// A caller goes away while its item is taken: it is skipped or answered, and
 /// the item behind it is not held up.
+///
+/// Seen to fail: with `skip_abandoned` taking the others of the batch along.
 #[test]
 fn a_caller_that_goes_away_takes_nothing_along() {
     loom::model(|| {
@@ -192,6 +198,8 @@ fn a_caller_that_goes_away_takes_nothing_along() {
 
 /// A shutdown meets a submit: what is taken in is answered, and the drain sees
 /// its end.
+///
+/// Seen to fail: with `push` not looking at `closed`.
 #[test]
 fn a_shutdown_leaves_nothing_behind() {
     loom::model(|| {
@@ -217,6 +225,8 @@ fn a_shutdown_leaves_nothing_behind() {
 
 /// A caller polls while its item is answered: it has the answer, or its waker
 /// is called.
+///
+/// Seen to fail: with `answer` taking the waker before it stores the result.
 #[test]
 fn a_caller_that_waits_is_woken() {
     struct Flag(std::sync::atomic::AtomicBool);
