@@ -17,8 +17,7 @@ pub struct Stats {
     pub panicked: u64,
     /// Batches with a wrong number of results.
     pub miscounted: u64,
-    /// Items that waited in the queue for a shorter time than their caller, and
-    /// were answered by the result of an equal one.
+    /// Items that were answered by the result of an equal one of their batch.
     pub deduplicated: u64,
     /// Items refused because the queue was full.
     pub overloaded: u64,
