@@ -1,0 +1,85 @@
+//! `mcp-batch` beside its peers, all by one policy each for every shape of load.
+//!
+//! ```text
+//! cargo bench -p benches --features peers --bench batch     # every figure
+//! cargo bench -p benches --bench batch                      # without the peers
+//! ```
+//!
+//! The batch function computes for 200 µs and 2 µs an item; at most 50 items
+//! and two batches at once. Two threads, so that callers and batches share
+//! them. The shapes are a closed loop of 64 tasks, a lone item now and then, a
+//! burst of 200 every 20 ms, and a closed loop around a function that costs
+//! nothing.
+#![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
+
+#[cfg(feature = "peers")]
+#[path = "batch/peers.rs"]
+mod peers;
+#[path = "batch/shapes.rs"]
+mod shapes;
+
+use mcp_batch::{BatchProcessor, Config};
+use shapes::{Rival, Work, print_head, run};
+use std::convert::Infallible;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    print_head();
+    for _ in 0..rounds() {
+        runtime.block_on(async {
+            run("mcp-batch", ours).await;
+            run("one by one", OneByOne).await;
+            #[cfg(feature = "peers")]
+            peers::run_all().await;
+        });
+    }
+    println!(
+        "targets: closed >= 215000/s with p99 <= 400 µs; lone p50 <= 240, p99 <= 350 µs; \
+         burst p99 <= 1500 µs; free <= 500 ns"
+    );
+}
+
+/// `-- --rounds N` repeats all, so that a noisy moment shows.
+fn rounds() -> usize {
+    let mut args = std::env::args().skip_while(|arg| arg != "--rounds");
+    args.nth(1).and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+/// The default policy, with the bench's limit of two batches.
+fn ours(work: Work) -> Ours {
+    let config = Config {
+        max_concurrent_batches: 2,
+        ..Config::default()
+    };
+    let processor = BatchProcessor::new(&config, move |items: Vec<u64>| async move {
+        work.compute(items.len());
+        items.into_iter().map(Ok).collect()
+    });
+    Ours(processor.expect("a valid configuration"))
+}
+
+#[derive(Clone)]
+struct Ours(BatchProcessor<u64, u64, Infallible>);
+
+impl Rival for Ours {
+    async fn submit(&self, item: u64) -> u64 {
+        self.0.submit(item).await.expect("a result")
+    }
+}
+
+/// No batches at all.
+#[derive(Clone)]
+struct OneByOne(Work);
+
+impl Rival for OneByOne {
+    async fn submit(&self, item: u64) -> u64 {
+        self.0.compute(1);
+        // Where a peer would let others run.
+        tokio::task::yield_now().await;
+        item
+    }
+}

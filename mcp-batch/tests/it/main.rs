@@ -1,0 +1,14 @@
+//! The processor through its public interface; modules by behaviour.
+
+mod support;
+
+mod cancellation;
+mod capacity;
+mod config;
+mod failures;
+mod lanes;
+mod model;
+mod shutdown;
+mod starts;
+#[cfg(feature = "tower")]
+mod tower;
