@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     body::{self, BodyError, Holding},
-    sessions::{Full503, RmcpResponse, SESSION_ID, Sessions},
+    sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
 };
 use crate::{
     config::HttpConfig,
@@ -93,7 +93,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let response = match (method.as_str(), &id) {
             ("initialize", Some(id)) => match self.sessions.open(request, &bytes).await {
                 Ok(response) => response,
-                Err(full) => return no_room(&full, id),
+                Err(full) => return refuse_session(&full, id),
             },
             // A subscription lives until somebody ends it; a drain does not wait for it.
             ("subscriptions/listen", Some(_)) => {
@@ -147,7 +147,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     }
 }
 
-fn no_room(full: &Full503, id: &RequestId) -> Response {
+fn refuse_session(full: &NoRoom, id: &RequestId) -> Response {
     let open = full.open;
     tracing::warn!(
         open,

@@ -54,7 +54,7 @@ struct Half<H> {
 
 /// All sessions are in use.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full503 {
+pub(super) struct NoRoom {
     pub(super) open: usize,
 }
 
@@ -98,7 +98,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         &self,
         request: Request<Full<Bytes>>,
         body: &[u8],
-    ) -> Result<RmcpResponse, Full503> {
+    ) -> Result<RmcpResponse, NoRoom> {
         let _opening = Opening::start(&self.opening);
         self.make_room().await?;
         let half = match wants_priming(body) {
@@ -121,7 +121,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
     }
 
     /// Closes sessions, the longest idle first, until one more fits.
-    async fn make_room(&self) -> Result<(), Full503> {
+    async fn make_room(&self) -> Result<(), NoRoom> {
         loop {
             let open = self.forget_closed().await;
             let known = self.used().len();
@@ -136,7 +136,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
                 .filter(|(_, used)| used.elapsed() >= BUSY)
                 .map(|(id, _)| id.clone());
             let Some(id) = longest_idle else {
-                return Err(Full503 { open });
+                return Err(NoRoom { open });
             };
             self.used().remove(&id);
             for half in [&self.plain, &self.primed] {
@@ -253,7 +253,7 @@ mod tests {
         Sessions::new(&Nothing, &StreamableHttpServerConfig::default(), &config)
     }
 
-    async fn open(sessions: &Sessions<Nothing>, version: &str) -> Result<HeaderMap, Full503> {
+    async fn open(sessions: &Sessions<Nothing>, version: &str) -> Result<HeaderMap, NoRoom> {
         let body = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"x","version":"1"}}}}}}"#
         );
@@ -283,7 +283,7 @@ mod tests {
         let second = open(&sessions, "2025-06-18").await.unwrap();
         // Both are busy.
         let full = open(&sessions, "2025-11-25").await.unwrap_err();
-        assert_eq!(full, Full503 { open: 2 });
+        assert_eq!(full, NoRoom { open: 2 });
 
         tokio::time::advance(BUSY).await;
         use_again(&sessions, &first).await;
