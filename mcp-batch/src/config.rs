@@ -1,6 +1,6 @@
 //! What a processor can be told, and the check that it makes sense.
 
-use crate::{duration_text, error::ConfigError, sizer::SizerRules};
+use crate::{error::ConfigError, sizer::SizerRules};
 use serde::{Deserialize, Serialize};
 use std::{num::NonZero, thread, time::Duration};
 
@@ -26,7 +26,7 @@ pub struct Config {
     /// How long an item may wait for company while a slot is free: a ceiling,
     /// never a wait of a lone item. Default `50ms`. It counts from when the item
     /// could first have started.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub window: Duration,
     /// Items that may wait to be started. Default 1,000. Raising it turns
     /// refusals into latency.
@@ -42,7 +42,7 @@ pub struct Config {
     pub adaptive_sizing: bool,
     /// What one batch should take at most; `None` (the default) is no goal.
     /// Needs `adaptive_sizing`. Lowering it makes batches smaller.
-    #[serde(with = "duration_text::optional")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     pub latency_goal: Option<Duration>,
     /// Finished batches that
     /// [`performance_history`](crate::BatchProcessor::performance_history)

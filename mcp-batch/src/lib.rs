@@ -4,7 +4,6 @@ mod builder;
 mod config;
 mod core;
 mod dedup;
-mod duration_text;
 mod epochs;
 mod error;
 mod fit;

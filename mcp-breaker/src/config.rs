@@ -3,7 +3,6 @@
 use crate::{
     backoff::Backoff,
     clock::ClockKind,
-    duration_text,
     error::ConfigError,
     limit::LimitConfig,
     machine::ProbeRules,
@@ -41,7 +40,7 @@ pub struct Config {
     pub slow_rate: Option<f64>,
     /// How long a call may take before it counts as slow. Default `1s`; read
     /// only if `slow_rate` is set.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub slow_after: Duration,
     /// Rates are looked at from this many results on, not only when the window
     /// is full. Default 20. Raising it opens later on a service that is rarely
@@ -93,7 +92,7 @@ pub enum WindowConfig {
     /// The results of the last `duration`. It slides by one bucket.
     Time {
         /// Time to look back on, up to [`WINDOW_DURATION_MAX`].
-        #[serde(with = "duration_text")]
+        #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
         duration: Duration,
         /// In how many parts it slides, 10 to 60; each one costs 24 bytes, and
         /// a failed call reads them all. A bucket lasts at least 1 ms.
@@ -113,13 +112,13 @@ impl Default for WindowConfig {
 pub struct OpenConfig {
     /// The first delay, at least 1 ms. Default `60s`. Raising it spares the
     /// dependency and notices its recovery later.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub delay: Duration,
     /// Each failed recovery multiplies the delay by this, in `[1, 10]`.
     /// Default 2.
     pub factor: f64,
     /// The longest delay that the factor can lead to. Default `5m`.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub delay_max: Duration,
     /// The share of the delay that is random, in `[0, 1]`: the delay is picked
     /// from `[delay·(1−jitter), delay]`. Default 0.5, so that many clients do
@@ -127,7 +126,7 @@ pub struct OpenConfig {
     pub jitter: f64,
     /// How much of a Retry-After is honoured, from the moment it was asked for.
     /// Default `10m`.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub retry_after_max: Duration,
 }
 
@@ -156,7 +155,7 @@ pub struct HalfOpenConfig {
     pub successes_to_close: u16,
     /// A probe that has not answered by then loses its slot, and its result is
     /// ignored; at least 1 ms. Default `30s`. Set it above the timeout of a call.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub probe_timeout: Duration,
 }
 

@@ -8,7 +8,6 @@ mod classify;
 mod clock;
 mod config;
 mod core;
-mod duration_text;
 mod error;
 mod event;
 mod flow;

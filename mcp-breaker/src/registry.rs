@@ -4,7 +4,6 @@ use crate::{
     Breaker, Config, ConfigError, Observer, State,
     clock::{Clock, ClockKind},
     config::{check, check_delay, to_ns},
-    duration_text,
 };
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
@@ -25,7 +24,7 @@ pub struct RegistryConfig {
     /// 1.7 KiB with the default window, and 4 KiB more once it has a subscriber.
     pub keys_max: usize,
     /// A key that was not asked for this long is forgotten. Default `10m`.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub idle_timeout: Duration,
 }
 

@@ -4,7 +4,6 @@ use crate::{
     ConfigError,
     clock::{Clock, ClockKind},
     config::{WINDOW_DURATION_MAX, check, to_ns},
-    duration_text,
     window::{Field, TimeRing},
 };
 use serde::{Deserialize, Serialize};
@@ -22,7 +21,7 @@ pub struct RetryConfig {
     pub min_per_second: u32,
     /// How long a first try can pay for retries. Default `10s`, at most
     /// [`WINDOW_DURATION_MAX`].
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub ttl: Duration,
     /// Which clock to read. Default: the precise one.
     pub clock: ClockKind,

@@ -5,7 +5,6 @@ use crate::{
     ConfigError, Outcome, Policy, Rejected, Settle, Verdict,
     clock::{Clock, ClockKind},
     config::{WINDOW_DURATION_MAX, check, to_ns},
-    duration_text,
     random::{SharedRandom, seed},
     window::{Field, TimeRing},
 };
@@ -19,7 +18,7 @@ pub struct ThrottleConfig {
     /// How far back requests are counted; well above the slowest call, because
     /// a request counts before its answer does. Default `2m`, at most
     /// [`WINDOW_DURATION_MAX`]. Raising it reacts and forgives more slowly.
-    #[serde(with = "duration_text")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub window: Duration,
     /// In how many parts the window slides, 10 to 60. Default 12.
     pub buckets: u16,

@@ -278,7 +278,7 @@ fn a_configuration_is_written_and_read_back() {
     };
     let text = serde_json::to_string(&config).expect("plain data");
     assert!(
-        text.contains(r#""duration":"2500ms""#) && text.contains(r#""delay":"1m""#),
+        text.contains(r#""duration":"2s 500ms""#) && text.contains(r#""delay":"1m""#),
         "{text}"
     );
     assert_eq!(
@@ -312,7 +312,7 @@ fn unknown_fields_and_bad_durations_are_refused() {
         assert!(error.contains(says), "{error}");
     };
     check(r#"{"consecutive_failure": 3}"#, "consecutive_failure");
-    check(r#"{"open": {"delay": "60"}}"#, "`60` is not a duration");
+    check(r#"{"open": {"delay": "60"}}"#, "unit designator");
     check(r#"{"open": {"delay": 60}}"#, "string");
     check(
         r#"{"window": {"kind": "count", "size": 9, "buckets": 1}}"#,
