@@ -240,7 +240,7 @@ impl Breaker {
             ignored: counters.ignored.value(),
             cancelled: counters.cancelled.value(),
             stale: counters.stale.value(),
-            rejected: counters.rejected.0.value(),
+            rejected: counters.rejected.sum(),
             limited: counters.limited.value(),
             probes: counters.probes.value(),
             probes_expired: counters.probes_expired.value(),
@@ -280,7 +280,7 @@ impl Breaker {
             .add(u64::from(matches!(step.reply, Reply::Probe(_))));
         if let Some(transition) = &step.transition {
             if transition.to == State::Open {
-                counters.rejected_before.set(counters.rejected.0.value());
+                counters.rejected.mark();
             }
             let opened = matches!(transition.to, State::Open | State::ForcedOpen);
             counters.opened.add(u64::from(opened));

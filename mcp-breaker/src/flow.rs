@@ -56,7 +56,7 @@ impl Breaker {
         if self.may_pass(word) || core.due_ns() <= clock.now_ns() {
             return self.ask_machine();
         }
-        counters.rejected.0.add_one();
+        counters.rejected.add_one();
         Pass::REFUSED
     }
 
@@ -70,9 +70,8 @@ impl Breaker {
         if word.state() != State::Open || !alarm.is_set() {
             return false;
         }
-        let refused = &counters.rejected.0;
-        let before = counters.rejected_before.value();
-        let unseen = !looks(refused.value().wrapping_sub(before));
+        let refused = &counters.rejected;
+        let unseen = !looks(refused.here_since_mark());
         if unseen {
             refused.add_one();
         }
@@ -95,7 +94,7 @@ impl Breaker {
             Reply::Probe(probe) => Pass::probe(probe),
             Reply::Bypass => Pass::BYPASS,
             Reply::Refused | Reply::Stale | Reply::Done => {
-                self.0.counters.rejected.0.add_one();
+                self.0.counters.rejected.add_one();
                 Pass::REFUSED
             }
         }

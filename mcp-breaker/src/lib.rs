@@ -23,6 +23,7 @@ mod registry;
 mod retry;
 mod state;
 mod stats;
+mod striped;
 mod sync;
 mod throttle;
 #[cfg(feature = "tower")]

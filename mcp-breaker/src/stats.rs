@@ -2,7 +2,8 @@
 
 use crate::{
     State,
-    sync::{AtomicU64, Ordering, Padded},
+    striped::Striped,
+    sync::{AtomicU64, Ordering},
     trip::Tally,
 };
 use serde::Serialize;
@@ -57,12 +58,10 @@ pub struct Stats {
     pub reopens_in: Option<Duration>,
 }
 
-/// Refusals stand alone: an open breaker writes them at full rate.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) rejected: Padded<Counter>,
-    /// What `rejected` was when the breaker opened last.
-    pub(crate) rejected_before: Counter,
+    /// An open breaker counts refusals at full rate; marked when it opens.
+    pub(crate) rejected: Striped,
     pub(crate) failures: Counter,
     pub(crate) slow: Counter,
     pub(crate) overloads: Counter,
@@ -87,10 +86,6 @@ impl Counter {
 
     pub(crate) fn add(&self, n: u64) {
         self.0.fetch_add(n, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, n: u64) {
-        self.0.store(n, Ordering::Relaxed);
     }
 
     #[inline]

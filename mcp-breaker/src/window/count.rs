@@ -5,6 +5,7 @@ use super::{
     cell::{LifeCell, take_one_back},
 };
 use crate::{
+    striped::Striped,
     sync::{AtomicU64, Ordering, Padded, fence},
     trip::Tally,
 };
@@ -19,7 +20,9 @@ const fn cursor_tag(life: u32) -> u64 {
     (life as u64) << TICKET_BITS
 }
 
-/// A healthy call does one `fetch_add`, one load and no other write.
+/// A window that is full and without a mark is the same after one more good
+/// call, whichever slot that overwrites. So a healthy call takes no ticket: it
+/// reads, and counts itself in a cell that other threads do not write.
 ///
 /// A ticket names the slot that its call overwrites. A thread that stalls
 /// between its ticket and its slot for a whole turn of the ring leaves an
@@ -29,6 +32,8 @@ pub(crate) struct CountRing {
     cursor: Padded<AtomicU64>,
     /// Tickets of the lives before the current one.
     earlier: AtomicU64,
+    /// Good calls that took no ticket, over all lives.
+    unmarked: Striped,
     /// As a `NonZero` it needs no check before the division.
     size: NonZeroU64,
     failed: BitRing,
@@ -40,6 +45,7 @@ impl CountRing {
         Self {
             cursor: Padded(AtomicU64::new(0)),
             earlier: AtomicU64::new(0),
+            unmarked: Striped::default(),
             size: NonZeroU64::new(u64::from(size)).unwrap_or(NonZeroU64::MIN),
             failed: BitRing::new(size),
             slow: watches_slow.then(|| BitRing::new(size)),
@@ -48,6 +54,10 @@ impl CountRing {
 
     #[inline]
     pub(crate) fn record(&self, life: u32, grade: Grade) -> bool {
+        if !grade.failed && !grade.slow && self.is_full_and_clean(life) {
+            self.unmarked.add_one();
+            return true;
+        }
         let cursor = self.cursor.0.fetch_add(1, Ordering::Relaxed);
         if cursor & !TICKET_MASK != cursor_tag(life) {
             // The life ended between the caller's look at the state and its
@@ -61,6 +71,16 @@ impl CountRing {
             ring.write(slot, grade.slow, life);
         }
         true
+    }
+
+    /// A mark that comes in at the same time comes after the good call.
+    #[inline]
+    fn is_full_and_clean(&self, life: u32) -> bool {
+        let cursor = self.cursor.0.load(Ordering::Relaxed);
+        cursor & !TICKET_MASK == cursor_tag(life)
+            && cursor & TICKET_MASK >= self.size.get()
+            && self.failed.is_clean(life)
+            && self.slow.as_ref().is_none_or(|ring| ring.is_clean(life))
     }
 
     /// The parts are read before the whole: calls that come in between make a
@@ -83,7 +103,7 @@ impl CountRing {
 
     pub(crate) fn recorded(&self) -> u64 {
         let current = self.cursor.0.load(Ordering::Relaxed) & TICKET_MASK;
-        self.earlier.load(Ordering::Relaxed) + current
+        self.earlier.load(Ordering::Relaxed) + current + self.unmarked.sum()
     }
 
     pub(crate) fn begin(&self, life: u32) {
@@ -136,6 +156,12 @@ impl BitRing {
             self.ones
                 .update(life, |ones| Some(ones.wrapping_add(delta)));
         }
+    }
+
+    /// A count below zero is on its way up: not clean.
+    #[inline]
+    fn is_clean(&self, life: u32) -> bool {
+        self.ones.value(life) == 0
     }
 
     fn ones(&self, life: u32) -> u32 {

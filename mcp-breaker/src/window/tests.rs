@@ -26,7 +26,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
     /// Breaking it: leaving out `% size`, clearing bits only in the first
-    /// turn, or counting tickets and not slots each fails here.
+    /// turn, counting tickets and not slots, or taking no ticket in a window
+    /// that is not full or holds a mark each fails here.
     #[test]
     fn the_count_window_equals_the_last_calls_of_a_list(
         size in 1u32..200,
