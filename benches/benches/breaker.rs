@@ -30,6 +30,7 @@ use benches::{
 };
 use mcp_breaker::{Breaker, ClockKind, Config, OpenConfig, WindowConfig};
 use std::{
+    cell::Cell,
     hint::black_box,
     path::Path,
     process::ExitCode,
@@ -116,9 +117,29 @@ fn allowed(threads: usize) -> Vec<Case> {
         )
         .target_ns(target_ns),
         guarded("mcp-breaker, rate alone", &by_rate()).target_ns(target_ns),
+        rarely_failing(),
         floor,
     ];
     ours.into_iter().chain(peers::allowed()).collect()
+}
+
+/// One call in 64 fails, so that the window is never clean and every call takes
+/// its ticket: what a dependency with a failure now and then costs.
+fn rarely_failing() -> Case {
+    let breaker = breaker(&by_rate());
+    Case::new("mcp-breaker, one call in 64 fails", move || {
+        thread_local! {
+            static CALLS: Cell<u64> = const { Cell::new(0) };
+        }
+        let at = CALLS.replace(CALLS.get().wrapping_add(1));
+        if let Ok(permit) = black_box(&breaker).try_acquire() {
+            if at.is_multiple_of(64) {
+                permit.failure();
+            } else {
+                permit.success();
+            }
+        }
+    })
 }
 
 fn refused(threads: usize) -> Vec<Case> {
@@ -259,7 +280,7 @@ fn count(case: &str, calls: u64) {
                 ..by_rate()
             });
             one_call(&breaker);
-            let failing = std::cell::Cell::new(false);
+            let failing = Cell::new(false);
             repeat(&|| {
                 failing.set(!failing.get());
                 let permit = breaker.try_acquire().expect("closed");

@@ -80,9 +80,29 @@ impl Core {
         (step, due_ns != due_before_ns)
     }
 
+    /// Notes a good call that changes nothing; `false` if this one may.
+    #[inline]
+    pub(crate) fn note_unmarked(&self, life: u32) -> bool {
+        let Window::Count(ring) = &self.window else {
+            return false;
+        };
+        // The run is looked at although the window holds no failure: the call
+        // that pushed the last one out may not have ended the run yet.
+        self.word().is_closed_life(life) && self.run.value(life) == 0 && ring.note_unmarked(life)
+    }
+
     /// Notes the result of a call that passed in the closed life `life`.
     #[inline]
     pub(crate) fn record(&self, life: u32, grade: Grade, now_ns: u64) -> Recorded {
+        if !grade.failed && !grade.slow && self.note_unmarked(life) {
+            return Recorded::Kept;
+        }
+        self.record_marked(life, grade, now_ns)
+    }
+
+    /// Notes a result that may change the window.
+    #[inline]
+    pub(crate) fn record_marked(&self, life: u32, grade: Grade, now_ns: u64) -> Recorded {
         if !self.word().is_closed_life(life) || !self.window.record(life, grade, now_ns) {
             return Recorded::Stale;
         }

@@ -67,15 +67,7 @@ impl Breaker {
         let Shared {
             alarm, counters, ..
         } = &*self.0;
-        if word.state() != State::Open || !alarm.is_set() {
-            return false;
-        }
-        let refused = &counters.rejected;
-        let unseen = !looks(refused.here_since_mark());
-        if unseen {
-            refused.add_one();
-        }
-        unseen
+        word.state() == State::Open && alarm.is_set() && counters.rejected.add_one_unless(looks)
     }
 
     /// Whether the state alone lets a call pass, before any look at the clock.
@@ -167,13 +159,21 @@ impl Breaker {
         rejected
     }
 
-    /// The same as settling with success; the short path is decided here,
-    /// where the compiler can inline it.
-    #[inline]
+    /// The same as settling with success. What a healthy call does is small and
+    /// inlined into the caller: a store of a spilled register is a store that
+    /// the counter's atomic write has to wait for.
+    #[inline(always)]
     pub(crate) fn settle_success(&self, pass: Pass, started_ns: u64) {
         if !(self.0.plain && pass.is_watched()) {
             self.settle(pass, started_ns, Verdict::SUCCESS);
-        } else if self.0.core.record(pass.life(), GOOD, 0) == Recorded::Stale {
+        } else if !self.0.core.note_unmarked(pass.life()) {
+            self.settle_marked(pass.life());
+        }
+    }
+
+    #[inline(never)]
+    fn settle_marked(&self, life: u32) {
+        if self.0.core.record_marked(life, GOOD, 0) == Recorded::Stale {
             self.count_stale();
         }
     }

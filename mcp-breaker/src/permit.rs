@@ -31,7 +31,7 @@ impl<'a> Permit<&'a Breaker> {
     /// Two cases are decided here, where the compiler can inline them: closed
     /// with nothing to time or count, and open with a timer set. All else is
     /// one call away.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn acquire(breaker: &'a Breaker) -> Result<Self, Rejected> {
         let word = breaker.0.core.word();
         let entry = if word.is_closed() && breaker.0.plain {
@@ -71,7 +71,7 @@ impl<'a> Permit<&'a Breaker> {
 
 impl<B: Borrow<Breaker>> Permit<B> {
     /// The dependency did its work.
-    #[inline]
+    #[inline(always)]
     pub fn success(mut self) {
         let pass = mem::replace(&mut self.pass, Pass::SETTLED);
         self.breaker.borrow().settle_success(pass, self.started_ns);

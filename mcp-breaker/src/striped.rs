@@ -30,16 +30,21 @@ impl Striped {
         self.here().count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How much this thread's cell counted since the last mark. Threads that
-    /// share the cell are counted in, others are not.
+    /// Adds one unless `stop` says so of what this thread's cell counted since
+    /// the last mark; whether it did. Threads that share the cell are counted
+    /// in, others are not.
     #[inline]
-    pub(crate) fn here_since_mark(&self) -> u64 {
+    pub(crate) fn add_one_unless(&self, stop: impl Fn(u64) -> bool) -> bool {
         let stripe = self.here();
         let marked = stripe.marked.load(Ordering::Relaxed);
-        stripe.count.load(Ordering::Relaxed).wrapping_sub(marked)
+        let added = !stop(stripe.count.load(Ordering::Relaxed).wrapping_sub(marked));
+        if added {
+            stripe.count.fetch_add(1, Ordering::Relaxed);
+        }
+        added
     }
 
-    /// Begins [`here_since_mark`](Self::here_since_mark) anew in every cell.
+    /// Lets every cell count from zero again for `stop`; the sum stays.
     pub(crate) fn mark(&self) {
         for Padded(stripe) in &self.0 {
             let count = stripe.count.load(Ordering::Relaxed);
@@ -113,9 +118,9 @@ mod tests {
         let striped = Striped::default();
         striped.add_one();
         striped.mark();
-        assert_eq!((striped.here_since_mark(), striped.sum()), (0, 1));
-        striped.add_one();
-        assert_eq!((striped.here_since_mark(), striped.sum()), (1, 2));
+        assert!(striped.add_one_unless(|since| since != 0));
+        assert!(!striped.add_one_unless(|since| since == 1));
+        assert_eq!(striped.sum(), 2);
     }
 
     #[test]

@@ -52,12 +52,23 @@ impl CountRing {
         }
     }
 
+    /// Notes a good call if that takes no ticket; whether it did. A mark that
+    /// comes in at the same time comes after the call.
+    #[inline]
+    pub(crate) fn note_unmarked(&self, life: u32) -> bool {
+        // The cursor comes last: while there are marks every call writes it, and
+        // a look at it before that would move its cache line twice.
+        let unmarked = self.failed.is_clean(life)
+            && self.slow.as_ref().is_none_or(|ring| ring.is_clean(life))
+            && self.is_full(life);
+        if unmarked {
+            self.unmarked.add_one();
+        }
+        unmarked
+    }
+
     #[inline]
     pub(crate) fn record(&self, life: u32, grade: Grade) -> bool {
-        if !grade.failed && !grade.slow && self.is_full_and_clean(life) {
-            self.unmarked.add_one();
-            return true;
-        }
         let cursor = self.cursor.0.fetch_add(1, Ordering::Relaxed);
         if cursor & !TICKET_MASK != cursor_tag(life) {
             // The life ended between the caller's look at the state and its
@@ -73,14 +84,10 @@ impl CountRing {
         true
     }
 
-    /// A mark that comes in at the same time comes after the good call.
     #[inline]
-    fn is_full_and_clean(&self, life: u32) -> bool {
+    fn is_full(&self, life: u32) -> bool {
         let cursor = self.cursor.0.load(Ordering::Relaxed);
-        cursor & !TICKET_MASK == cursor_tag(life)
-            && cursor & TICKET_MASK >= self.size.get()
-            && self.failed.is_clean(life)
-            && self.slow.as_ref().is_none_or(|ring| ring.is_clean(life))
+        cursor & !TICKET_MASK == cursor_tag(life) && cursor & TICKET_MASK >= self.size.get()
     }
 
     /// The parts are read before the whole: calls that come in between make a
