@@ -11,7 +11,7 @@ use crate::{
         MemoryService,
         sqlite::{OpenError, SqliteStore},
     },
-    ports::Readiness,
+    ports::{MemoryArchive, Readiness},
     protocol::{McpHandler, Strict},
     tools,
 };
@@ -73,6 +73,12 @@ impl App {
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
         vec![self.store.clone()]
+    }
+
+    /// The way in and out for whole memories.
+    #[must_use]
+    pub fn archive(&self) -> Arc<dyn MemoryArchive> {
+        self.store.clone()
     }
 
     /// Where the data is.

@@ -10,6 +10,7 @@
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
+//! | [`transfer`] | memories in and out of files |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod app;
@@ -20,4 +21,5 @@ pub mod ports;
 pub mod protocol;
 pub mod telemetry;
 pub mod tools;
+pub mod transfer;
 pub mod transport;

@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             report(&error);
             error.exit_code()
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<(), CliError> {
+fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let config = cli.config()?;
     telemetry::init(&config.log)?;
     let runtime = Runtime::new().map_err(|source| CliError::Io {

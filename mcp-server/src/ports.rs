@@ -5,8 +5,8 @@
 use async_trait::async_trait;
 
 use crate::memory::{
-    Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
-    Search, Update, Updated,
+    Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
+    Owner, Page, Restored, Search, Update, Updated,
 };
 
 /// Keeps memories. Every method works on the rows of one owner and sees no others.
@@ -38,6 +38,30 @@ pub trait MemoryStore: Send + Sync {
         owner: &Owner,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError>;
+}
+
+/// Gives and takes whole memories, as they are: the way in and out for exports and imports.
+///
+/// Every method works on the rows of one owner, and is cancel safe as in [`MemoryStore`].
+#[async_trait]
+pub trait MemoryArchive: Send + Sync {
+    /// The memories after `after`, oldest first, at most `len_max` and no more than fit into one
+    /// answer, but at least one if there is one.
+    async fn page(
+        &self,
+        owner: &Owner,
+        namespace: Option<&str>,
+        after: Option<Cursor>,
+        len_max: usize,
+    ) -> Result<Page, MemoryError>;
+
+    /// Puts memories in with their ids, times and versions, all of them in one durable step. One
+    /// result per memory, in order. Doing it again changes nothing.
+    async fn restore(
+        &self,
+        owner: &Owner,
+        memories: Vec<Memory>,
+    ) -> Result<Vec<Restored>, MemoryError>;
 }
 
 /// A part that can tell whether it is fit to serve.

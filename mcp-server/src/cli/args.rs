@@ -17,6 +17,8 @@ Examples:
   mcp-server serve
   mcp-server serve --listen 127.0.0.1:0 --data-dir ./data
   mcp-server stdio --client cursor
+  mcp-server memory import memories_export.zip
+  mcp-server memory export -o memories.jsonl
 
 Every setting of the file can be given as an environment variable, too:
   MCP_SERVER__HTTP__LISTEN=127.0.0.1:8000 mcp-server serve"
@@ -44,6 +46,49 @@ pub enum Command {
     Serve(ServeArgs),
     /// Serve MCP over standard input and output, for one client that starts this program itself.
     Stdio(StdioArgs),
+    /// Bring memories in from a file, or write them out.
+    #[command(subcommand)]
+    Memory(MemoryCommand),
+}
+
+/// What to do with the memories.
+#[derive(Debug, Subcommand)]
+pub enum MemoryCommand {
+    /// Store the memories of a file; doing it again changes nothing.
+    #[command(after_help = "\
+Reads this program's own export, an OpenMemory export (.zip), a list of memories from mem0 (JSON), \
+and the file of the reference memory server (JSON lines), plain or gzipped. Memories that cannot \
+be stored are named and left out, and the exit status is then 1.
+
+A server may run on the same data meanwhile.")]
+    Import(ImportArgs),
+    /// Write all memories as JSON lines, with ids, times and versions.
+    Export(ExportArgs),
+}
+
+/// Arguments of `memory import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file to read, or - for standard input.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Put all memories into this namespace, instead of where the file says.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+    /// Read and check everything, and store nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Arguments of `memory export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Write to this file, which appears when it is whole [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write only the memories of this namespace.
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
 }
 
 /// Arguments of `serve`.

@@ -1,18 +1,20 @@
 //! The command line: what it accepts, and the one place that turns it into a running server.
 
 mod args;
+mod memory;
 mod serve;
 mod signals;
 mod stdio;
 
 use std::process::ExitCode;
 
-pub use args::{Cli, Command, ServeArgs, StdioArgs};
+pub use args::{Cli, Command, ExportArgs, ImportArgs, MemoryCommand, ServeArgs, StdioArgs};
 
 use crate::{
     app::BuildError,
     config::{Config, ConfigError},
     telemetry,
+    transfer::TransferError,
     transport::stdio::StdioError,
 };
 
@@ -43,6 +45,9 @@ pub enum CliError {
     /// The stdio server ended badly.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// An import or export stopped.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     /// Something else that the operating system refused.
     #[error("{what}: {source}")]
     Io {
@@ -88,15 +93,17 @@ impl Cli {
         Ok(config)
     }
 
-    /// Runs the command to its end.
+    /// Runs the command to its end, and says with what status the program ends.
     ///
     /// # Errors
     ///
     /// [`CliError`], in words for the person at the terminal.
-    pub async fn run(self, config: Config) -> Result<(), CliError> {
+    pub async fn run(self, config: Config) -> Result<ExitCode, CliError> {
         match self.command {
-            Command::Serve(_) => serve::run(&config).await,
-            Command::Stdio(args) => stdio::run(&config, &args).await,
+            Command::Serve(_) => serve::run(&config).await?,
+            Command::Stdio(args) => stdio::run(&config, &args).await?,
+            Command::Memory(command) => return memory::run(&config, command).await,
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

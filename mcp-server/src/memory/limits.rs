@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Add, Get, MemoryError, MemoryId, Operation, Search, Update};
+use super::{Add, Get, Memory, MemoryError, MemoryId, Operation, Search, Update};
 
 /// The longest id that is looked up, in bytes.
 const ID_BYTES_MAX: usize = 128;
@@ -78,6 +78,27 @@ impl Limits {
             len if len > max => Err(MemoryError::invalid(
                 "operations",
                 format!("{len} operations are more than the limit of {max}: split the batch"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a memory that comes from elsewhere as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`MemoryError::Invalid`] with the field's name, what is wrong and what would be right.
+    pub fn check_memory(&self, memory: &Memory) -> Result<(), MemoryError> {
+        check_id(&memory.id)?;
+        self.check_content(&memory.content)?;
+        self.check_namespace(Some(&memory.namespace))?;
+        self.check_tags(&memory.tags)?;
+        self.check_metadata(&memory.metadata)?;
+        match memory.version {
+            0 => Err(MemoryError::invalid("version", "must be at least 1")),
+            version if i64::try_from(version).is_err() => Err(MemoryError::invalid(
+                "version",
+                "is larger than any counter",
             )),
             _ => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! The memory domain: what a memory is, what can be asked of it, and the stores that keep it.
 
+mod archive;
 mod error;
 mod limits;
 mod model;
@@ -7,6 +8,7 @@ mod operation;
 mod service;
 pub mod sqlite;
 
+pub use archive::{Cursor, Page, Restored};
 pub use error::MemoryError;
 pub use limits::Limits;
 pub use model::{Hit, Memory, MemoryId, Owner};

@@ -13,3 +13,4 @@ mod stdio;
 mod store;
 mod support;
 mod tidy;
+mod transfer;

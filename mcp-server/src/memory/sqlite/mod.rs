@@ -2,6 +2,7 @@
 //!
 //! The file may be opened by several processes at once; SQLite's own locks order their writes.
 
+mod archive;
 mod budget;
 mod config;
 mod error;
@@ -22,10 +23,10 @@ pub use error::OpenError;
 
 use self::{budget::Budget, executor::Executor, expiry::Sweeper};
 use super::{
-    Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
-    Search, Update, Updated,
+    Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
+    Owner, Page, Restored, Search, Update, Updated,
 };
-use crate::ports::{MemoryStore, Readiness};
+use crate::ports::{MemoryArchive, MemoryStore, Readiness};
 
 /// The embedded [`MemoryStore`].
 ///
@@ -139,6 +140,41 @@ impl MemoryStore for SqliteStore {
                 .await;
         }
         self.write(move |tx| run_all(tx, &owner, &operations, budget))
+            .await
+    }
+}
+
+#[async_trait]
+impl MemoryArchive for SqliteStore {
+    async fn page(
+        &self,
+        owner: &Owner,
+        namespace: Option<&str>,
+        after: Option<Cursor>,
+        len_max: usize,
+    ) -> Result<Page, MemoryError> {
+        let (owner, namespace) = (owner.clone(), namespace.map(str::to_owned));
+        let mut budget = self.budget();
+        self.read(move |db| {
+            archive::page(
+                db,
+                &owner,
+                namespace.as_deref(),
+                after,
+                len_max,
+                &mut budget,
+            )
+        })
+        .await
+    }
+
+    async fn restore(
+        &self,
+        owner: &Owner,
+        memories: Vec<Memory>,
+    ) -> Result<Vec<Restored>, MemoryError> {
+        let owner = owner.clone();
+        self.write(move |tx| archive::restore(tx, &owner, &memories))
             .await
     }
 }

@@ -209,10 +209,10 @@ fn not_found(id: &MemoryId) -> MemoryError {
     MemoryError::NotFound { id: id.clone() }
 }
 
-fn tags_json(tags: &[String]) -> String {
+pub(super) fn tags_json(tags: &[String]) -> String {
     serde_json::to_string(tags).expect("strings are always JSON")
 }
 
-fn metadata_json(metadata: &Map<String, Value>) -> String {
+pub(super) fn metadata_json(metadata: &Map<String, Value>) -> String {
     serde_json::to_string(metadata).expect("a JSON object is always JSON")
 }
