@@ -19,6 +19,7 @@ Examples:
   mcp-server stdio --client cursor
   mcp-server memory import memories_export.zip
   mcp-server memory export -o memories.jsonl
+  mcp-server config init && mcp-server serve --config mcp-server.yaml
 
 Every setting of the file can be given as an environment variable, too:
   MCP_SERVER__HTTP__LISTEN=127.0.0.1:8000 mcp-server serve"
@@ -49,6 +50,51 @@ pub enum Command {
     /// Bring memories in from a file, or write them out.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Check, show or begin a file of settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+impl Command {
+    /// Whether it works whatever the settings are.
+    pub(super) fn needs_no_config(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(ConfigCommand::Init(_) | ConfigCommand::Schema)
+        )
+    }
+}
+
+/// What to do with the settings.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the settings that --config, the environment and the command line make together.
+    Check,
+    /// Show those settings, as a file that would make the same.
+    Show(ShowArgs),
+    /// Write a file with all settings at their defaults, to be edited.
+    Init(InitArgs),
+    /// Print the JSON Schema of the file, for editors.
+    Schema,
+}
+
+/// Arguments of `config show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Say at each setting what set it: a file, a variable, an option, or nothing.
+    #[arg(long)]
+    pub origin: bool,
+}
+
+/// Arguments of `config init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The file to write, or - for standard output.
+    #[arg(value_name = "FILE", default_value = "mcp-server.yaml")]
+    pub file: PathBuf,
+    /// Write over a file that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// What to do with the memories.

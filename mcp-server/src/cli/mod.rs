@@ -1,6 +1,7 @@
 //! The command line: what it accepts, and the one place that turns it into a running server.
 
 mod args;
+mod config;
 mod memory;
 mod serve;
 mod signals;
@@ -8,11 +9,14 @@ mod stdio;
 
 use std::process::ExitCode;
 
-pub use args::{Cli, Command, ExportArgs, ImportArgs, MemoryCommand, ServeArgs, StdioArgs};
+pub use args::{
+    Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs, MemoryCommand, ServeArgs,
+    ShowArgs, StdioArgs,
+};
 
 use crate::{
     app::BuildError,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Origins, SetBy},
     telemetry,
     transfer::TransferError,
     transport::stdio::StdioError,
@@ -48,6 +52,20 @@ pub enum CliError {
     /// An import or export stopped.
     #[error(transparent)]
     Transfer(#[from] TransferError),
+    /// A file would be written over.
+    #[error("`{path}` is there already: choose another name, or give --force to write over it")]
+    Exists {
+        /// The file, as given.
+        path: String,
+    },
+    /// A file cannot be written.
+    #[error("cannot write `{path}`: {source}")]
+    Output {
+        /// The file, as given.
+        path: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
     /// Something else that the operating system refused.
     #[error("{what}: {source}")]
     Io {
@@ -76,21 +94,34 @@ impl Cli {
     ///
     /// [`ConfigError`] says where and what.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        let mut config = crate::config::load(self.config.as_deref(), std::env::vars_os())?;
+        self.config_with_origins().map(|(config, _)| config)
+    }
+
+    /// The same, with what was set by which.
+    fn config_with_origins(&self) -> Result<(Config, Origins), ConfigError> {
+        if self.command.needs_no_config() {
+            return Ok(Default::default());
+        }
+        let (mut config, mut origins) =
+            crate::config::load(self.config.as_deref(), std::env::vars_os())?;
+        let mut set = |field: &str, flag| origins.set(field.to_owned(), SetBy::CommandLine(flag));
         if let Some(filter) = &self.log {
             config.log.filter.clone_from(filter);
+            set("log.filter", "--log");
         }
         if let Some(dir) = &self.data_dir {
             config.memory.data_dir = Some(dir.clone());
+            set("memory.data_dir", "--data-dir");
         }
         if let Command::Serve(ServeArgs {
             listen: Some(listen),
         }) = &self.command
         {
             config.http.listen = *listen;
+            set("http.listen", "--listen");
         }
         config.validate()?;
-        Ok(config)
+        Ok((config, origins))
     }
 
     /// Runs the command to its end, and says with what status the program ends.
@@ -100,6 +131,7 @@ impl Cli {
     /// [`CliError`], in words for the person at the terminal.
     pub async fn run(self, config: Config) -> Result<ExitCode, CliError> {
         match self.command {
+            Command::Config(ref command) => config::run(&self, command)?,
             Command::Serve(_) => serve::run(&config).await?,
             Command::Stdio(args) => stdio::run(&config, &args).await?,
             Command::Memory(command) => return memory::run(&config, command).await,

@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, HostPort, Origin};
 
 /// Configuration of the HTTP server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpConfig {
     /// The address to listen on. Default `127.0.0.1:7420`. Port 0 takes any free port.
@@ -30,9 +31,11 @@ pub struct HttpConfig {
     /// How long a client may take to send a request's headers, counted from the connection's
     /// opening or the previous answer: idle connections are closed after it, too. Default 30 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub header_timeout: Duration,
     /// How long a client may take to send a request's body. Default 30 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub body_timeout: Duration,
     /// The most connections at once; further ones wait in the operating system's queue.
     /// Default 20,000. Each costs a file descriptor and a few KiB.
@@ -44,9 +47,11 @@ pub struct HttpConfig {
     /// How long a session may go without a message before it is closed; an open stream is none.
     /// Default 4 h. A client whose session has gone must open another, which not all do.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub session_idle_timeout: Duration,
     /// How long calls in flight may take to finish when the server stops. Default 10 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub drain_timeout: Duration,
 }
 

@@ -4,7 +4,7 @@ use std::{ffi::OsString, fs, io, path::Path};
 
 use serde_json::Value;
 
-use super::Config;
+use super::{Config, Origins, SetBy};
 
 /// Environment variables with this prefix override the file: `MCP_SERVER__HTTP__LISTEN` is
 /// `http.listen`.
@@ -57,8 +57,8 @@ impl ConfigError {
     }
 }
 
-/// Reads `file`, if there is one, and lays `env` over it. Does not [`Config::validate`]: the
-/// command line may still change something.
+/// Reads `file`, if there is one, and lays `env` over it, and says what was set by which. Does not
+/// [`Config::validate`]: the command line may still change something.
 ///
 /// # Errors
 ///
@@ -66,8 +66,12 @@ impl ConfigError {
 pub fn load(
     file: Option<&Path>,
     env: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<Config, ConfigError> {
-    let mut config = file.map(read_file).transpose()?.unwrap_or_default();
+) -> Result<(Config, Origins), ConfigError> {
+    let mut origins = Origins::default();
+    let mut config = match file {
+        Some(path) => read_file(path, &mut origins)?,
+        None => Config::default(),
+    };
     for (variable, value) in env {
         // Other programs' variables need not be text; ours must be.
         let Some(variable) = variable.to_str() else {
@@ -82,12 +86,14 @@ pub fn load(
                     variable: variable.to_owned(),
                     reason,
                 })?;
+            let field = path.to_lowercase().replace("__", ".");
+            origins.set(field, SetBy::Environment(variable.to_owned()));
         }
     }
-    Ok(config)
+    Ok((config, origins))
 }
 
-fn read_file(path: &Path) -> Result<Config, ConfigError> {
+fn read_file(path: &Path, origins: &mut Origins) -> Result<Config, ConfigError> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
         path: name.clone(),
@@ -96,10 +102,14 @@ fn read_file(path: &Path) -> Result<Config, ConfigError> {
     if text.trim().is_empty() {
         return Ok(Config::default());
     }
-    serde_saphyr::from_str(&text).map_err(|error| ConfigError::File {
-        path: name,
+    let failed = |error: serde_saphyr::Error| ConfigError::File {
+        path: path.display().to_string(),
         reason: explain(&error),
-    })
+    };
+    let config = serde_saphyr::from_str(&text).map_err(failed)?;
+    let tree: Value = serde_saphyr::from_str(&text).map_err(failed)?;
+    origins.set_all(&tree, &SetBy::File(name));
+    Ok(config)
 }
 
 fn explain(error: &serde_saphyr::Error) -> String {
@@ -163,7 +173,7 @@ mod tests {
 
     fn from_env(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let owned = |(name, value): &(&str, &str)| (name.into(), value.into());
-        load(None, variables.iter().map(owned))
+        load(None, variables.iter().map(owned)).map(|(config, _)| config)
     }
 
     #[test]

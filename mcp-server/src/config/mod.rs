@@ -4,22 +4,25 @@ mod authority;
 mod http;
 mod load;
 mod log;
+mod origin;
 mod stdio;
 
 use std::path::PathBuf;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use authority::{HostPort, Origin};
 pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
+pub use origin::{Origins, SetBy};
 pub use stdio::StdioConfig;
 
 use crate::memory::{Limits, sqlite::SqliteConfig};
 
 /// Everything that can be set. `Default` is what runs without any configuration.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The HTTP server.
@@ -33,7 +36,7 @@ pub struct Config {
 }
 
 /// The memory service and its store.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryConfig {
     /// The folder that holds everything; the platform's folder for application data when absent
@@ -45,7 +48,16 @@ pub struct MemoryConfig {
     pub sqlite: SqliteConfig,
 }
 
+/// All settings with their defaults, as a file with a remark on each that needs one.
+pub const DEFAULT_FILE: &str = include_str!("default.yaml");
+
 impl Config {
+    /// The JSON Schema of the file, for editors.
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(Self)
+    }
+
     /// Checks the relations between fields that their types do not express.
     ///
     /// # Errors
@@ -85,15 +97,16 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use super::Config;
+    use super::{Config, DEFAULT_FILE};
 
     #[test]
     fn the_readme_shows_the_defaults() {
         let readme = include_str!("../../README.md");
-        let yaml = readme
+        let block = readme
             .split("```")
-            .find_map(|block| block.strip_prefix("yaml\n"))
-            .unwrap();
+            .find_map(|block| block.strip_prefix("yaml\n"));
+        let yaml = DEFAULT_FILE;
+        assert_eq!(block, Some(yaml));
         let shown: Config = serde_saphyr::from_str(yaml).unwrap();
         assert_eq!(shown, Config::default());
         let keys = |config: &Config| {

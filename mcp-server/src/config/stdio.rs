@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
@@ -10,7 +11,7 @@ use super::ConfigError;
 const LINE_BYTES_MIN: usize = 4096;
 
 /// Configuration of the stdio server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StdioConfig {
     /// The longest message, in bytes; a longer line is refused and skipped. Default 16 MiB.
@@ -19,6 +20,7 @@ pub struct StdioConfig {
     pub requests_in_flight_max: NonZeroUsize,
     /// How long calls in flight may take to finish when the input ends. Default 10 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub drain_timeout: Duration,
 }
 

@@ -1,5 +1,6 @@
 //! How large a memory, a query or a batch may be, and the check that enforces it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -10,7 +11,7 @@ const ID_BYTES_MAX: usize = 128;
 
 /// Bounds on what a caller may send. Every operation passes [`Limits::check`] before a store sees
 /// it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// The longest text of a memory, in bytes of UTF-8. Default 1 MiB. Larger texts cost memory

@@ -1,6 +1,6 @@
 //! The command line: what can be set and how, and what a mistake is answered with.
 
-use std::{fs, process::Output};
+use std::fs;
 
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -8,32 +8,8 @@ use tokio::net::TcpListener;
 use crate::support::{
     http::Http,
     mcp::{Client, Era},
-    process::{Process, folder, run},
+    process::{Process, folder, refused, run, stderr, stdout},
 };
-
-/// Runs a command that must fail, and checks its exit code and the one error it prints.
-async fn refused(arguments: &[&str], environment: &[(&str, &str)], code: i32, says: &[&str]) {
-    let output = run(arguments, environment).await;
-    let error = stderr(&output);
-    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
-    assert_eq!(output.stdout, b"", "{arguments:?}");
-    assert!(error.contains("error: "), "{arguments:?}: {error}");
-    for part in says {
-        assert!(
-            error.contains(part),
-            "{arguments:?}: {part:?} is not in {error:?}"
-        );
-    }
-    assert!(!error.contains("panicked"), "{arguments:?}: {error}");
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
 
 #[tokio::test]
 async fn help_shows_examples() {

@@ -9,6 +9,7 @@ mod crash;
 mod drain;
 mod http;
 mod protocol;
+mod settings;
 mod stdio;
 mod store;
 mod support;

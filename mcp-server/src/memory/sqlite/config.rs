@@ -2,10 +2,11 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Configuration of the embedded store.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqliteConfig {
     /// Reader threads, each with its own connection. Default 2. More readers answer more searches
@@ -20,6 +21,7 @@ pub struct SqliteConfig {
     pub answer_bytes_max: NonZeroUsize,
     /// How long a write waits for another process that holds the database. Default 5 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
     pub busy_timeout: Duration,
 }
 

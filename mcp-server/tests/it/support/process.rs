@@ -40,6 +40,35 @@ pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Out
         .expect("the binary runs")
 }
 
+/// Runs a command that must fail, and checks its exit code and the one error it prints.
+pub(crate) async fn refused(
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    code: i32,
+    says: &[&str],
+) {
+    let output = run(arguments, environment).await;
+    let error = stderr(&output);
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    assert!(error.contains("error: "), "{arguments:?}: {error}");
+    for part in says {
+        assert!(
+            error.contains(part),
+            "{arguments:?}: {part:?} is not in {error:?}"
+        );
+    }
+    assert!(!error.contains("panicked"), "{arguments:?}: {error}");
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
 /// What a process wrote to standard error so far.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
