@@ -6,12 +6,13 @@ use std::{path::PathBuf, sync::Arc};
 use etcetera::BaseStrategy;
 
 use crate::{
+    adapters::GuardedStore,
     config::Config,
     memory::{
         MemoryService,
         sqlite::{OpenError, SqliteStore},
     },
-    ports::{MemoryArchive, Readiness},
+    ports::{MemoryArchive, MemoryStore, Readiness},
     protocol::{McpHandler, Strict},
     tools,
 };
@@ -29,6 +30,9 @@ pub enum BuildError {
     /// The memory store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// A part was configured in a way that makes no sense.
+    #[error("the setting `memory.circuit_breaker`: {0}")]
+    Guard(#[from] mcp_breaker::ConfigError),
 }
 
 /// The server's parts, ready to be served on any transport.
@@ -54,7 +58,8 @@ impl App {
                 .join(DATA_DIR_NAME),
         };
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
-        let memory = MemoryService::new(store.clone(), config.memory.limits.clone());
+        let stack = memory_stack(store.clone(), config)?;
+        let memory = MemoryService::new(stack, config.memory.limits.clone());
         let registry = Arc::new(tools::memory_tools(&memory));
         Ok(Self {
             handler: Strict::new(McpHandler::new(registry)),
@@ -95,4 +100,16 @@ impl App {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }
+}
+
+/// The store with what the configuration puts around it, the innermost first.
+fn memory_stack(
+    store: Arc<dyn MemoryStore>,
+    config: &Config,
+) -> Result<Arc<dyn MemoryStore>, BuildError> {
+    let guard = &config.memory.circuit_breaker;
+    if config.safe_mode || !guard.enabled {
+        return Ok(store);
+    }
+    Ok(Arc::new(GuardedStore::new(store, guard)?))
 }

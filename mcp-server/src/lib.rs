@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`app`] | the composition root: a [`config::Config`] in, running parts out |
 //! | [`ports`] | the roles that parts play for each other |
+//! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
 //! | [`memory`] | the memory domain, its service and its stores |
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
@@ -13,6 +14,7 @@
 //! | [`transfer`] | memories in and out of files |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
+pub mod adapters;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -38,6 +38,10 @@ pub struct Cli {
     /// info,mcp_server=debug.
     #[arg(long, global = true, value_name = "FILTER")]
     pub log: Option<String>,
+    /// Leave out whatever makes the server faster or guards it from its own dependencies, to find
+    /// out whether one of those parts is at fault.
+    #[arg(long, global = true)]
+    pub safe_mode: bool,
 }
 
 /// What to do.

@@ -113,6 +113,10 @@ impl Cli {
             config.memory.data_dir = Some(dir.clone());
             set("memory.data_dir", "--data-dir");
         }
+        if self.safe_mode {
+            config.safe_mode = true;
+            set("safe_mode", "--safe-mode");
+        }
         if let Command::Serve(ServeArgs {
             listen: Some(listen),
         }) = &self.command

@@ -226,7 +226,11 @@ mod tests {
             "",
             "`x` is inside a single value",
         );
-        check("MCP_SERVER__QQQ", "", "there are: http, log, memory, stdio");
+        check(
+            "MCP_SERVER__QQQ",
+            "",
+            "there are: http, log, memory, safe_mode, stdio",
+        );
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");
         check("MCP_SERVER__HTTP__ALLOWED_HOSTS", "one", "invalid type");

@@ -19,7 +19,10 @@ pub use log::{LogConfig, LogFormat};
 pub use origin::{Origins, SetBy};
 pub use stdio::StdioConfig;
 
-use crate::memory::{Limits, sqlite::SqliteConfig};
+use crate::{
+    adapters::GuardConfig,
+    memory::{Limits, sqlite::SqliteConfig},
+};
 
 /// Everything that can be set. `Default` is what runs without any configuration.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +36,10 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// Leaves out whatever makes the server faster or guards it from its own dependencies, and
+    /// keeps what is needed to be right: to find out whether one of those parts is at fault.
+    /// Default false.
+    pub safe_mode: bool,
 }
 
 /// The memory service and its store.
@@ -46,6 +53,8 @@ pub struct MemoryConfig {
     pub limits: Limits,
     /// The embedded store.
     pub sqlite: SqliteConfig,
+    /// When the store is left alone after failures.
+    pub circuit_breaker: GuardConfig,
 }
 
 /// All settings with their defaults, as a file with a remark on each that needs one.
@@ -66,6 +75,10 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.http.validate()?;
         self.stdio.validate()?;
+        self.memory
+            .circuit_breaker
+            .validate()
+            .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
         let limits = &self.memory.limits;
         if limits.results_default == 0 || limits.results_default > limits.results_max {
             return Err(ConfigError::invalid(

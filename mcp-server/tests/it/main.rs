@@ -7,6 +7,7 @@ mod cli;
 mod contract;
 mod crash;
 mod drain;
+mod guarded;
 mod http;
 mod protocol;
 mod settings;

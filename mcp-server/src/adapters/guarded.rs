@@ -1,0 +1,172 @@
+//! A memory store behind a circuit breaker.
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use mcp_breaker::{Breaker, CallError, HalfOpenConfig, OpenConfig, Verdict};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    memory::{
+        Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
+        Search, Update, Updated,
+    },
+    ports::MemoryStore,
+};
+
+/// How a dependency that fails is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuardConfig {
+    /// Whether there is a breaker at all. Default true.
+    pub enabled: bool,
+    /// Failures in a row after which calls are refused at once. Default 5. Lower values react
+    /// faster, also to a hiccup.
+    pub failure_threshold: NonZeroU16,
+    /// Successful trial calls in a row after which calls are let through again. Default 2.
+    pub success_threshold: NonZeroU16,
+    /// How long calls are refused before the first trial. Default 60 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub timeout: Duration,
+}
+
+impl Default for GuardConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            failure_threshold: NonZeroU16::new(5).expect("5 is not zero"),
+            success_threshold: NonZeroU16::new(2).expect("2 is not zero"),
+            timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl GuardConfig {
+    /// What the breaker is told. The timeout is exact: a single dependency needs no jitter, and
+    /// trials do not become rarer, since a person may be waiting.
+    fn breaker(&self) -> mcp_breaker::Config {
+        mcp_breaker::Config {
+            consecutive_failures: Some(self.failure_threshold.get().into()),
+            failure_rate: None,
+            open: OpenConfig {
+                delay: self.timeout,
+                factor: 1.0,
+                jitter: 0.0,
+                ..OpenConfig::default()
+            },
+            half_open: HalfOpenConfig {
+                successes_to_close: self.success_threshold.get(),
+                ..HalfOpenConfig::default()
+            },
+            ..mcp_breaker::Config::default()
+        }
+    }
+
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    ///
+    /// The field, and what is wrong with it.
+    pub fn validate(&self) -> Result<(), mcp_breaker::ConfigError> {
+        self.breaker().validate()
+    }
+}
+
+/// A [`MemoryStore`] that is left alone for a while after it failed several times in a row: calls
+/// are then refused at once instead of waiting for a database that does not answer.
+///
+/// Only what the store itself gets wrong counts as a failure; a caller's mistake never does.
+pub struct GuardedStore {
+    store: Arc<dyn MemoryStore>,
+    breaker: Breaker,
+}
+
+impl std::fmt::Debug for GuardedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuardedStore")
+            .field("breaker", &self.breaker.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl GuardedStore {
+    /// A breaker in front of `store`.
+    ///
+    /// # Errors
+    ///
+    /// As [`GuardConfig::validate`].
+    pub fn new(
+        store: Arc<dyn MemoryStore>,
+        config: &GuardConfig,
+    ) -> Result<Self, mcp_breaker::ConfigError> {
+        let breaker = Breaker::new(&config.breaker())?;
+        Ok(Self { store, breaker })
+    }
+
+    /// The breaker's counters at this moment.
+    #[must_use]
+    pub fn stats(&self) -> mcp_breaker::Stats {
+        self.breaker.stats()
+    }
+
+    async fn guarded<T, F>(&self, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
+    where
+        F: Future<Output = Result<T, MemoryError>>,
+    {
+        let done = self.breaker.call_with(&judge::<T>, operation).await;
+        done.map_err(|error| match error {
+            CallError::Inner(error) => error,
+            refused => MemoryError::Unavailable {
+                reason: format!(
+                    "it failed several times in a row and is left alone for now ({refused})"
+                ),
+            },
+        })
+    }
+}
+
+fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
+    match result {
+        Err(
+            MemoryError::Unavailable { .. }
+            | MemoryError::OutcomeUnknown { .. }
+            | MemoryError::Internal { .. },
+        ) => Verdict::FAILURE,
+        Err(MemoryError::Overloaded { .. }) => Verdict::OVERLOAD,
+        // What the caller got wrong, the store got right.
+        _ => Verdict::SUCCESS,
+    }
+}
+
+#[async_trait]
+impl MemoryStore for GuardedStore {
+    async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError> {
+        self.guarded(|| self.store.add(owner, add)).await
+    }
+
+    async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
+        self.guarded(|| self.store.search(owner, search)).await
+    }
+
+    async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
+        self.guarded(|| self.store.get(owner, get)).await
+    }
+
+    async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
+        self.guarded(|| self.store.update(owner, update)).await
+    }
+
+    async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
+        self.guarded(|| self.store.delete(owner, delete)).await
+    }
+
+    async fn batch(
+        &self,
+        owner: &Owner,
+        operations: Vec<Operation>,
+    ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
+        self.guarded(|| self.store.batch(owner, operations)).await
+    }
+}

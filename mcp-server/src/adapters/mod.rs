@@ -1,0 +1,6 @@
+//! The workspace's libraries in the roles that [`ports`](crate::ports) names. Each adapter adds one
+//! concern to a port and can be left out.
+
+mod guarded;
+
+pub use guarded::{GuardConfig, GuardedStore};
