@@ -17,6 +17,9 @@ const GROW: f64 = 0.12;
 const SLOWER: f64 = 0.97;
 /// Every so many batches one is smaller, while all sizes are equal.
 const DITHER_EVERY: u32 = 2;
+/// Every so many batches one is larger, while all have one item: there it may
+/// cost the latency goal.
+const PROBE_EVERY: u32 = 16;
 
 /// How sizes are chosen; parsed from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -53,14 +56,19 @@ impl Sizer {
         to_usize(self.target).clamp(1, self.rules.max)
     }
 
-    /// The most items of the next batch: now and then less than the target,
-    /// while all sizes are equal and teach nothing about the slope.
+    /// The most items of the next batch: now and then less than the target (or
+    /// more, where it is 1), while all sizes are equal and teach nothing about
+    /// the slope.
     pub(crate) fn cap(&mut self) -> usize {
         let target = self.target();
         if !self.rules.adaptive || self.fit.is_spread() {
             return target;
         }
         self.equal_batches = self.equal_batches.wrapping_add(1);
+        if target == 1 {
+            let probe = self.equal_batches.is_multiple_of(PROBE_EVERY);
+            return self.rules.max.min(if probe { 2 } else { 1 });
+        }
         if self.equal_batches.is_multiple_of(DITHER_EVERY) {
             (target - target.div_ceil(4)).max(1)
         } else {

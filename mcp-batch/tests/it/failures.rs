@@ -86,9 +86,10 @@ async fn an_observer_hears_of_batches_and_drops() {
         .build(|items: Vec<u64>| async move { items.into_iter().map(Ok).collect() })
         .expect("a valid configuration");
     let kept = processor.try_submit(1).expect("room");
-    drop(processor.try_submit(2).expect("room"));
+    let gone = processor.try_submit(2).expect("room");
     let refused = processor.try_submit(3).map(|_| ());
     assert_eq!(refused, Err(Error::Overloaded { limit: 2 }));
+    drop(gone);
     assert_eq!(kept.await, Ok(1));
     settle().await;
     let heard = heard.0.lock().expect("no panic");
