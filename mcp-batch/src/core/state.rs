@@ -146,18 +146,18 @@ impl<T, R: Unanswered> State<T, R> {
     /// callers went away.
     pub(super) fn take(&mut self, limits: &Limits, now_ns: u64) -> Batch<T, R> {
         let size = self.size_of_next();
-        let bytes_max = limits.bytes_max.unwrap_or(u64::MAX);
-        let (mut count, mut bytes) = (0, 0u64);
+        let bytes_max = limits.bytes_max.map_or(u128::MAX, u128::from);
+        let (mut count, mut bytes) = (0, 0_u128);
         let mut taken = Vec::with_capacity(size);
         let keep_on = |item: &Item<T, R>| {
             if item.reply.is_abandoned() {
                 return true;
             }
-            let fits =
-                count == 0 || (count < size && bytes.saturating_add(item.bytes) <= bytes_max);
+            let with_it = bytes + u128::from(item.bytes);
+            let fits = count == 0 || (count < size && with_it <= bytes_max);
             if fits {
                 count += 1;
-                bytes = bytes.saturating_add(item.bytes);
+                bytes = with_it;
             }
             fits
         };

@@ -6,8 +6,11 @@ mod cancellation;
 mod capacity;
 mod config;
 mod failures;
+mod flush;
 mod lanes;
+mod lists;
 mod model;
+mod panics;
 mod shutdown;
 mod starts;
 #[cfg(feature = "tower")]
