@@ -48,11 +48,7 @@ impl<T, O, E> Dedup<T, O, E> {
 
     /// One result for each item again. The last item of each kind gets the
     /// result itself, those before it copies.
-    pub(crate) fn spread(
-        &self,
-        results: Vec<Result<O, E>>,
-        which: &[usize],
-    ) -> Vec<Result<O, E>> {
+    pub(crate) fn spread(&self, results: Vec<Result<O, E>>, which: &[usize]) -> Vec<Result<O, E>> {
         let mut uses = vec![0_usize; results.len()];
         for index in which {
             uses[*index] += 1;

@@ -79,7 +79,10 @@ mod tests {
         for value in [0, 1, 2, 3, 4, 5, 1 << 30, (1 << 30) + 1] {
             histogram.add(value);
         }
-        let counts: Vec<_> = histogram.buckets().filter(|(_, count)| *count > 0).collect();
+        let counts: Vec<_> = histogram
+            .buckets()
+            .filter(|(_, count)| *count > 0)
+            .collect();
         let expect = [(1, 2), (2, 1), (4, 2), (8, 1), (1 << 30, 1), (u64::MAX, 1)];
         assert_eq!(counts, expect);
         assert_eq!((histogram.count(), histogram.sum()), (8, 16 + (1 << 31)));
@@ -95,7 +98,10 @@ mod tests {
         for time in [Duration::ZERO, Duration::from_nanos(1_001), Duration::MAX] {
             histogram.add_time(time);
         }
-        let counts: Vec<_> = histogram.buckets().filter(|(_, count)| *count > 0).collect();
+        let counts: Vec<_> = histogram
+            .buckets()
+            .filter(|(_, count)| *count > 0)
+            .collect();
         assert_eq!(counts, [(1, 1), (2, 1), (u64::MAX, 1)]);
     }
 

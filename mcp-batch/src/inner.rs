@@ -92,7 +92,10 @@ where
         lane: Lane,
         function: Option<Function<T, O, E>>,
     ) -> Measured<T, O, E> {
-        let bytes = self.bytes_of.as_ref().map_or(0, |bytes_of| bytes_of(&value));
+        let bytes = self
+            .bytes_of
+            .as_ref()
+            .map_or(0, |bytes_of| bytes_of(&value));
         let entry = Entry { value, function };
         Measured { entry, lane, bytes }
     }

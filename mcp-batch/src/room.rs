@@ -1,8 +1,8 @@
 //! Room in the queue, held until an item fills it.
 
-use tokio::sync::{Semaphore, TryAcquireError};
 #[cfg(feature = "tower")]
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Semaphore, TryAcquireError};
 
 /// Room for some items; what is not filled goes back when it is dropped, even
 /// by a panic.

@@ -103,7 +103,10 @@ mod tests {
         check(load(49, 1, 50), 0);
         check(load(50, 1, 500), 1);
         check(load(500, 2, 100), 0);
-        let urgent = |load| Load { urgent: true, ..load };
+        let urgent = |load| Load {
+            urgent: true,
+            ..load
+        };
         check(urgent(load(1, 1, 50)), 1);
         check(urgent(load(1, 2, 50)), 0);
         check(urgent(load(0, 0, 0)), 0);

@@ -35,7 +35,10 @@ impl<T, O, E> Drop for Guard<T, O, E> {
         if let Some(inner) = self.inner.take() {
             inner.room.close();
             let left = inner.core.abandon(self.batch);
-            tracing::debug!(items = left.len(), "the runtime ended before the batches did");
+            tracing::debug!(
+                items = left.len(),
+                "the runtime ended before the batches did"
+            );
             drop_each(left);
             inner.settled.notify_waiters();
         }

@@ -110,7 +110,10 @@ impl<T, R: Unanswered> State<T, R> {
 
     /// When the window of the oldest item ends.
     pub(super) fn next_due_ns(&self, limits: &Limits) -> Option<u64> {
-        let dues = self.queue.lines().map(|(item, _)| self.due_ns(item, limits));
+        let dues = self
+            .queue
+            .lines()
+            .map(|(item, _)| self.due_ns(item, limits));
         dues.min()
     }
 
@@ -169,7 +172,9 @@ impl<T, R: Unanswered> State<T, R> {
         self.counters.cancelled += skipped.len() as u64;
         for item in &taken {
             let waited_ns = now_ns.saturating_sub(item.arrived_ns);
-            self.counters.waits.add_time(Duration::from_nanos(waited_ns));
+            self.counters
+                .waits
+                .add_time(Duration::from_nanos(waited_ns));
         }
         Batch {
             items: taken,

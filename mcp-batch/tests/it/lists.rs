@@ -159,7 +159,11 @@ fn times(
 ) -> impl Fn(Vec<u64>) -> futures::Results + Send + Sync + 'static {
     let given = Arc::clone(given);
     move |items| {
-        given.0.lock().expect("no panic").push((factor, items.clone()));
+        given
+            .0
+            .lock()
+            .expect("no panic")
+            .push((factor, items.clone()));
         Box::pin(async move {
             tokio::time::sleep(ms(10)).await;
             items.into_iter().map(|item| Ok(factor * item)).collect()

@@ -11,6 +11,7 @@ mod lanes;
 mod lists;
 mod model;
 mod panics;
+mod seen;
 mod shutdown;
 mod starts;
 #[cfg(feature = "tower")]
