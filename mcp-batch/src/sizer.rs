@@ -4,7 +4,8 @@
 use crate::fit::{Fit, Line};
 
 /// The fixed cost may be this share of a batch; larger batches gain little.
-const OVERHEAD_MAX: f64 = 0.1;
+/// Aimed at 8 %, noise rarely takes it past 10.
+const OVERHEAD_MAX: f64 = 0.08;
 /// A cost this far from the prediction means that the curve has changed.
 const SURPRISE: f64 = 0.3;
 /// Multiplicative decrease.
@@ -37,6 +38,8 @@ pub(crate) struct Sizer {
     target: f64,
     /// Smoothed items per nanosecond of full batches.
     rate: f64,
+    /// What the last batch said, if it was left out for it.
+    surprise: f64,
     equal_batches: u32,
 }
 
@@ -47,6 +50,7 @@ impl Sizer {
             fit: Fit::default(),
             target: to_f64(rules.max),
             rate: 0.0,
+            surprise: 0.0,
             equal_batches: 0,
         }
     }
@@ -88,10 +92,17 @@ impl Sizer {
         }
         // Exact up to 2^53 ns, which are 104 days.
         let (items, cost_ns) = (to_f64(items), cost_ns.max(1) as f64);
-        if self.is_surprised(items, cost_ns) {
+        let surprise = self.surprise(items, cost_ns);
+        if surprise != 0.0 {
+            if surprise != self.surprise {
+                // One such batch is an outlier until the next one agrees.
+                self.surprise = surprise;
+                return;
+            }
             self.fit.forget();
             self.rate = 0.0;
         }
+        self.surprise = 0.0;
         self.fit.add(items, cost_ns);
         let rate = items / cost_ns;
         let weight = if self.rate > 0.0 { 0.25 } else { 1.0 };
@@ -106,11 +117,18 @@ impl Sizer {
             .clamp(1.0, to_f64(self.rules.max));
     }
 
-    fn is_surprised(&self, items: f64, cost_ns: f64) -> bool {
-        self.fit.line().is_some_and(|line| {
-            let error = cost_ns / line.cost_ns(items).max(1.0) - 1.0;
-            error.abs() > SURPRISE
-        })
+    /// 1 if the batch cost far more than the line says, -1 if far less, 0 if
+    /// neither.
+    fn surprise(&self, items: f64, cost_ns: f64) -> f64 {
+        let Some(line) = self.fit.line() else {
+            return 0.0;
+        };
+        let error = cost_ns / line.cost_ns(items).max(1.0) - 1.0;
+        if error.abs() > SURPRISE {
+            error.signum()
+        } else {
+            0.0
+        }
     }
 
     /// The smallest size whose fixed share is small, under the latency goal.
