@@ -6,6 +6,10 @@ use crate::fit::{Fit, Line};
 /// The fixed cost may be this share of a batch; larger batches gain little.
 /// Aimed at 8 %, noise rarely takes it past 10.
 const OVERHEAD_MAX: f64 = 0.08;
+/// What a batch costs besides its function, about: a pass of the scheduler, the
+/// locks, the first cold lines. Without it a function that costs nothing would
+/// be given single items.
+const MACHINERY_NS: f64 = 2_000.0;
 /// A cost this far from the prediction means that the curve has changed.
 const SURPRISE: f64 = 0.3;
 /// Multiplicative decrease.
@@ -135,11 +139,12 @@ impl Sizer {
     /// A line that starts below zero says that smaller batches are cheaper per
     /// item.
     fn by_line(&mut self, line: Line) -> f64 {
-        if line.a_ns < 0.0 {
+        let fixed_ns = line.a_ns + MACHINERY_NS;
+        if fixed_ns < 0.0 {
             self.fit.move_on();
             return self.target * SHRINK;
         }
-        let efficient = line.a_ns * (1.0 / OVERHEAD_MAX - 1.0) / line.b_ns.max(f64::MIN_POSITIVE);
+        let efficient = fixed_ns * (1.0 / OVERHEAD_MAX - 1.0) / line.b_ns.max(f64::MIN_POSITIVE);
         let quick = self.rules.goal_ns.map_or(f64::INFINITY, |goal_ns| {
             ((goal_ns - line.a_ns) / line.b_ns.max(f64::MIN_POSITIVE)).floor()
         });

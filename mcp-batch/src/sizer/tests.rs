@@ -146,6 +146,17 @@ fn an_outlier_is_left_out() {
     assert_ne!(sizer.line(), line, "they agree");
 }
 
+/// 50 ns a batch and 100 ns an item, with as much noise as there is at such a
+/// scale: what a batch costs besides its function keeps the sizes up.
+#[test]
+fn a_free_function_is_not_given_single_items() {
+    let mut sizer = sizer(None);
+    for seed in 0..50 {
+        run_from(&mut sizer, |n| 50.0 + 100.0 * n, 100, 0.2, seed * 100);
+        assert!(sizer.target() >= 25, "{}", sizer.target());
+    }
+}
+
 /// A goal of 50 ms, and a time in which even one item takes 101 ms.
 #[test]
 fn a_slow_time_does_not_leave_the_target_at_one() {
