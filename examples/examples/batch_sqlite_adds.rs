@@ -45,7 +45,10 @@ async fn main() -> Result<()> {
     let per_second = |took: Duration| ADDS as f64 / took.as_secs_f64();
     let (alone_rate, shared_rate) = (per_second(alone_took), per_second(shared_took));
     println!("one by one: {alone_rate:>8.0} adds/s in {ADDS} transactions");
-    println!("together:   {shared_rate:>8.0} adds/s in {} batches", stats.batches);
+    println!(
+        "together:   {shared_rate:>8.0} adds/s in {} batches",
+        stats.batches
+    );
     check(alone.count()? == ADDS, "one by one, every row is there")?;
     check(shared.count()? == ADDS + 1, "together, every row is there")?;
     check(bad[0].is_ok(), "an add is not harmed by its neighbour")?;
@@ -117,7 +120,9 @@ impl Store {
                 let added = tokio::task::spawn_blocking(move || store.add_all(&notes)).await;
                 let added = added.map_err(|error| error.to_string());
                 // Nothing was committed: every add of the batch failed.
-                added.flatten().unwrap_or_else(|error| vec![Err(error); len])
+                added
+                    .flatten()
+                    .unwrap_or_else(|error| vec![Err(error); len])
             }
         })?;
         Ok(adds)
