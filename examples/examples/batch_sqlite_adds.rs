@@ -34,10 +34,12 @@ type Adds = BatchProcessor<String, i64, String>;
 async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let alone = Store::open(&folder.path().join("alone.db"))?;
-    let alone_took = run(|note| alone.clone().add_alone(note)).await?;
+    let store = alone.clone();
+    let alone_took = run(move |note| store.clone().add_alone(note)).await?;
     let shared = Store::open(&folder.path().join("shared.db"))?;
     let adds = shared.clone().processor()?;
-    let shared_took = run(|note| add_shared(adds.clone(), note)).await?;
+    let handle = adds.clone();
+    let shared_took = run(move |note| add_shared(handle.clone(), note)).await?;
 
     let bad = adds.process_batch(vec!["fine".into(), String::new()]).await;
     adds.shutdown().await;
@@ -140,7 +142,7 @@ impl Store {
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut add_all = || {
             let transaction = connection.transaction()?;
-            let added = notes.iter().map(|note| add(&transaction, note)).collect();
+            let added: Vec<Added> = notes.iter().map(|note| add(&transaction, note)).collect();
             transaction.commit()?;
             Ok::<_, rusqlite::Error>(added)
         };
