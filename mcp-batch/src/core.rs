@@ -219,9 +219,6 @@ impl<T, R: Unanswered> Core<T, R> {
         }
         state.gathering -= 1;
         if state.queue.len() == 0 {
-            if state.running + state.gathering + 1 == self.limits.slots {
-                state.free_since_ns = now_ns;
-            }
             return Next::End;
         }
         let batch = state.take(&self.limits, now_ns);
@@ -240,12 +237,8 @@ impl<T, R: Unanswered> Core<T, R> {
         &self,
         ended: Ended,
         epochs: impl IntoIterator<Item = u64>,
-        now_ns: u64,
     ) -> (BatchRecord, Todo) {
         let mut state = self.lock();
-        if state.running + state.gathering == self.limits.slots {
-            state.free_since_ns = now_ns;
-        }
         state.running -= 1;
         state.running_items -= ended.answered;
         state.gathering += 1;

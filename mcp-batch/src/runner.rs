@@ -67,7 +67,7 @@ where
                 inner.room.add_permits(left);
                 inner.act(todo);
                 let (ended, epochs) = run_batch(&inner, batch).await;
-                let (record, todo) = inner.core.finish(ended, epochs, inner.now_ns());
+                let (record, todo) = inner.core.finish(ended, epochs);
                 guard.batch = None;
                 if record.size > 0 {
                     inner.report_batch(&record);

@@ -117,7 +117,7 @@ impl Model {
             ending: Ending::Answered,
         };
         self.running.fetch_sub(1, Ordering::Relaxed);
-        let (_, todo) = self.core.finish(ended, epochs, 0);
+        let (_, todo) = self.core.finish(ended, epochs);
         self.act(todo);
     }
 

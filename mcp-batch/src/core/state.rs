@@ -20,8 +20,6 @@ pub(super) struct State<T, R: Unanswered> {
     pub(super) running_items: usize,
     /// Runners that hold a slot and have not taken their items yet.
     pub(super) gathering: usize,
-    /// When a slot was last free after none was.
-    pub(super) free_since_ns: u64,
     pub(super) watched: bool,
     pub(super) closed: bool,
     pub(super) flush: Option<Flush>,
@@ -51,7 +49,6 @@ impl<T, R: Unanswered> State<T, R> {
             running: 0,
             running_items: 0,
             gathering: 0,
-            free_since_ns: 0,
             watched: false,
             closed: false,
             flush: None,
@@ -101,7 +98,7 @@ impl<T, R: Unanswered> State<T, R> {
         let (mut full, mut turns) = (0, 0);
         for (i, (oldest, len)) in self.queue.lines().enumerate() {
             full += len / target;
-            if len >= target || self.due_ns(oldest, limits) <= now_ns {
+            if len >= target || Self::due_ns(oldest, limits) <= now_ns {
                 turns = i + 1;
             }
         }
@@ -113,14 +110,14 @@ impl<T, R: Unanswered> State<T, R> {
         let dues = self
             .queue
             .lines()
-            .map(|(item, _)| self.due_ns(item, limits));
+            .map(|(item, _)| Self::due_ns(item, limits));
         dues.min()
     }
 
-    /// The window counts from when the item could first have started.
-    fn due_ns(&self, item: &Item<T, R>, limits: &Limits) -> u64 {
-        let since_ns = item.arrived_ns.max(self.free_since_ns);
-        since_ns.saturating_add(limits.window_ns)
+    /// The window counts from the arrival. No item waits with a slot free that
+    /// came while none was: a slot is freed only by a runner that finds nothing.
+    fn due_ns(item: &Item<T, R>, limits: &Limits) -> u64 {
+        item.arrived_ns.saturating_add(limits.window_ns)
     }
 
     fn is_urgent(&self, limits: &Limits) -> bool {
