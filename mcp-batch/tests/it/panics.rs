@@ -149,7 +149,7 @@ async fn results_too_many_may_panic_when_they_are_dropped() {
         returned: 3,
     };
     for _ in 0..2 {
-        assert_eq!(echo.submit(1).await, Err(miscounted.clone()));
+        assert_eq!(echo.submit(1).await, Err(miscounted));
     }
 }
 

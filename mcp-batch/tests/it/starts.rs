@@ -244,7 +244,7 @@ async fn a_function_that_never_waits_does_not_starve_its_runtime() {
         async move { items.into_iter().map(Ok).collect() }
     });
     let numbers = processor.expect("a valid configuration");
-    handle.set(numbers.clone()).ok().expect("once");
+    handle.set(numbers.clone()).expect("once");
     let first = numbers.try_submit(1).expect("room");
     let mut turns = 0;
     while numbers.stats().batches < BATCHES {
