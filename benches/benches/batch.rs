@@ -3,7 +3,10 @@
 //! ```text
 //! cargo bench -p benches --features peers --bench batch     # every figure
 //! cargo bench -p benches --bench batch                      # without the peers
+//! cargo bench -p benches --bench batch -- --frontier        # ours, by its policy
 //! ```
+//!
+//! `-- --rounds N` repeats all, so that a noisy moment shows.
 //!
 //! The batch function computes for 200 µs and 2 µs an item; at most 50 items
 //! and two batches at once. Two threads, so that callers and batches share
@@ -30,8 +33,12 @@ fn main() {
         .expect("a runtime");
     print_head();
     for _ in 0..rounds() {
+        if std::env::args().any(|arg| arg == "--frontier") {
+            runtime.block_on(run_frontier());
+            continue;
+        }
         runtime.block_on(async {
-            run("mcp-batch", ours).await;
+            run("mcp-batch", |work| ours(work, Config::default())).await;
             run("one by one", OneByOne).await;
             #[cfg(feature = "peers")]
             peers::run_all().await;
@@ -43,17 +50,38 @@ fn main() {
     );
 }
 
-/// `-- --rounds N` repeats all, so that a noisy moment shows.
+/// The policy that trades the shapes against each other, step by step: how long
+/// a batch gathers, and how large it may be.
+async fn run_frontier() {
+    let default = Config::default();
+    for gather_passes_max in [0, 1, 2, 4, 8, 16, 64] {
+        let config = Config {
+            gather_passes_max,
+            ..default.clone()
+        };
+        let name = format!("at most {gather_passes_max} passes");
+        run(&name, |work| ours(work, config.clone())).await;
+    }
+    for max_batch_size in [25, 34, 40, 64, 100] {
+        let config = Config {
+            max_batch_size,
+            ..default.clone()
+        };
+        let name = format!("at most {max_batch_size} items");
+        run(&name, |work| ours(work, config.clone())).await;
+    }
+}
+
 fn rounds() -> usize {
     let mut args = std::env::args().skip_while(|arg| arg != "--rounds");
     args.nth(1).and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
-/// The default policy, with the bench's limit of two batches.
-fn ours(work: Work) -> Ours {
+/// A policy, with the bench's limit of two batches.
+fn ours(work: Work, config: Config) -> Ours {
     let config = Config {
         max_concurrent_batches: 2,
-        ..Config::default()
+        ..config
     };
     let processor = BatchProcessor::new(&config, move |items: Vec<u64>| async move {
         work.compute(items.len());

@@ -4,7 +4,8 @@ use crate::{
     BatchProcessor, Config, ConfigError, Observer,
     core::{Core, Limits},
     dedup::Dedup,
-    inner::{Inner, Measure},
+    foreign::caught,
+    inner::{Function, Inner, Measure},
     sizer::Sizer,
     stats::History,
 };
@@ -12,6 +13,7 @@ use std::{
     fmt,
     hash::Hash,
     sync::{Arc, atomic::AtomicU64},
+    time::Duration,
 };
 use tokio::{
     runtime::Handle,
@@ -81,9 +83,14 @@ impl<T, O, E> Builder<T, O, E> {
     /// `function` is given 1 to [`Config::max_batch_size`] items and returns
     /// one result for each, in their order.
     ///
+    /// The function must not wait for an item of its own processor: that item
+    /// may need the very slot that waits for it. It must not keep a handle
+    /// either, which would keep the processor, and so the function, for ever;
+    /// a handle that is sent to another task does no harm.
+    ///
     /// # Errors
-    /// A field of the configuration makes no sense, or there is no runtime
-    /// (the field is then `runtime`).
+    /// A field of the configuration makes no sense, there is no runtime, or its
+    /// timer is not enabled (the field is then `runtime`).
     pub fn build<F>(
         self,
         function: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
@@ -96,28 +103,46 @@ impl<T, O, E> Builder<T, O, E> {
             field: "runtime",
             reason: "there is none: build the processor inside of tokio",
         })?;
+        // Without a timer, this panics and the window would never end.
+        if caught(|| drop(tokio::time::sleep(Duration::ZERO))).is_none() {
+            return Err(ConfigError {
+                field: "runtime",
+                reason: "has no timer: build it with enable_time",
+            });
+        }
         let limits = Limits {
             slots: self.config.max_concurrent_batches,
             window_ns: u64::try_from(self.config.window.as_nanos()).unwrap_or(u64::MAX),
             bytes_max: self.config.batch_bytes_max,
+            passes_max: self.config.gather_passes_max,
         };
         let sizer = Sizer::new(self.config.sizer_rules());
         let history = History::new(self.config.history_len);
         Ok(BatchProcessor(Arc::new(Inner {
             core: Core::new(limits, sizer, history),
-            function: Box::new(move |items| Box::pin(function(items))),
+            function: boxed(function),
             lane_of: self.lane_of,
-            bytes_of: self.bytes_of,
+            bytes_of: self.bytes_of.filter(|_| limits.bytes_max.is_some()),
             dedup: self.dedup,
             observer: self.observer,
             room: Arc::new(Semaphore::new(self.config.queue_len_max)),
             settled: Notify::new(),
             overloaded: AtomicU64::new(0),
+            lists: AtomicU64::new(0),
             origin: Instant::now(),
             runtime,
             config: self.config,
         })))
     }
+}
+
+pub(crate) fn boxed<T, O, E, F>(
+    function: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+) -> Function<T, O, E>
+where
+    F: Future<Output = Vec<Result<O, E>>> + Send + 'static,
+{
+    Arc::new(move |items| Box::pin(function(items)))
 }
 
 impl<T, O, E> fmt::Debug for Builder<T, O, E> {

@@ -28,7 +28,13 @@ pub struct Config {
     /// could first have started.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub window: Duration,
-    /// Items that may wait to be started. Default 1,000. Raising it turns
+    /// How often a batch that has a slot and is not full lets other tasks run
+    /// before it takes its items, as long as each time brings more of them.
+    /// Default 8. Raising it fills the batches of callers that come one after
+    /// the other; lowering it starts them sooner. 0 takes what is there.
+    pub gather_passes_max: u32,
+    /// Items that may wait to be started, of all lanes together: lanes take turns
+    /// at being started, not at being let in. Default 1,000. Raising it turns
     /// refusals into latency.
     pub queue_len_max: usize,
     /// The most bytes of one batch, by the weight that
@@ -46,7 +52,7 @@ pub struct Config {
     pub latency_goal: Option<Duration>,
     /// Finished batches that
     /// [`performance_history`](crate::BatchProcessor::performance_history)
-    /// keeps. Default 128; each one costs about 48 bytes.
+    /// keeps. Default 128; each one costs about 64 bytes.
     pub history_len: usize,
 }
 
@@ -57,6 +63,7 @@ impl Default for Config {
             max_batch_size: 50,
             max_concurrent_batches: cores.min(CONCURRENT_BATCHES_MAX),
             window: Duration::from_millis(50),
+            gather_passes_max: 8,
             queue_len_max: 1_000,
             batch_bytes_max: None,
             overflow: Overflow::Reject,
@@ -78,7 +85,8 @@ pub enum Overflow {
     /// It waits for room, in the order of arrival.
     Wait,
     /// It takes the place of the item that has waited longest, which is
-    /// answered [`Error::Shed`](crate::Error::Shed).
+    /// answered [`Error::Shed`](crate::Error::Shed). Finding it looks at the
+    /// first item of every lane.
     ShedOldest,
 }
 
@@ -93,6 +101,11 @@ impl Config {
             self.max_concurrent_batches,
             CONCURRENT_BATCHES_MAX,
             "max_concurrent_batches",
+        )?;
+        check(
+            self.gather_passes_max <= 1_000,
+            "gather_passes_max",
+            "must be at most 1000",
         )?;
         check_range(self.queue_len_max, QUEUE_LEN_MAX, "queue_len_max")?;
         check(self.window <= WINDOW_MAX, "window", "must be at most 1h")?;

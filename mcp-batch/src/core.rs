@@ -3,6 +3,7 @@
 //! done by the shell, outside of the lock.
 
 use crate::{
+    lanes::Lane,
     sizer::Sizer,
     slot::{Reply, Unanswered},
     stats::{BatchRecord, Ending, History, Stats},
@@ -13,8 +14,13 @@ use std::time::Duration;
 #[cfg(all(test, mcp_loom))]
 mod loom_models;
 mod state;
+#[cfg(all(test, not(mcp_loom)))]
+mod tests;
 
-use state::State;
+use state::{Flush, State};
+
+/// Items that a refusal may look at for callers that went away.
+const LOOKS: u64 = 16;
 
 /// One item that waits.
 pub(crate) struct Item<T, R: Unanswered> {
@@ -29,7 +35,7 @@ pub(crate) struct Item<T, R: Unanswered> {
 pub(crate) struct Arrival<T, R: Unanswered> {
     pub(crate) value: T,
     pub(crate) reply: Reply<R>,
-    pub(crate) lane: u64,
+    pub(crate) lane: Lane,
     pub(crate) bytes: u64,
 }
 
@@ -39,6 +45,31 @@ pub(crate) struct Limits {
     pub(crate) slots: usize,
     pub(crate) window_ns: u64,
     pub(crate) bytes_max: Option<u64>,
+    /// See [`Gather`].
+    pub(crate) passes_max: u32,
+}
+
+/// How a runner with a slot waits for company: it lets other tasks run while
+/// that brings items. A new runner comes from the scheduler, one whose batch
+/// just ended does not, and lets others run at least once, whatever waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gather {
+    passes: u32,
+    rested: bool,
+    /// The items that had come before the last pass.
+    came: u64,
+}
+
+impl Gather {
+    pub(crate) const NEW_RUNNER: Self = Self {
+        passes: 0,
+        rested: true,
+        came: 0,
+    };
+    pub(crate) const AFTER_A_BATCH: Self = Self {
+        rested: false,
+        ..Self::NEW_RUNNER
+    };
 }
 
 /// What the shell has to do after a step.
@@ -53,6 +84,15 @@ pub(crate) struct Todo {
     pub(crate) settled: bool,
 }
 
+impl Todo {
+    fn settled(settled: bool) -> Self {
+        Self {
+            settled,
+            ..Self::default()
+        }
+    }
+}
+
 /// What a runner does next.
 pub(crate) enum Next<T, R: Unanswered> {
     /// Lets other tasks run first: they may bring company.
@@ -60,7 +100,7 @@ pub(crate) enum Next<T, R: Unanswered> {
     /// Runs this.
     Run(Batch<T, R>, Todo),
     /// Ends; its slot is free.
-    End(Todo),
+    End,
 }
 
 /// Items taken together. All of them may have been skipped.
@@ -125,7 +165,7 @@ impl<T, R: Unanswered> Core<T, R> {
         if state.closed {
             return Err(arrivals);
         }
-        let mut lane_len = 0;
+        let mut longest = 0;
         for arrival in arrivals {
             let item = Item {
                 value: arrival.value,
@@ -134,51 +174,61 @@ impl<T, R: Unanswered> Core<T, R> {
                 bytes: arrival.bytes,
                 epoch: state.epochs.enter(),
             };
-            state.bytes += item.bytes;
+            state.bytes += u128::from(item.bytes);
             state.counters.submitted += 1;
-            lane_len = state.queue.push(arrival.lane, item);
+            longest = state.queue.push(arrival.lane, item).max(longest);
         }
-        Ok(state.evaluate(&self.limits, lane_len, now_ns))
+        let look = longest >= state.sizer.target();
+        Ok(state.evaluate(&self.limits, look, now_ns))
     }
 
     /// Removes the item that has waited longest.
     pub(crate) fn shed_oldest(&self) -> Option<(Item<T, R>, Todo)> {
         let mut state = self.lock();
         let item = state.queue.pop_oldest(|item| item.arrived_ns)?;
-        state.bytes -= item.bytes;
         state.counters.shed += 1;
-        let settled = state.leave(item.epoch);
-        let todo = Todo {
-            settled,
-            ..Todo::default()
-        };
-        Some((item, todo))
+        let settled = state.remove(&item);
+        Some((item, Todo::settled(settled)))
     }
 
-    /// What a runner that holds a slot does next. `passed` is whether it has
-    /// let other tasks run since its slot was free.
-    pub(crate) fn next(&self, passed: bool, now_ns: u64) -> Next<T, R> {
+    /// Removes the items whose callers went away. Looks at [`LOOKS`] items per
+    /// call and item that came, all at once when that makes a whole queue: so a
+    /// full queue of nobody is seen at once, and a storm of refusals is cheap.
+    pub(crate) fn sweep(&self) -> (Vec<Item<T, R>>, Todo) {
         let mut state = self.lock();
-        let full = state.queue.next_len() >= state.sizer.target();
-        if !passed && !full && !state.is_urgent(&self.limits) {
+        state.refusals += 1;
+        let events = state.counters.submitted + state.refusals;
+        if (events - state.swept_at) * LOOKS < state.queue.len() as u64 {
+            return (Vec::new(), Todo::default());
+        }
+        state.swept_at = events;
+        let gone = state.queue.remove(|item| item.reply.is_abandoned());
+        state.counters.cancelled += gone.len() as u64;
+        let mut settled = false;
+        for item in &gone {
+            settled |= state.remove(item);
+        }
+        (gone, Todo::settled(settled))
+    }
+
+    /// What a runner that holds a slot does next.
+    pub(crate) fn next(&self, gather: &mut Gather, now_ns: u64) -> Next<T, R> {
+        let mut state = self.lock();
+        if !state.has_gathered(&self.limits, gather) {
             return Next::Pass;
         }
         state.gathering -= 1;
         if state.queue.len() == 0 {
-            if state.running + state.gathering + 1 == self.limits.slots {
-                state.free_since_ns = now_ns;
-            }
-            return Next::End(Todo::default());
+            return Next::End;
         }
-        let batch = state.take(&self.limits);
+        let batch = state.take(&self.limits, now_ns);
         state.running += 1;
         state.running_items += batch.items.len();
         let mut settled = false;
         for item in &batch.skipped {
-            settled |= state.leave(item.epoch);
+            settled |= state.epochs.leave(item.epoch);
         }
-        let lane_len = state.queue.next_len();
-        let todo = state.evaluate(&self.limits, lane_len, now_ns);
+        let todo = state.evaluate(&self.limits, true, now_ns);
         Next::Run(batch, Todo { settled, ..todo })
     }
 
@@ -187,21 +237,18 @@ impl<T, R: Unanswered> Core<T, R> {
         &self,
         ended: Ended,
         epochs: impl IntoIterator<Item = u64>,
-        now_ns: u64,
     ) -> (BatchRecord, Todo) {
         let mut state = self.lock();
-        if state.running + state.gathering == self.limits.slots {
-            state.free_since_ns = now_ns;
-        }
         state.running -= 1;
         state.running_items -= ended.answered;
         state.gathering += 1;
         let mut settled = false;
         for epoch in epochs {
-            settled |= state.leave(epoch);
+            settled |= state.epochs.leave(epoch);
         }
         if ended.ending == Ending::Answered {
-            state.sizer.learn(ended.given, ended.cost_ns);
+            // Equal items count: the target counts them too.
+            state.sizer.learn(ended.answered, ended.cost_ns);
         }
         let record = BatchRecord {
             size: ended.given,
@@ -215,48 +262,31 @@ impl<T, R: Unanswered> Core<T, R> {
         if ended.given > 0 {
             state.history.push(record);
         }
-        let todo = Todo {
-            settled,
-            ..Todo::default()
-        };
-        (record, todo)
+        (record, Todo::settled(settled))
     }
 
     /// The timer's turn: the window of the oldest item may have ended.
     pub(crate) fn watch(&self, now_ns: u64) -> Watch {
         let mut state = self.lock();
         let free = state.running + state.gathering < self.limits.slots;
-        let free_since_ns = state.free_since_ns;
-        let fronts = state.queue.fronts();
-        let since_ns = fronts.map(|item| item.arrived_ns.max(free_since_ns)).min();
-        let Some(since_ns) = since_ns.filter(|_| free) else {
+        let Some(due_ns) = state.next_due_ns(&self.limits).filter(|_| free) else {
             state.watched = false;
             return Watch::Over;
         };
-        let due_ns = since_ns.saturating_add(self.limits.window_ns);
         if now_ns < due_ns {
             return Watch::At(due_ns);
         }
         state.watched = false;
-        if state.gathering == 0 {
-            state.gathering = 1;
-            return Watch::Ripe(Todo {
-                starts: 1,
-                ..Todo::default()
-            });
-        }
-        Watch::Over
+        Watch::Ripe(state.evaluate(&self.limits, true, now_ns))
     }
 
     /// Begins a flush: what waits is started as soon as slots are free.
     pub(crate) fn flush(&self, now_ns: u64) -> (u64, Todo) {
         let mut state = self.lock();
         let epoch = state.epochs.cut();
-        if !state.epochs.is_over(epoch) {
-            state.flushing = Some(epoch);
-        }
-        let lane_len = state.queue.next_len();
-        (epoch, state.evaluate(&self.limits, lane_len, now_ns))
+        let waiting = state.queue.len();
+        state.flush = (waiting > 0).then_some(Flush { epoch, waiting });
+        (epoch, state.evaluate(&self.limits, true, now_ns))
     }
 
     pub(crate) fn is_over(&self, epoch: u64) -> bool {
@@ -272,12 +302,21 @@ impl<T, R: Unanswered> Core<T, R> {
         self.lock().closed
     }
 
-    /// A runner was dropped with its runtime: nothing will ever run again. What
-    /// waits is handed back, to be dropped, which answers it.
-    pub(crate) fn abandon(&self) -> Vec<Item<T, R>> {
+    /// A runner was dropped with its runtime: nothing will ever run again. Its
+    /// slot is free, with the items of its batch, if it ran one. What waits is
+    /// handed back, to be dropped, which answers it.
+    pub(crate) fn abandon(&self, batch: Option<usize>) -> Vec<Item<T, R>> {
         let mut state = self.lock();
+        match batch {
+            Some(items) => {
+                state.running -= 1;
+                state.running_items -= items;
+            }
+            None => state.gathering -= 1,
+        }
         state.closed = true;
         state.epochs.end_all();
+        state.flush = None;
         state.bytes = 0;
         state.queue.drain()
     }
@@ -305,6 +344,9 @@ impl<T, R: Unanswered> Core<T, R> {
             target: state.sizer.target(),
             batch_cost: line.map(|line| cost(line.a_ns)),
             item_cost: line.map(|line| cost(line.b_ns)),
+            sizes: state.counters.sizes,
+            waits: state.counters.waits,
+            runs: state.counters.runs,
         }
     }
 }

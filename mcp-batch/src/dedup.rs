@@ -46,12 +46,22 @@ impl<T, O, E> Dedup<T, O, E> {
         (firsts, which)
     }
 
-    /// One result for each item again.
-    pub(crate) fn spread(&self, results: &[Result<O, E>], which: &[usize]) -> Vec<Result<O, E>> {
-        which
-            .iter()
-            .map(|index| (self.copy)(&results[*index]))
-            .collect()
+    /// One result for each item again. The last item of each kind gets the
+    /// result itself, those before it copies.
+    pub(crate) fn spread(&self, results: Vec<Result<O, E>>, which: &[usize]) -> Vec<Result<O, E>> {
+        let mut uses = vec![0_usize; results.len()];
+        for index in which {
+            uses[*index] += 1;
+        }
+        let mut results: Vec<_> = results.into_iter().map(Some).collect();
+        let give = |index: &usize| {
+            uses[*index] -= 1;
+            if uses[*index] == 0 {
+                return results[*index].take();
+            }
+            results[*index].as_ref().map(self.copy)
+        };
+        which.iter().filter_map(give).collect()
     }
 }
 
@@ -64,7 +74,7 @@ mod tests {
         let dedup = Dedup::<&str, usize, ()>::new();
         let (firsts, which) = dedup.split(vec!["a", "b", "a", "c", "b"]);
         assert_eq!(firsts, ["a", "b", "c"]);
-        let results = dedup.spread(&[Ok(1), Err(()), Ok(3)], &which);
+        let results = dedup.spread(vec![Ok(1), Err(()), Ok(3)], &which);
         assert_eq!(results, [Ok(1), Err(()), Ok(1), Ok(3), Err(())]);
     }
 }

@@ -1,12 +1,12 @@
 //! The running fit of cost(n) = a + b·n: weighted least squares whose weights
 //! fade with every batch.
 
-/// Each batch fades the ones before it by this: about five of them count.
-const FADE: f64 = 0.8;
+/// Each batch fades the ones before it by this: about six of them count.
+const FADE: f64 = 0.83;
 /// How much is left of the past once it is known to be wrong.
 const SURPRISED: f64 = 0.02;
 /// How much is left of the past when the target moves along a curve.
-const MOVED: f64 = 0.6;
+const MOVED: f64 = 0.5;
 /// Batches before a fit is trusted, in weight.
 const WEIGHT_MIN: f64 = 2.0;
 /// Sizes must differ by this share of their mean for a slope to mean anything.

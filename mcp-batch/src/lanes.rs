@@ -5,12 +5,21 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
+/// Whose items may share a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Lane {
+    /// By the caller's number.
+    Shared(u64),
+    /// One list with a function of its own.
+    List(u64),
+}
+
 /// Items of many lanes, first in first out within each.
 #[derive(Debug)]
 pub(crate) struct Lanes<I> {
-    lanes: HashMap<u64, VecDeque<I>, BuildHasherDefault<Spread>>,
+    lanes: HashMap<Lane, VecDeque<I>, BuildHasherDefault<Spread>>,
     /// Lanes that have items, next first.
-    turn: VecDeque<u64>,
+    turn: VecDeque<Lane>,
     len: usize,
     /// A line kept for the next lane, so that a lane that empties with every
     /// batch does not allocate with every batch.
@@ -37,7 +46,7 @@ impl<I> Lanes<I> {
     }
 
     /// The items now in the lane.
-    pub(crate) fn push(&mut self, lane: u64, item: I) -> usize {
+    pub(crate) fn push(&mut self, lane: Lane, item: I) -> usize {
         self.len += 1;
         let (spare, turn) = (&mut self.spare, &mut self.turn);
         let line = self.lanes.entry(lane).or_insert_with(|| {
@@ -74,10 +83,28 @@ impl<I> Lanes<I> {
         }
     }
 
-    /// The first item of each lane: the oldest is among them.
-    pub(crate) fn fronts(&self) -> impl Iterator<Item = &I> {
+    /// The lanes that have items, in turn: the first item, which is the lane's
+    /// oldest, and how many there are.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&I, usize)> {
         let lines = self.turn.iter().filter_map(|lane| self.lanes.get(lane));
-        lines.filter_map(VecDeque::front)
+        lines.filter_map(|line| Some((line.front()?, line.len())))
+    }
+
+    /// Removes the items that are `gone`, wherever they stand.
+    pub(crate) fn remove(&mut self, gone: impl Fn(&I) -> bool) -> Vec<I> {
+        let mut removed = Vec::new();
+        for line in self.lanes.values_mut() {
+            if line.iter().any(&gone) {
+                let (out, stay) = partition(std::mem::take(line), &gone);
+                removed.extend(out);
+                *line = stay;
+            }
+        }
+        self.len -= removed.len();
+        self.lanes.retain(|_, line| !line.is_empty());
+        let lanes = &self.lanes;
+        self.turn.retain(|lane| lanes.contains_key(lane));
+        removed
     }
 
     /// Removes the item that is oldest by `age`, smallest first.
@@ -105,6 +132,18 @@ impl<I> Lanes<I> {
     }
 }
 
+fn partition<I>(line: VecDeque<I>, gone: impl Fn(&I) -> bool) -> (Vec<I>, VecDeque<I>) {
+    let (mut out, mut stay) = (Vec::new(), VecDeque::with_capacity(line.len()));
+    for item in line {
+        if gone(&item) {
+            out.push(item);
+        } else {
+            stay.push_back(item);
+        }
+    }
+    (out, stay)
+}
+
 /// One multiplication: lane numbers are the caller's own, and there are never
 /// more of them than the queue is long.
 #[derive(Debug, Default)]
@@ -119,6 +158,11 @@ impl Hasher for Spread {
         for byte in bytes {
             self.write_u64(u64::from(*byte));
         }
+    }
+
+    /// The kind of lane.
+    fn write_isize(&mut self, kind: isize) {
+        self.0 = kind.unsigned_abs() as u64;
     }
 
     fn write_u64(&mut self, lane: u64) {
@@ -147,9 +191,9 @@ mod tests {
     fn lanes_take_turns_however_long_one_is() {
         let mut lanes = Lanes::new();
         (0..10).for_each(|i| {
-            lanes.push(1, (1, i));
+            lanes.push(Lane::Shared(1), (1, i));
         });
-        lanes.push(2, (2, 10));
+        lanes.push(Lane::List(1), (2, 10));
         assert_eq!(take(&mut lanes, 3), [(1, 0), (1, 1), (1, 2)]);
         assert_eq!(take(&mut lanes, 3), [(2, 10)]);
         assert_eq!(take(&mut lanes, 3), [(1, 3), (1, 4), (1, 5)]);
@@ -160,24 +204,34 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_lost_and_each_lane_keeps_its_order(
-            ops in proptest::collection::vec((0u64..5, 0usize..4, any::<bool>()), 0..200),
+            ops in proptest::collection::vec((0u64..5, 0usize..4, 0u8..4), 0..200),
         ) {
             let (mut lanes, mut out) = (Lanes::new(), Vec::new());
-            for (i, (lane, n, shed)) in (0u64..).zip(&ops) {
-                lanes.push(*lane, (*lane, i));
+            let mut swept = 0;
+            for (i, (lane, n, op)) in (0u64..).zip(&ops) {
+                lanes.push(Lane::Shared(*lane), (*lane, i));
                 out.extend(take(&mut lanes, *n));
-                if *shed {
-                    let oldest = lanes.fronts().map(|item| item.1).min();
+                if *op == 1 {
+                    let oldest = lanes.lines().map(|(item, _)| item.1).min();
                     let popped = lanes.pop_oldest(|item| item.1);
                     prop_assert_eq!(popped.map(|item| item.1), oldest);
                     out.extend(popped);
                 }
-                prop_assert_eq!(lanes.len() + out.len(), usize::try_from(i).expect("small") + 1);
+                if *op == 2 {
+                    let gone = lanes.remove(|item| item.1 % 3 == 0);
+                    prop_assert!(gone.iter().all(|item| item.1 % 3 == 0));
+                    swept += gone.len();
+                }
+                let lens: Vec<_> = lanes.lines().map(|(_, len)| len).collect();
+                prop_assert_eq!((lens.iter().sum(), lens.len()), (lanes.len(), lanes.lanes()));
+                prop_assert!(lens.iter().all(|len| *len > 0));
+                let seen = lanes.len() + out.len() + swept;
+                prop_assert_eq!(seen, usize::try_from(i).expect("small") + 1);
             }
             while lanes.len() > 0 {
                 out.extend(take(&mut lanes, 7));
             }
-            prop_assert_eq!(out.len(), ops.len());
+            prop_assert_eq!(out.len() + swept, ops.len());
             for lane in 0..5 {
                 prop_assert!(out.iter().filter(|item| item.0 == lane).is_sorted());
             }

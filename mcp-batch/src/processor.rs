@@ -1,17 +1,17 @@
 //! The handle: items in, results out.
 
 use crate::{
-    BatchRecord, Builder, Config, ConfigError, Error, Overflow, Stats, Ticket, inner::Inner,
+    BatchRecord, Builder, Config, ConfigError, Error, Stats, Ticket,
+    builder::boxed,
+    inner::{Inner, Measured},
+    lanes::Lane,
+    room::Room,
 };
 use std::{
-    collections::VecDeque,
     fmt,
     sync::{Arc, atomic::Ordering},
 };
-use tokio::{
-    sync::TryAcquireError,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 /// Collects items into batches and gives each item its own result. Clones are
 /// handles of the same processor.
@@ -29,7 +29,7 @@ where
 {
     /// A processor that calls `function` with 1 to
     /// [`max_batch_size`](Config::max_batch_size) items; it returns one result
-    /// for each, in their order.
+    /// for each, in their order. What it must not do, see [`Builder::build`].
     ///
     /// # Errors
     /// As [`Builder::build`].
@@ -59,20 +59,27 @@ where
     /// Dropping the future cancels the item: it is skipped if its batch has not
     /// started, and its result is dropped otherwise.
     pub async fn submit(&self, item: T) -> Result<O, Error<E>> {
-        if let Some(error) = self.try_room() {
-            self.room_by_policy(error).await?;
-        }
-        self.0.enqueue(item)?.await
+        let item = self.0.measure(item);
+        let room = self.0.room_by_policy().await?;
+        self.0.enqueue(item, room)?.await
     }
 
-    /// Like [`submit`](Self::submit), and gives up at `deadline`.
+    /// Like [`submit`](Self::submit), and gives up at `deadline`; at once, and
+    /// without a place in the queue, if it has passed.
     ///
     /// # Errors
     /// [`Error::DeadlineExceeded`], or as [`submit`](Self::submit).
     ///
+    /// # Panics
+    /// The caller's runtime has no timer, or there is none: the deadline is kept
+    /// where the future runs, which need not be where the batches do.
+    ///
     /// # Cancel safety
     /// As [`submit`](Self::submit); so is an item whose deadline passes.
     pub async fn submit_by(&self, item: T, deadline: Instant) -> Result<O, Error<E>> {
+        if deadline <= Instant::now() {
+            return Err(Error::DeadlineExceeded);
+        }
         timeout_at(deadline, self.submit(item))
             .await
             .unwrap_or(Err(Error::DeadlineExceeded))
@@ -85,51 +92,92 @@ where
     /// [`Error::Overloaded`] or [`Error::Closed`]. A full queue sheds its oldest
     /// item if [`Config::overflow`] says so.
     pub fn try_submit(&self, item: T) -> Result<Ticket<O, E>, Error<E>> {
-        match self.try_room() {
-            None => {}
-            Some(TryAcquireError::Closed) => return Err(Error::Closed),
-            Some(TryAcquireError::NoPermits) => self.room_at_once()?,
-        }
-        self.0.enqueue(item)
+        let item = self.0.measure(item);
+        let room = self.0.room_at_once()?;
+        self.0.enqueue(item, room)
     }
 
     /// Processes a list at hand: split evenly over the free slots or into
     /// batches of the size aimed at, in parallel under the limit. The results
-    /// are in the order of the items. The list waits for room, whatever
-    /// [`Config::overflow`] says, and takes turns with other callers.
+    /// are in the order of the items.
+    ///
+    /// The list waits for room, whatever [`Config::overflow`] says, and takes
+    /// what there is, so that others get room between its items. With
+    /// [`Overflow::ShedOldest`](crate::Overflow::ShedOldest) others may shed
+    /// items of it.
     ///
     /// # Cancel safety
     /// Dropping the future cancels the items that have not started.
     pub async fn process_batch(&self, items: Vec<T>) -> Vec<Result<O, Error<E>>> {
-        let mut results = Vec::with_capacity(items.len());
-        let mut tickets = VecDeque::with_capacity(items.len());
-        let step = (self.0.config.queue_len_max / 4).clamp(1, 1 << 16);
+        let items = items.into_iter().map(|item| self.0.measure(item));
+        self.process(items.collect()).await
+    }
+
+    /// Processes a list with a function of its own, in every other respect like
+    /// [`process_batch`](Self::process_batch): the same slots, queue, sizes and
+    /// statistics, the results in the order of the items.
+    ///
+    /// The list is a lane of its own, whatever
+    /// [`Builder::lane_by`](crate::Builder::lane_by) says, so that no batch has
+    /// items of two functions; it takes turns with the other lanes. The sizes
+    /// follow the cost of all functions together: one whose batches cost
+    /// something else altogether belongs to a processor of its own.
+    ///
+    /// # Cancel safety
+    /// As [`process_batch`](Self::process_batch).
+    ///
+    /// ```
+    /// # use mcp_batch::{BatchProcessor, Config};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let numbers = BatchProcessor::new(&Config::default(), |numbers: Vec<u64>| async move {
+    ///     numbers.into_iter().map(Ok::<u64, String>).collect()
+    /// })?;
+    /// let factor = 3;
+    /// let results = numbers
+    ///     .process_with(vec![1, 2, 3], move |batch| async move {
+    ///         batch.into_iter().map(|n| Ok(factor * n)).collect()
+    ///     })
+    ///     .await;
+    /// assert_eq!(results, [Ok(3), Ok(6), Ok(9)]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn process_with<F>(
+        &self,
+        items: Vec<T>,
+        function: impl Fn(Vec<T>) -> F + Send + Sync + 'static,
+    ) -> Vec<Result<O, Error<E>>>
+    where
+        F: Future<Output = Vec<Result<O, E>>> + Send + 'static,
+    {
+        let function = boxed(function);
+        let lane = Lane::List(self.0.lists.fetch_add(1, Ordering::Relaxed));
+        let measure = |item| self.0.measured(item, lane, Some(Arc::clone(&function)));
+        self.process(items.into_iter().map(measure).collect()).await
+    }
+
+    async fn process(&self, items: Vec<Measured<T, O, E>>) -> Vec<Result<O, Error<E>>> {
+        let len = items.len();
+        let mut tickets = Vec::with_capacity(len);
+        let mut results = Vec::with_capacity(len);
         let mut items = items.into_iter();
-        loop {
-            let part: Vec<T> = items.by_ref().take(step).collect();
-            if part.is_empty() {
+        while items.len() > 0 {
+            // What nobody waits for makes room first, if there is none.
+            drop(self.0.try_room());
+            let Some(room) = Room::up_to(&self.0.room, items.len()).await else {
                 break;
-            }
-            let len = part.len();
-            let room = u32::try_from(len).unwrap_or(u32::MAX);
-            let queued = match self.0.room.acquire_many(room).await {
-                Ok(permit) => {
-                    permit.forget();
-                    self.0.enqueue_all(part)
-                }
-                Err(_) => Err(Error::Closed),
             };
-            match queued {
-                Ok(more) => tickets.extend(more.into_iter().map(Ok)),
-                Err(_) => tickets.extend((0..len).map(|_| Err(Error::Closed))),
+            let part = items.by_ref().take(room.items());
+            match self.0.enqueue_all(part, room) {
+                Ok(more) => tickets.extend(more),
+                Err(_) => break,
             }
         }
         for ticket in tickets {
-            results.push(match ticket {
-                Ok(ticket) => ticket.await,
-                Err(error) => Err(error),
-            });
+            results.push(ticket.await);
         }
+        results.resize_with(len, || Err(Error::Closed));
         results
     }
 
@@ -155,7 +203,9 @@ where
         self.0.drain().await;
     }
 
-    /// Whether [`shutdown`](Self::shutdown) was called, or the runtime ended.
+    /// Whether [`shutdown`](Self::shutdown) was called, or the runtime was seen
+    /// to end: with a batch at work or items in the queue, or by the first item
+    /// after it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.0.core.is_closed()
@@ -171,39 +221,6 @@ where
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.0.core.stats(self.0.overloaded.load(Ordering::Relaxed))
-    }
-
-    /// `None` if there was room, which is taken.
-    fn try_room(&self) -> Option<TryAcquireError> {
-        match self.0.room.try_acquire() {
-            Ok(permit) => {
-                permit.forget();
-                None
-            }
-            Err(error) => Some(error),
-        }
-    }
-
-    async fn room_by_policy(&self, error: TryAcquireError) -> Result<(), Error<E>> {
-        if error == TryAcquireError::Closed {
-            return Err(Error::Closed);
-        }
-        if self.0.config.overflow != Overflow::Wait {
-            return self.room_at_once();
-        }
-        let permit = self.0.room.acquire().await.map_err(|_| Error::Closed)?;
-        permit.forget();
-        Ok(())
-    }
-
-    /// Takes the place of the oldest item, or refuses. There may be no oldest
-    /// one although there is no room: it is being started, or on its way in.
-    fn room_at_once(&self) -> Result<(), Error<E>> {
-        let shed = self.0.config.overflow == Overflow::ShedOldest && self.0.shed_oldest();
-        if shed || self.try_room().is_none() {
-            return Ok(());
-        }
-        Err(self.0.refuse())
     }
 }
 

@@ -6,8 +6,9 @@
 pub(crate) struct Load {
     /// Items that wait.
     pub(crate) queued: usize,
-    /// Items in the lane that was changed last: a batch holds one lane only.
-    pub(crate) lane: usize,
+    /// Batches that are due whatever runs: lanes that hold the target size, or
+    /// whose oldest item has waited for the window, and those before them.
+    pub(crate) due: usize,
     /// Lanes that have items.
     pub(crate) lanes: usize,
     /// Batches that run.
@@ -18,16 +19,16 @@ pub(crate) struct Load {
     pub(crate) slots: usize,
     /// The size to aim at.
     pub(crate) target: usize,
-    /// The window or the bytes limit is reached, or a flush or shutdown asks.
-    pub(crate) ripe: bool,
+    /// The bytes limit is reached, or a flush or shutdown asks.
+    pub(crate) urgent: bool,
 }
 
 /// How many batches should be about to start. Those that already are (a runner
 /// holds a slot and has not taken its items yet) count towards it.
 ///
 /// * Idle: all that is there goes now. The window is never a tax.
-/// * Ripe: the same.
-/// * The target size is reached in a lane: each full batch goes.
+/// * Urgent: the same.
+/// * Due: the target size is reached in a lane, or the window in time.
 /// * Balance: what waits is its fair share of what is at hand, so that a free
 ///   slot would do as much as each busy one. This is what fills the second
 ///   slot of a closed loop, and starts the second of two lone items.
@@ -38,23 +39,23 @@ pub(crate) fn wanted(load: &Load) -> usize {
     if load.queued == 0 || free == 0 {
         return 0;
     }
-    let full = load.lane / load.target;
-    let wanted = if load.running == 0 || load.ripe {
-        load.queued.div_ceil(load.target).max(load.lanes)
+    let all = load.queued.div_ceil(load.target);
+    let wanted = if load.running == 0 || load.urgent {
+        all.max(load.lanes)
     } else if load.queued * load.slots >= load.queued + load.running_items {
-        full.max(1)
+        all
     } else {
-        full
+        0
     };
-    wanted.min(free)
+    wanted.max(load.due).min(free)
 }
 
-/// How many of a lane's `queued` items the next batch takes, if `free` batches
-/// could start now. What the free slots can do at once is split evenly: the
-/// largest batch decides when all are done.
-pub(crate) fn share(queued: usize, free: usize, target: usize) -> usize {
+/// How many of a lane's `queued` items the next batch takes, if `ready` batches
+/// are about to start. What they can do at once is split evenly: the largest
+/// batch decides when all are done.
+pub(crate) fn share(queued: usize, ready: usize, target: usize) -> usize {
     let batches = queued.div_ceil(target);
-    if batches <= free {
+    if batches <= ready {
         queued.div_ceil(batches.max(1))
     } else {
         target
@@ -68,19 +69,19 @@ mod tests {
 
     const LOAD: Load = Load {
         queued: 0,
-        lane: 0,
+        due: 0,
         lanes: 1,
         running: 0,
         running_items: 0,
         slots: 2,
         target: 50,
-        ripe: false,
+        urgent: false,
     };
 
     fn load(queued: usize, running: usize, running_items: usize) -> Load {
         Load {
             queued,
-            lane: queued,
+            due: queued / 50,
             running,
             running_items,
             ..LOAD
@@ -102,10 +103,19 @@ mod tests {
         check(load(49, 1, 50), 0);
         check(load(50, 1, 500), 1);
         check(load(500, 2, 100), 0);
-        let ripe = |load| Load { ripe: true, ..load };
-        check(ripe(load(1, 1, 50)), 1);
-        check(ripe(load(1, 2, 50)), 0);
-        check(ripe(load(0, 0, 0)), 0);
+        let urgent = |load| Load {
+            urgent: true,
+            ..load
+        };
+        check(urgent(load(1, 1, 50)), 1);
+        check(urgent(load(1, 2, 50)), 0);
+        check(urgent(load(0, 0, 0)), 0);
+        let due = |due, load| Load { due, ..load };
+        check(due(1, load(1, 1, 50)), 1);
+        check(due(3, load(3, 1, 50)), 1);
+        let slots = |slots, load| Load { slots, ..load };
+        check(slots(5, due(3, load(3, 1, 50))), 3);
+        check(slots(3, load(60, 1, 50)), 2);
         let lanes = Load {
             lanes: 3,
             slots: 4,
@@ -132,9 +142,10 @@ mod tests {
         #[test]
         fn never_idle_with_a_queue_and_never_above_the_slots(
             queued in 0usize..2000, running in 0usize..9, items in 0usize..50,
-            slots in 1usize..9, target in 1usize..60, ripe: bool,
+            slots in 1usize..9, target in 1usize..60, urgent: bool,
         ) {
-            let load = Load { slots, target, ripe, ..load(queued, running, running * items) };
+            let due = queued / target;
+            let load = Load { due, slots, target, urgent, ..load(queued, running, running * items) };
             let wanted = wanted(&load);
             prop_assert!(wanted + running <= slots.max(running));
             if queued > 0 && running == 0 {

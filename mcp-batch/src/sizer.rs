@@ -4,7 +4,12 @@
 use crate::fit::{Fit, Line};
 
 /// The fixed cost may be this share of a batch; larger batches gain little.
-const OVERHEAD_MAX: f64 = 0.1;
+/// Aimed at 8 %, noise rarely takes it past 10.
+const OVERHEAD_MAX: f64 = 0.08;
+/// What a batch costs besides its function, about: a pass of the scheduler, the
+/// locks, the first cold lines. Without it a function that costs nothing would
+/// be given single items.
+const MACHINERY_NS: f64 = 2_000.0;
 /// A cost this far from the prediction means that the curve has changed.
 const SURPRISE: f64 = 0.3;
 /// Multiplicative decrease.
@@ -17,6 +22,9 @@ const GROW: f64 = 0.12;
 const SLOWER: f64 = 0.97;
 /// Every so many batches one is smaller, while all sizes are equal.
 const DITHER_EVERY: u32 = 2;
+/// Every so many batches one is larger, while all have one item: there it may
+/// cost the latency goal.
+const PROBE_EVERY: u32 = 16;
 
 /// How sizes are chosen; parsed from the configuration.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,6 +42,8 @@ pub(crate) struct Sizer {
     target: f64,
     /// Smoothed items per nanosecond of full batches.
     rate: f64,
+    /// What the last batch said, if it was left out for it.
+    surprise: f64,
     equal_batches: u32,
 }
 
@@ -44,6 +54,7 @@ impl Sizer {
             fit: Fit::default(),
             target: to_f64(rules.max),
             rate: 0.0,
+            surprise: 0.0,
             equal_batches: 0,
         }
     }
@@ -53,14 +64,19 @@ impl Sizer {
         to_usize(self.target).clamp(1, self.rules.max)
     }
 
-    /// The most items of the next batch: now and then less than the target,
-    /// while all sizes are equal and teach nothing about the slope.
+    /// The most items of the next batch: now and then less than the target (or
+    /// more, where it is 1), while all sizes are equal and teach nothing about
+    /// the slope.
     pub(crate) fn cap(&mut self) -> usize {
         let target = self.target();
         if !self.rules.adaptive || self.fit.is_spread() {
             return target;
         }
         self.equal_batches = self.equal_batches.wrapping_add(1);
+        if target == 1 {
+            let probe = self.equal_batches.is_multiple_of(PROBE_EVERY);
+            return self.rules.max.min(if probe { 2 } else { 1 });
+        }
         if self.equal_batches.is_multiple_of(DITHER_EVERY) {
             (target - target.div_ceil(4)).max(1)
         } else {
@@ -80,10 +96,17 @@ impl Sizer {
         }
         // Exact up to 2^53 ns, which are 104 days.
         let (items, cost_ns) = (to_f64(items), cost_ns.max(1) as f64);
-        if self.is_surprised(items, cost_ns) {
+        let surprise = self.surprise(items, cost_ns);
+        if surprise != 0.0 {
+            if surprise != self.surprise {
+                // One such batch is an outlier until the next one agrees.
+                self.surprise = surprise;
+                return;
+            }
             self.fit.forget();
             self.rate = 0.0;
         }
+        self.surprise = 0.0;
         self.fit.add(items, cost_ns);
         let rate = items / cost_ns;
         let weight = if self.rate > 0.0 { 0.25 } else { 1.0 };
@@ -98,22 +121,30 @@ impl Sizer {
             .clamp(1.0, to_f64(self.rules.max));
     }
 
-    fn is_surprised(&self, items: f64, cost_ns: f64) -> bool {
-        self.fit.line().is_some_and(|line| {
-            let error = cost_ns / line.cost_ns(items).max(1.0) - 1.0;
-            error.abs() > SURPRISE
-        })
+    /// 1 if the batch cost far more than the line says, -1 if far less, 0 if
+    /// neither.
+    fn surprise(&self, items: f64, cost_ns: f64) -> f64 {
+        let Some(line) = self.fit.line() else {
+            return 0.0;
+        };
+        let error = cost_ns / line.cost_ns(items).max(1.0) - 1.0;
+        if error.abs() > SURPRISE {
+            error.signum()
+        } else {
+            0.0
+        }
     }
 
     /// The smallest size whose fixed share is small, under the latency goal.
     /// A line that starts below zero says that smaller batches are cheaper per
     /// item.
     fn by_line(&mut self, line: Line) -> f64 {
-        if line.a_ns < 0.0 {
+        let fixed_ns = line.a_ns + MACHINERY_NS;
+        if fixed_ns < 0.0 {
             self.fit.move_on();
             return self.target * SHRINK;
         }
-        let efficient = line.a_ns * (1.0 / OVERHEAD_MAX - 1.0) / line.b_ns.max(f64::MIN_POSITIVE);
+        let efficient = fixed_ns * (1.0 / OVERHEAD_MAX - 1.0) / line.b_ns.max(f64::MIN_POSITIVE);
         let quick = self.rules.goal_ns.map_or(f64::INFINITY, |goal_ns| {
             ((goal_ns - line.a_ns) / line.b_ns.max(f64::MIN_POSITIVE)).floor()
         });

@@ -1,5 +1,6 @@
 //! Counters pulled as one snapshot, and the record of each batch.
 
+use crate::histogram::Histogram;
 use serde::Serialize;
 use std::{collections::VecDeque, time::Duration};
 
@@ -35,6 +36,12 @@ pub struct Stats {
     pub batch_cost: Option<Duration>,
     /// The cost of each further item by the running fit.
     pub item_cost: Option<Duration>,
+    /// Batches by size: the items that the function was given.
+    pub sizes: Histogram,
+    /// Items by how long they waited until their batch took them.
+    pub waits: Histogram,
+    /// Batches by how long the function ran.
+    pub runs: Histogram,
 }
 
 /// What is counted under the lock.
@@ -48,6 +55,9 @@ pub(crate) struct Counters {
     pub(crate) deduplicated: u64,
     pub(crate) shed: u64,
     pub(crate) cancelled: u64,
+    pub(crate) sizes: Histogram,
+    pub(crate) waits: Histogram,
+    pub(crate) runs: Histogram,
 }
 
 /// How a batch ended.

@@ -1,6 +1,6 @@
 //! A processor as a [`tower` service](tower_service::Service).
 
-use crate::{BatchProcessor, Error};
+use crate::{BatchProcessor, Error, room::Room};
 use std::{
     fmt,
     pin::Pin,
@@ -57,10 +57,11 @@ where
         if self.room.is_some() {
             return Poll::Ready(Ok(()));
         }
-        let semaphore = &self.processor.0.room;
+        let inner = &self.processor.0;
         let waiting = self.waiting.get_or_insert_with(|| {
-            let semaphore = Arc::clone(semaphore);
-            Mutex::new(Box::pin(semaphore.acquire_owned()))
+            // What nobody waits for makes room first, if there is none.
+            drop(inner.try_room());
+            Mutex::new(Box::pin(Arc::clone(&inner.room).acquire_owned()))
         });
         let waiting = waiting.get_mut().unwrap_or_else(PoisonError::into_inner);
         let room = std::task::ready!(waiting.as_mut().poll(cx));
@@ -72,12 +73,14 @@ where
     /// Without room (a caller that skipped `poll_ready`) it answers
     /// [`Error::Overloaded`].
     fn call(&mut self, item: T) -> Self::Future {
+        let inner = &self.processor.0;
         let ticket = match self.room.take() {
-            Some(room) => {
-                room.forget();
-                self.processor.0.enqueue(item)
+            Some(permit) => {
+                let item = inner.measure(item);
+                let room = Room::of_permit(&inner.room, permit);
+                inner.enqueue(item, room)
             }
-            None => Err(self.processor.0.refuse()),
+            None => Err(inner.refuse()),
         };
         Box::pin(async move { ticket?.await })
     }

@@ -46,6 +46,7 @@ impl Model {
             slots,
             window_ns: 50,
             bytes_max: None,
+            passes_max: 2,
         };
         let sizer = Sizer::new(SizerRules {
             max: 3,
@@ -66,7 +67,7 @@ impl Model {
         let arrival = Arrival {
             value: item,
             reply,
-            lane: 0,
+            lane: Lane::Shared(0),
             bytes: 0,
         };
         let todo = self.core.push([arrival], 0).ok()?;
@@ -79,16 +80,16 @@ impl Model {
     }
 
     fn run(&self) {
-        let mut passed = false;
+        let mut gather = Gather::NEW_RUNNER;
         loop {
-            match self.core.next(passed, 0) {
-                Next::Pass => passed = true,
+            match self.core.next(&mut gather, 0) {
+                Next::Pass => {}
                 Next::Run(batch, todo) => {
                     self.answer(batch);
                     self.act(todo);
-                    passed = false;
+                    gather = Gather::AFTER_A_BATCH;
                 }
-                Next::End(todo) => return self.act(todo),
+                Next::End => return,
             }
         }
     }
@@ -116,7 +117,7 @@ impl Model {
             ending: Ending::Answered,
         };
         self.running.fetch_sub(1, Ordering::Relaxed);
-        let (_, todo) = self.core.finish(ended, epochs, 0);
+        let (_, todo) = self.core.finish(ended, epochs);
         self.act(todo);
     }
 
@@ -176,7 +177,7 @@ fn a_caller_that_goes_away_takes_nothing_along() {
         let arrival = Arrival {
             value: 1,
             reply,
-            lane: 0,
+            lane: Lane::Shared(0),
             bytes: 0,
         };
         let Ok(todo) = model.core.push([arrival], 0) else {

@@ -38,7 +38,11 @@ fn noise(i: u32, share: f64) -> f64 {
 }
 
 fn run(sizer: &mut Sizer, curve: Curve, batches: u32, share: f64) {
-    for i in 0..batches {
+    run_from(sizer, curve, batches, share, 0);
+}
+
+fn run_from(sizer: &mut Sizer, curve: Curve, batches: u32, share: f64, seed: u32) {
+    for i in seed..seed + batches {
         let n = sizer.cap();
         let cost = Duration::from_secs_f64(curve(to_f64(n)) * noise(i, share) / 1e9);
         sizer.learn(n, u64::from(cost.subsec_nanos()));
@@ -101,6 +105,75 @@ fn test_adaptive_batching() {
                 assert!(near, "{from} to {to}: {target} {line:?}");
             }
         }
+    }
+}
+
+/// Five percent of noise either way, and 200 runs of each change: most are as
+/// near as without it.
+#[test]
+fn noise_seldom_hides_a_change() {
+    for (from, first, _) in &CURVES[..3] {
+        for (to, second, _) in &CURVES[..3] {
+            let near = (0..200).filter(|seed| {
+                let mut sizer = sizer(None);
+                run_from(&mut sizer, *first, 100, 0.05, seed * 1_000);
+                run_from(&mut sizer, *second, 20, 0.05, seed * 1_000 + 500);
+                near_the_best(&sizer, *second, None)
+            });
+            let near = near.count();
+            assert!(near >= 160, "{from} to {to}: {near} of 200");
+        }
+    }
+}
+
+/// One batch far off is an outlier, two that agree are a change.
+#[test]
+fn an_outlier_is_left_out() {
+    let mut sizer = sizer(None);
+    while sizer.line().is_none() {
+        run(&mut sizer, item_heavy, 1, 0.0);
+    }
+    let (target, line) = (sizer.target(), sizer.line());
+    sizer.learn(target, 100_000_000);
+    assert_eq!((sizer.target(), sizer.line()), (target, line));
+    sizer.learn(target, 1_000);
+    assert_eq!(
+        (sizer.target(), sizer.line()),
+        (target, line),
+        "they disagree"
+    );
+    sizer.learn(target, 1_000);
+    assert_ne!(sizer.line(), line, "they agree");
+}
+
+/// 50 ns a batch and 100 ns an item, with as much noise as there is at such a
+/// scale: what a batch costs besides its function keeps the sizes up.
+#[test]
+fn a_free_function_is_not_given_single_items() {
+    let mut sizer = sizer(None);
+    for seed in 0..50 {
+        run_from(&mut sizer, |n| 50.0 + 100.0 * n, 100, 0.2, seed * 100);
+        assert!(sizer.target() >= 25, "{}", sizer.target());
+    }
+}
+
+/// A goal of 50 ms, and a time in which even one item takes 101 ms.
+#[test]
+fn a_slow_time_does_not_leave_the_target_at_one() {
+    let cost = |setup_ms: u64, n: usize| (setup_ms + n as u64) * 1_000_000;
+    for goal_ms in [40.0, 50.0, 60.0, 80.0] {
+        let mut sizer = sizer(Some(goal_ms * 1e6));
+        let mut run = |setup_ms, batches| {
+            for _ in 0..batches {
+                let n = sizer.cap();
+                sizer.learn(n, cost(setup_ms, n));
+            }
+            sizer.target()
+        };
+        let before = run(30, 100);
+        assert_eq!(run(100, 100), 1, "{goal_ms}");
+        let after = run(30, 100);
+        assert!(after.abs_diff(before) <= 1, "{goal_ms}: {before}, {after}");
     }
 }
 

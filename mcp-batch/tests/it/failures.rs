@@ -1,8 +1,7 @@
 //! A function that panics or miscounts fails its own batch only.
 
-use crate::support::{config, settle};
-use mcp_batch::{BatchProcessor, Config, DropReason, Ending, Error, Observer};
-use std::sync::{Arc, Mutex};
+use crate::support::config;
+use mcp_batch::{BatchProcessor, Ending, Error};
 
 type Flaky = BatchProcessor<u64, u64, String>;
 
@@ -58,39 +57,4 @@ async fn a_wrong_number_of_results_fails_the_batch() {
         assert_eq!(flaky.submit(1).await, Ok(1));
     }
     assert_eq!(flaky.stats().miscounted, 2);
-}
-
-#[derive(Debug, Default)]
-struct Heard(Mutex<Vec<String>>);
-
-impl Observer for Heard {
-    fn on_batch(&self, batch: &mcp_batch::BatchRecord) {
-        let line = format!("{} {:?}", batch.size, batch.ending);
-        self.0.lock().expect("no panic").push(line);
-    }
-
-    fn on_dropped(&self, reason: DropReason) {
-        self.0.lock().expect("no panic").push(format!("{reason:?}"));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_observer_hears_of_batches_and_drops() {
-    let heard = Arc::new(Heard::default());
-    let config = Config {
-        queue_len_max: 2,
-        ..config()
-    };
-    let processor = BatchProcessor::<u64, u64, ()>::builder(&config)
-        .observer(heard.clone())
-        .build(|items: Vec<u64>| async move { items.into_iter().map(Ok).collect() })
-        .expect("a valid configuration");
-    let kept = processor.try_submit(1).expect("room");
-    drop(processor.try_submit(2).expect("room"));
-    let refused = processor.try_submit(3).map(|_| ());
-    assert_eq!(refused, Err(Error::Overloaded { limit: 2 }));
-    assert_eq!(kept.await, Ok(1));
-    settle().await;
-    let heard = heard.0.lock().expect("no panic");
-    assert_eq!(*heard, ["Overloaded", "Cancelled", "1 Answered"]);
 }

@@ -50,6 +50,44 @@ async fn a_lane_left_behind_meets_the_window() {
     drop(first);
 }
 
+/// Five slots, one busy for a second: three lanes are due at the same moment.
+#[tokio::test(start_paused = true)]
+async fn every_lane_meets_its_own_window() {
+    let config = Config {
+        max_concurrent_batches: 5,
+        ..config()
+    };
+    let builder = BatchProcessor::builder(&config).lane_by(|item: &u64| item / 100);
+    let (numbers, seen) = doubling_with(builder, ms(1_000));
+    let first: Vec<_> = (100..140).map(|item| numbers.try_submit(item)).collect();
+    settle().await;
+    let mut rest: Vec<_> = [200, 300].map(|item| numbers.try_submit(item)).into();
+    tokio::time::sleep(ms(20)).await;
+    rest.push(numbers.try_submit(400));
+    tokio::time::sleep(ms(500)).await;
+    assert_eq!(seen.starts(), [ms(0), ms(50), ms(50), ms(70)]);
+    drop((first, rest));
+}
+
+/// The lane whose turn it is not is due: those before it start with it.
+#[tokio::test(start_paused = true)]
+async fn a_list_for_a_busy_lane_does_not_hide_a_full_one() {
+    let config = Config {
+        max_concurrent_batches: 4,
+        max_batch_size: 10,
+        ..config()
+    };
+    let builder = BatchProcessor::builder(&config).lane_by(|item: &u64| item / 100);
+    let (numbers, seen) = doubling_with(builder, ms(1_000));
+    let busy: Vec<_> = (100..110).map(|item| numbers.try_submit(item)).collect();
+    settle().await;
+    // The last item of the list is of another lane than the full batch in it.
+    let list = numbers.process_batch((200..210).chain([300]).collect());
+    assert!(tokio::time::timeout(ms(1), list).await.is_err());
+    assert_eq!(seen.batches()[1], (200..210).collect::<Vec<_>>());
+    drop(busy);
+}
+
 #[tokio::test(start_paused = true)]
 async fn equal_items_are_given_once() {
     let builder = BatchProcessor::builder(&one_slot()).dedup();

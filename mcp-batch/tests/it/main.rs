@@ -6,8 +6,12 @@ mod cancellation;
 mod capacity;
 mod config;
 mod failures;
+mod flush;
 mod lanes;
+mod lists;
 mod model;
+mod panics;
+mod seen;
 mod shutdown;
 mod starts;
 #[cfg(feature = "tower")]

@@ -1,7 +1,8 @@
 //! When batches start, how large they are, and how many run at once.
 
-use crate::support::{config, double, doubling, ms, settle};
-use mcp_batch::{BatchProcessor, Config, Error};
+use crate::support::{Numbers, config, double, doubling, doubling_with, ms, settle};
+use mcp_batch::{BatchProcessor, Config, Error, Overflow};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::{task::JoinSet, time::Instant};
 
 #[tokio::test(start_paused = true)]
@@ -136,38 +137,122 @@ async fn a_fair_share_does_not_wait_for_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bytes_start_a_batch_and_bound_it() {
+async fn bytes_bound_a_batch() {
     let config = Config {
         batch_bytes_max: Some(100),
         max_concurrent_batches: 1,
         ..config()
     };
     let builder = BatchProcessor::builder(&config).weigh_by(|bytes: &u64| *bytes);
-    let (numbers, seen) = crate::support::doubling_with(builder, ms(10));
-    numbers.process_batch(vec![60, 30, 20, 500, 1, 99]).await;
-    assert_eq!(
-        seen.batches(),
-        [vec![60, 30], vec![20], vec![500], vec![1, 99]]
-    );
+    let (numbers, seen) = doubling_with(builder, ms(10));
+    numbers.process_batch(vec![60, 30, 20, 500, 0, 1, 99]).await;
+    let expect = [vec![60, 30], vec![20], vec![500], vec![0, 1, 99]];
+    assert_eq!(seen.batches(), expect);
+}
+
+/// A batch of 40 runs; items of one byte wait for company, until the bytes of
+/// a batch are together. Those that left do not count.
+#[tokio::test(start_paused = true)]
+async fn bytes_start_a_batch() {
+    let config = Config {
+        batch_bytes_max: Some(100),
+        queue_len_max: 40,
+        overflow: Overflow::ShedOldest,
+        ..config()
+    };
+    let weigh = |item: &u64| if *item < 1_000 { 1 } else { item - 1_000 };
+    let builder = BatchProcessor::builder(&config).weigh_by(weigh);
+    let (numbers, seen) = doubling_with(builder, ms(1_000));
+    let first: Vec<_> = (1..=40).map(|item| numbers.try_submit(item)).collect();
+    settle().await;
+    let heavy = numbers.try_submit(1_090).expect("room");
+    let light: Vec<_> = (1..=9).map(|item| numbers.try_submit(item)).collect();
+    settle().await;
+    assert_eq!(seen.sizes(), [40], "99 bytes wait for company");
+    let last = numbers.try_submit(10).expect("room");
+    settle().await;
+    assert_eq!(seen.sizes(), [40, 11]);
+    drop((first, heavy, light, last));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_starts_what_waits_and_waits_for_it() {
-    let (numbers, seen) = doubling(&config(), ms(1_000));
-    let long: Vec<_> = (1..=40).map(|item| numbers.try_submit(item)).collect();
+async fn bytes_that_were_shed_do_not_count() {
+    let config = Config {
+        batch_bytes_max: Some(100),
+        queue_len_max: 2,
+        overflow: Overflow::ShedOldest,
+        ..config()
+    };
+    let builder = BatchProcessor::builder(&config).weigh_by(|item: &u64| *item);
+    let (numbers, seen) = doubling_with(builder, ms(1_000));
+    let first = [1, 2].map(|item| numbers.try_submit(item).expect("room"));
     settle().await;
-    tokio::time::sleep(ms(5)).await;
-    let ticket = numbers.try_submit(41).expect("room");
+    let second = [90, 5].map(|item| numbers.try_submit(item).expect("room"));
     settle().await;
-    assert_eq!(seen.sizes(), [40], "it waits for company");
-    let start = Instant::now();
-    numbers.flush().await;
-    assert_eq!(start.elapsed(), ms(1_000));
-    assert_eq!(seen.starts(), [ms(0), ms(5)]);
-    assert_eq!(ticket.await, Ok(82));
-    assert_eq!(long.len(), 40);
-    assert_eq!(numbers.stats().queued, 0);
-    numbers.flush().await;
+    assert_eq!(seen.sizes(), [2, 2], "two are the fair share of two");
+    drop((first, second));
+    tokio::time::sleep(ms(1_000)).await;
+    let long = numbers.process_batch(vec![1, 2]);
+    let mut long = Box::pin(long);
+    assert!(tokio::time::timeout(ms(1), &mut long).await.is_err());
+    let shed = numbers.try_submit(99).expect("room");
+    settle().await;
+    assert_eq!(seen.sizes(), [2, 2, 2], "one waits for company");
+    let kept = [1, 2].map(|item| numbers.try_submit(item).expect("a place"));
+    settle().await;
+    assert!(shed.await.is_err());
+    assert_eq!(seen.sizes(), [2, 2, 2, 2]);
+    drop((long, kept));
+}
+
+#[tokio::test(start_paused = true)]
+async fn weights_may_be_of_any_size() {
+    let config = Config {
+        batch_bytes_max: Some(u64::MAX),
+        max_concurrent_batches: 1,
+        ..config()
+    };
+    let builder = BatchProcessor::builder(&config).weigh_by(|_: &u64| u64::MAX);
+    let (numbers, seen) = doubling_with(builder, ms(10));
+    let results = numbers.process_batch(vec![1, 2, 3]).await;
+    assert_eq!(results, [Ok(2), Ok(4), Ok(6)]);
+    assert_eq!(seen.sizes(), [1, 1, 1]);
+    numbers.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn weights_are_not_asked_without_a_limit() {
+    let weigh = |_: &u64| panic!("nobody asked");
+    let (numbers, _) = doubling_with(Numbers::builder(&config()).weigh_by(weigh), ms(10));
+    assert_eq!(numbers.submit(1).await, Ok(2));
+}
+
+/// The function computes and never waits, and each batch brings the next: the
+/// other tasks of the thread get their turn between any two of them.
+#[tokio::test(start_paused = true)]
+async fn a_function_that_never_waits_does_not_starve_its_runtime() {
+    const BATCHES: u64 = 200;
+    let handle: Arc<OnceLock<BatchProcessor<u64, u64, ()>>> = Arc::default();
+    let tickets = Arc::new(Mutex::new(Vec::new()));
+    let (inside, held) = (Arc::clone(&handle), Arc::clone(&tickets));
+    let processor = BatchProcessor::new(&config(), move |items: Vec<u64>| {
+        let numbers = inside.get().expect("set before the first item");
+        if numbers.stats().batches < BATCHES {
+            let mut held = held.lock().expect("no panic");
+            held.extend((0..200).filter_map(|item| numbers.try_submit(item).ok()));
+        }
+        async move { items.into_iter().map(Ok).collect() }
+    });
+    let numbers = processor.expect("a valid configuration");
+    handle.set(numbers.clone()).expect("once");
+    let first = numbers.try_submit(1).expect("room");
+    let mut turns = 0;
+    while numbers.stats().batches < BATCHES {
+        tokio::task::yield_now().await;
+        turns += 1;
+    }
+    assert!(turns >= BATCHES / 4, "{turns} turns");
+    assert_eq!(first.await, Ok(1));
 }
 
 /// Real sizes through the shell: a batch takes 20 ms and 2 ms an item, and
