@@ -1,0 +1,3 @@
+//! tmp
+mod flight;
+mod sync;
