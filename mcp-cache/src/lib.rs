@@ -1,3 +1,6 @@
 //! tmp
+mod adaptive;
+mod error;
 mod flight;
+mod random;
 mod sync;
