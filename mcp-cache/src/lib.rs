@@ -1,0 +1,8 @@
+#![doc = include_str!("../README.md")]
+
+mod epoch;
+mod store;
+mod sync;
+
+pub use epoch::{Epochs, Tag, Ticket};
+pub use store::{Bounds, FOREVER_MS, Hit, Inserted, Lookup, Origin, Put, Store, StoreStats, Swept};
