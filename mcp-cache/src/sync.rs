@@ -4,14 +4,38 @@
 //! that do not expect to run inside a model.
 
 #[cfg(mcp_loom)]
-pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use loom::sync::{
+    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+};
 #[cfg(not(mcp_loom))]
-pub(crate) use std::sync::{Arc, Mutex, MutexGuard};
+pub(crate) use std::sync::{
+    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+};
 
 use std::sync::PoisonError;
 
-/// Locks, and ignores poison: no critical section here runs foreign code that
-/// could panic half-way through an update.
+/// Locks, and ignores poison: foreign code that runs in a critical section (a key's `Eq`, a
+/// value's `Clone`) runs before anything is changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// As [`lock`], shared.
+#[inline]
+pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// As [`lock`], alone.
+#[inline]
+pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Gives a field two cache lines of its own (two, because of the adjacent-line
+/// prefetcher), so that writers of one field do not slow readers of another.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Padded<T>(pub(crate) T);
