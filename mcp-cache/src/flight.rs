@@ -8,9 +8,12 @@
 mod seat;
 mod waiters;
 
-pub(crate) use seat::{Lead, Seat, Turn};
+pub(crate) use seat::{Lead, Parked, Seat, Turn};
 
-use crate::sync::{Arc, Mutex, lock};
+use crate::{
+    Ticket,
+    sync::{Arc, Mutex, lock},
+};
 use hashbrown::{HashTable, hash_table::Entry};
 use waiters::Waiters;
 
@@ -35,12 +38,18 @@ pub(super) struct Flight<R> {
 struct State<R> {
     /// Somebody loads.
     led: bool,
-    /// When that load began, in epochs.
-    ticket: u64,
+    /// When that load began.
+    ticket: Ticket,
     /// Callers that wait, polled or not.
     seats: usize,
     waiters: Waiters,
     result: Option<R>,
+}
+
+/// Whether a load that began with `load` answers a reader that began with
+/// `reader`, whatever is invalidated: nothing was in between.
+pub(crate) fn began_after(load: Ticket, reader: Ticket) -> bool {
+    load.epoch >= reader.epoch && load.writes >= reader.writes
 }
 
 /// What a caller that missed is to do.
@@ -66,8 +75,8 @@ impl<K: Eq + Clone, R> Flights<K, R> {
         &self,
         hash: u64,
         key: &K,
-        ticket: u64,
-        may_join: impl FnOnce(u64) -> bool,
+        ticket: Ticket,
+        may_join: impl FnOnce(Ticket) -> bool,
     ) -> Joined<'_, K, R> {
         let mut shard = lock(self.shard(hash));
         let entry = shard.entry(
@@ -139,14 +148,14 @@ impl<K, R> Flights<K, R> {
     }
 
     /// The load is over: its result is for those who wait.
-    fn land(&self, hash: u64, flight: &Arc<Flight<R>>, result: R) {
+    fn land(&self, hash: u64, flight: &Arc<Flight<R>>, result: impl FnOnce() -> R) {
         Self::remove(&mut lock(self.shard(hash)), hash, flight);
         let mut state = lock(&flight.state);
         state.led = false;
         if state.seats == 0 {
             return;
         }
-        state.result = Some(result);
+        state.result = Some(result());
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
         waiters.wake_all();
@@ -179,7 +188,7 @@ impl<K, R> Flights<K, R> {
 }
 
 impl<R> Flight<R> {
-    fn led(ticket: u64) -> Arc<Self> {
+    fn led(ticket: Ticket) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::new(State {
                 led: true,

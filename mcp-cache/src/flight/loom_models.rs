@@ -29,7 +29,11 @@ impl Model {
     }
 
     fn join(&self) -> Joined<'_, u32, u32> {
-        self.flights.join(0, &1, 0, |_| true)
+        let ticket = Ticket {
+            epoch: 1,
+            writes: 1,
+        };
+        self.flights.join(0, &1, ticket, |_| true)
     }
 
     /// What a caller that does not go away does.
@@ -53,7 +57,7 @@ impl Model {
             self.loads.fetch_add(1, Ordering::Relaxed);
             self.stored.store(1, Ordering::Release);
         }
-        lead.land(7);
+        lead.land(|| 7);
         7
     }
 }
@@ -120,10 +124,10 @@ fn a_detached_flight_does_not_end_the_next() {
                 panic!("a detached flight takes nobody in");
             };
             let follows = matches!(other.join(), Joined::Follow(_));
-            new.land(2);
+            new.land(|| 2);
             follows
         });
-        old.land(1);
+        old.land(|| 1);
         assert!(thread.join().expect("no panic"));
         assert_eq!(model.flights.len(), 0);
     });

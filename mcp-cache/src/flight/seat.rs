@@ -1,7 +1,10 @@
 //! The two parts in a flight: leading it, and waiting for it.
 
 use super::{Flight, Flights};
-use crate::sync::{Arc, lock};
+use crate::{
+    Ticket,
+    sync::{Arc, lock},
+};
 use std::task::{Context, Poll};
 
 /// The right and the duty to load. Dropping it without a result hands it to
@@ -10,6 +13,12 @@ pub(crate) struct Lead<'a, K, R> {
     flights: &'a Flights<K, R>,
     hash: u64,
     /// `None` once it has landed.
+    flight: Option<Arc<Flight<R>>>,
+}
+
+/// A lead on its way into a task.
+pub(crate) struct Parked<R> {
+    hash: u64,
     flight: Option<Arc<Flight<R>>>,
 }
 
@@ -40,16 +49,38 @@ impl<'a, K, R> Lead<'a, K, R> {
     }
 
     /// The load begins now: for whoever took over and for whoever tries again.
-    pub(crate) fn begin(&self, ticket: u64) {
+    pub(crate) fn begin(&self, ticket: Ticket) {
         if let Some(flight) = &self.flight {
             lock(&flight.state).ticket = ticket;
         }
     }
 
-    /// Gives the result to all who wait, and ends the flight.
-    pub(crate) fn land(mut self, result: R) {
+    /// Ends the flight; all who wait get the result, which is made only if
+    /// somebody does.
+    pub(crate) fn land(mut self, result: impl FnOnce() -> R) {
         if let Some(flight) = self.flight.take() {
             self.flights.land(self.hash, &flight, result);
+        }
+    }
+}
+
+impl<K, R> Lead<'_, K, R> {
+    /// The lead without its table, to be taken into a task. Nobody leads if it is
+    /// not [resumed](Flights::resume).
+    pub(crate) fn park(mut self) -> Parked<R> {
+        Parked {
+            hash: self.hash,
+            flight: self.flight.take(),
+        }
+    }
+}
+
+impl<K, R> Flights<K, R> {
+    pub(crate) fn resume(&self, parked: Parked<R>) -> Lead<'_, K, R> {
+        Lead {
+            flights: self,
+            hash: parked.hash,
+            flight: parked.flight,
         }
     }
 }

@@ -36,7 +36,8 @@ impl<'a> Waiting<'a> {
 
     fn poll(&mut self) -> Poll<Turn<'a, u32, u32, u32>> {
         let waker = Waker::from(std::sync::Arc::clone(&self.woken));
-        self.seat.poll(&Context::from_waker(&waker), |result| *result)
+        self.seat
+            .poll(&Context::from_waker(&waker), |result| *result)
     }
 
     fn landed(&mut self) -> Option<u32> {
@@ -58,9 +59,13 @@ impl<'a> Waiting<'a> {
     }
 }
 
+fn at(epoch: u64) -> Ticket {
+    Ticket { epoch, writes: 1 }
+}
+
 /// All keys share a shard and a hash, so that keys are compared too.
 fn join(flights: &Numbers, key: u32) -> Joined<'_, u32, u32> {
-    flights.join(7, &key, 0, |_| true)
+    flights.join(7, &key, at(0), |_| true)
 }
 
 fn lead(flights: &Numbers, key: u32) -> Lead<'_, u32, u32> {
@@ -76,7 +81,7 @@ fn one_leads_and_all_get_its_result() {
     let first = lead(&flights, 1);
     let other = lead(&flights, 2);
     let mut waiting: Vec<_> = (0..100).map(|_| Waiting::new(&flights, 1)).collect();
-    first.land(10);
+    first.land(|| 10);
     for seat in &mut waiting {
         assert_eq!((seat.woken(), seat.landed()), (1, Some(10)));
         assert!(seat.poll().is_pending(), "ready once");
@@ -97,7 +102,7 @@ fn a_leader_that_goes_away_hands_over_to_one() {
     assert_eq!(woken, [1, 0, 0]);
     let second = waiting[0].lead().expect("its turn");
     assert!(waiting[1].poll().is_pending());
-    second.land(20);
+    second.land(|| 20);
     assert_eq!(waiting[1].landed(), Some(20));
     assert_eq!(waiting[2].landed(), Some(20));
     assert_eq!(flights.len(), 0);
@@ -125,7 +130,7 @@ fn who_comes_while_nobody_leads_leads_at_once() {
     drop(first);
     let newcomer = lead(&flights, 1);
     assert!(heir.poll().is_pending(), "woken for nothing, it waits on");
-    newcomer.land(30);
+    newcomer.land(|| 30);
     assert_eq!(heir.landed(), Some(30));
 }
 
@@ -137,11 +142,11 @@ fn a_detached_flight_ends_for_those_in_it() {
     flights.detach(7, &1);
     let new = lead(&flights, 1);
     let mut late = Waiting::new(&flights, 1);
-    old.land(1);
+    old.land(|| 1);
     assert_eq!(early.landed(), Some(1));
     assert!(late.poll().is_pending());
     assert_eq!(flights.len(), 1, "the old one's end is not the new one's");
-    new.land(2);
+    new.land(|| 2);
     assert_eq!(late.landed(), Some(2));
 }
 
@@ -149,14 +154,14 @@ fn a_detached_flight_ends_for_those_in_it() {
 fn who_may_not_join_begins_another_flight() {
     let flights = Numbers::new();
     let old = lead(&flights, 1);
-    let Joined::Lead(new) = flights.join(7, &1, 5, |ticket| ticket >= 5) else {
+    let Joined::Lead(new) = flights.join(7, &1, at(5), |load| began_after(load, at(5))) else {
         panic!("the old load began too early");
     };
-    let Joined::Follow(_seat) = flights.join(7, &1, 5, |ticket| ticket >= 5) else {
+    let Joined::Follow(_seat) = flights.join(7, &1, at(5), |load| began_after(load, at(5))) else {
         panic!("the new one did not");
     };
-    new.begin(6);
-    let joined = flights.join(7, &1, 6, |ticket| ticket >= 6);
+    new.begin(at(6));
+    let joined = flights.join(7, &1, at(6), |load| began_after(load, at(6)));
     assert!(matches!(joined, Joined::Follow(_)), "it began again");
     drop(old);
     assert_eq!(flights.len(), 1);
@@ -174,6 +179,6 @@ fn callers_that_give_up_leave_no_trace() {
     }
     let places = lock(&last.seat.flight().state).waiters.places();
     assert_eq!(places, 2);
-    hangs.land(1);
+    hangs.land(|| 1);
     assert_eq!(last.landed(), Some(1));
 }
