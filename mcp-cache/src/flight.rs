@@ -14,7 +14,7 @@ use crate::{
     Ticket,
     sync::{Arc, Mutex, lock},
 };
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::{Equivalent, HashTable, hash_table::Entry};
 use waiters::Waiters;
 
 /// Locks of the table; a flight holds one only while it begins and ends.
@@ -116,11 +116,14 @@ impl<K: Eq + Clone, R> Flights<K, R> {
     }
 
     /// Nobody joins the flight of `key` any more: whoever comes begins another.
-    pub(crate) fn detach(&self, hash: u64, key: &K) {
+    pub(crate) fn detach<Q>(&self, hash: u64, key: &Q)
+    where
+        Q: Equivalent<K> + ?Sized,
+    {
         let mut shard = lock(self.shard(hash));
-        if let Ok(listed) =
-            shard.find_entry(hash, |listed| listed.hash == hash && listed.key == *key)
-        {
+        if let Ok(listed) = shard.find_entry(hash, |listed| {
+            listed.hash == hash && key.equivalent(&listed.key)
+        }) {
             listed.remove();
         }
     }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -96,13 +97,10 @@ async fn run(
     // What is queued when the stop comes is delivered, nothing after it.
     let mut left = usize::MAX;
     while left > 0 {
-        let event = tokio::select! {
-            biased;
-            _ = &mut stopped, if left == usize::MAX => {
-                left = events.len();
-                continue;
-            }
-            event = events.recv() => event,
+        let stop = (left == usize::MAX).then_some(&mut stopped);
+        let Some(event) = next(&mut events, stop).await else {
+            left = events.len();
+            continue;
         };
         let taken = match event {
             Ok(event) => {
@@ -119,6 +117,22 @@ async fn run(
             left = left.saturating_sub(taken);
         }
     }
+}
+
+/// The next event, or `None` for the stop, if that is waited for too.
+async fn next(
+    events: &mut Events,
+    mut stop: Option<&mut oneshot::Receiver<()>>,
+) -> Option<Result<Arc<CacheInvalidationEvent>, RecvError>> {
+    let mut event = pin!(events.recv());
+    poll_fn(|cx| {
+        let stopped = stop.as_mut().map(|stop| Pin::new(&mut **stop).poll(cx));
+        match stopped {
+            Some(Poll::Ready(_)) => Poll::Ready(None),
+            _ => event.as_mut().poll(cx).map(Some),
+        }
+    })
+    .await
 }
 
 /// A panic of the subscriber is its own: it is counted, and the next event comes.
