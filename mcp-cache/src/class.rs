@@ -34,6 +34,10 @@ pub struct ClassConfig {
     /// manifests and the like, which are better old than missing.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub stale_on_error: Duration,
+    /// Whether a value that was invalidated may be served, marked as such, when
+    /// its load fails and it is no older than it could have been otherwise.
+    /// Default false. Never for what a user wrote or deleted.
+    pub invalidated_on_error: bool,
     /// The last share of the time to live in which a hit starts a load in the
     /// background, in `[0, 0.9]`. Default 0: none. When in the first half of that
     /// share differs from entry to entry.
@@ -61,6 +65,7 @@ impl Default for ClassConfig {
             jitter: 0.1,
             stale_while_revalidate: Duration::ZERO,
             stale_on_error: Duration::ZERO,
+            invalidated_on_error: false,
             refresh_ahead: 0.0,
             soft_deadline: None,
             hard_deadline: None,

@@ -25,6 +25,7 @@ pub(crate) struct ClassRules {
     pub(crate) hard: Option<Duration>,
     /// 0: errors are not kept.
     pub(crate) error_ttl_ms: u32,
+    pub(crate) keeps_invalidated: bool,
     learner: Option<Mutex<Learner>>,
 }
 
@@ -72,6 +73,7 @@ impl ClassRules {
             soft: config.soft_deadline,
             hard: config.hard_deadline,
             error_ttl_ms: to_ms(config.error_ttl),
+            keeps_invalidated: config.invalidated_on_error,
             learner: config.adaptive.as_ref().map(learner).map(Mutex::new),
         }
     }

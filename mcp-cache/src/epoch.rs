@@ -29,10 +29,15 @@
 //! relaxed. A reader that began after `invalidate` returned (in the sense of
 //! happens-before) reads at least that epoch.
 
+mod glob;
+mod ledger;
+mod patterns;
 mod stamps;
 mod tags;
 mod ticket;
 
+pub(crate) use glob::Glob;
+pub(crate) use ledger::{BEFORE_ALL, Ledger};
 pub(crate) use stamps::Stamps;
 pub use tags::Tag;
 pub(crate) use tags::TagSet;
@@ -72,7 +77,7 @@ impl Epochs {
     #[must_use]
     pub fn new(slot_bits: u32) -> Self {
         Self {
-            epoch: Padded(AtomicU64::new(1)),
+            epoch: Padded(AtomicU64::new(2)),
             tags: Stamps::new(slot_bits.clamp(4, 28)),
             hasher: hashbrown::DefaultHashBuilder::default(),
         }

@@ -152,7 +152,15 @@ where
                 Lookup::Miss => {}
             }
         }
-        inner.fetch(&self.want(key, &fetch), None, load).await
+        let result = inner.fetch(&self.want(key, &fetch), None, load).await;
+        if result.is_err()
+            && inner.classes.rules(fetch.class).keeps_invalidated
+            && let Some(hit) = inner.store.last_known(key, inner.clock.now_ms())
+        {
+            inner.report(|observer| observer.on_error_hidden());
+            return Ok(self.serve_stale(hit.value, StaleReason::Invalidated));
+        }
+        result
     }
 
     pub(crate) fn want<'a>(&self, key: &'a K, fetch: &Fetch<'_>) -> Want<'a, K> {
@@ -245,9 +253,8 @@ where
         });
         match timeout(soft, receiver).await {
             Ok(Ok(result)) => Ok(result),
-            // The load panicked, or the cache was closed.
-            Ok(Err(_)) => Err(Slow),
-            Err(_) => Err(Slow),
+            // Slow, or it panicked, or the cache was closed.
+            Ok(Err(_)) | Err(_) => Err(Slow),
         }
     }
 }

@@ -80,6 +80,7 @@ impl<K: Hash + Eq + Clone, V: Clone> Inner<K, V> {
             fresh_for_ms: spans.fresh_for_ms,
             stale_for_ms: spans.stale_for_ms,
             heap_bytes: (self.weigh)(&key, &loaded.value),
+            keep_invalidated: class.keeps_invalidated,
         };
         if let Some(failures) = &self.failures {
             failures.forget(&key);

@@ -27,6 +27,7 @@ mod stats;
 mod store;
 mod sweep;
 mod sync;
+mod table;
 mod tag_stats;
 mod tasks;
 mod warm;

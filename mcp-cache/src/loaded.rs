@@ -111,6 +111,9 @@ pub enum StaleReason {
     LoadFailed,
     /// Its load passed the soft deadline, and goes on.
     LoadSlow,
+    /// Its load failed, and it was even invalidated before: only a class with
+    /// [`invalidated_on_error`](crate::ClassConfig::invalidated_on_error) does that.
+    Invalidated,
 }
 
 impl<V> Answer<V> {

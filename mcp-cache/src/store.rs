@@ -1,61 +1,128 @@
 //! The synchronous cache: a sharded table under the rules of the epochs.
 //!
 //! `now_ms` is an argument everywhere: milliseconds of any clock that does not
-//! go back. A store reads no clock, starts no thread and never waits for more
-//! than one shard's lock.
+//! go back. A store reads no clock, starts no thread and never holds more than
+//! one shard's lock.
 
 mod bounds;
 mod entry;
+mod stats;
+mod sweep;
+mod write;
 
 pub use bounds::Bounds;
 pub use entry::{FOREVER_MS, Hit, Inserted, Lookup, Origin, Put, Swept};
+pub use stats::StoreStats;
 
-use crate::{Epochs, Tag, Ticket};
-use hashbrown::Equivalent;
-use std::{hash::Hash, sync::Arc};
+use crate::{
+    Epochs, Tag, Ticket,
+    epoch::{Glob, Ledger},
+    sync::{Mutex, MutexGuard, Ordering, Padded, lock},
+    table::{Entry, Now, Phase, Shard, Trash},
+};
+use hashbrown::{DefaultHashBuilder, Equivalent};
+use std::{
+    hash::{BuildHasher, Hash},
+    sync::Arc,
+};
+use sweep::Sweep;
 
 /// A bounded map in memory with tags, deadlines, and no stale read.
 ///
-/// Once an `invalidate` of any kind has returned, no read that begins later sees a
-/// value that was loaded before it, whether the value was in the store or still
-/// on its way there.
+/// Once an invalidation of any kind has returned, no read that begins later
+/// sees a value that was loaded before it, whether the value was in the store
+/// or still on its way there.
 #[derive(Debug)]
 pub struct Store<K, V> {
-    inner: simple::Simple<K, V>,
+    shards: Box<[Locked<K, V>]>,
+    hasher: DefaultHashBuilder,
+    ledger: Ledger<K>,
+    sweep: Mutex<Sweep>,
+}
+
+type Locked<K, V> = Padded<Mutex<Shard<K, V>>>;
+
+/// A key's hash: the low bits choose the shard, the upper half is what the
+/// table and the stamps use.
+#[derive(Debug, Clone, Copy)]
+struct Hashed(u64);
+
+impl Hashed {
+    #[inline]
+    fn print(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
 }
 
 impl<K: Hash + Eq, V: Clone> Store<K, V> {
     /// An empty store; `epochs` may be shared with other stores.
     #[must_use]
     pub fn new(bounds: &Bounds, epochs: Arc<Epochs>) -> Self {
+        let shards = bounds.shard_count();
+        let shard = |n| Padded(Mutex::new(Shard::new(bounds.limit(n, shards))));
         Self {
-            inner: simple::Simple::new(bounds, epochs),
+            shards: (0..shards).map(shard).collect(),
+            hasher: DefaultHashBuilder::default(),
+            ledger: Ledger::new(epochs),
+            sweep: Mutex::new(Sweep::default()),
         }
     }
 
     /// The epochs that this store obeys.
+    #[must_use]
     pub fn epochs(&self) -> &Arc<Epochs> {
-        &self.inner.epochs
+        &self.ledger.epochs
     }
 
     /// To be taken before the source is read.
     #[inline]
+    #[must_use]
     pub fn ticket(&self) -> Ticket {
-        self.inner.ticket()
+        self.ledger.ticket()
     }
 
-    /// What is known about `key`. A dead entry that is met is removed.
+    /// What is known about `key`. A dead entry that is met is removed, unless
+    /// it was put there to be kept.
+    #[inline]
     pub fn get<Q>(&self, key: &Q, now_ms: u64) -> Lookup<V>
     where
         Q: Hash + Equivalent<K> + ?Sized,
     {
-        self.inner.get(key, now_ms)
+        let hash = self.hash(key);
+        let now = self.now(now_ms);
+        let mut shard = self.lock(hash);
+        let Some((at, entry)) = shard.find(hash.print(), key) else {
+            shard.counters.misses += 1;
+            return Lookup::Miss;
+        };
+        let phase = entry.life.phase(now_ms);
+        if phase == Phase::Over || !entry.is_live(now.ledger, now.epoch) {
+            bury(shard, at, &now);
+            return Lookup::Miss;
+        }
+        let hit = hit(entry, now_ms);
+        entry.count_use();
+        if phase == Phase::Fresh {
+            shard.counters.hits += 1;
+            Lookup::Fresh(hit)
+        } else {
+            shard.counters.stale_hits += 1;
+            Lookup::Stale(hit)
+        }
     }
 
-    /// Stores a value unless something that concerns it was invalidated since
-    /// its ticket was taken.
-    pub fn insert(&self, key: K, value: V, put: &Put<'_>, now_ms: u64) -> Inserted {
-        self.inner.insert(key, value, put, now_ms)
+    /// The value of `key` even if it was invalidated, as long as its spans last and
+    /// it was put with `keep_invalidated`; for a caller that prefers an old
+    /// answer to an error, and says so. Counts as no read.
+    pub fn last_known<Q>(&self, key: &Q, now_ms: u64) -> Option<Hit<V>>
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hash = self.hash(key);
+        let shard = self.lock(hash);
+        let (_, entry) = shard.find(hash.print(), key)?;
+        let kept = entry.keep_invalidated && entry.life.phase(now_ms) != Phase::Over;
+        kept.then(|| hit(entry, now_ms))
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -63,99 +130,116 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     /// are left out.
     #[must_use]
     pub fn is_live(&self, ticket: Ticket, key: &K, tags: &[Tag]) -> bool {
-        self.inner.is_live(ticket, key, tags)
-    }
-
-    /// Removes the key and dooms its loads in flight; whether it was there.
-    pub fn invalidate_key<Q>(&self, key: &Q) -> bool
-    where
-        Q: Hash + Equivalent<K> + ?Sized,
-    {
-        self.inner.invalidate_key(key)
+        let hash = self.hash(key);
+        self.ledger.epochs.now();
+        !self.ledger.is_overtaken(hash.print(), ticket)
+            && self.ledger.is_live(key, tags, ticket.epoch, ticket.epoch)
     }
 
     /// Invalidates everything that carries one of the tags, in every store of
     /// these epochs. See [`Epochs::invalidate`].
     pub fn invalidate_tags(&self, tags: &[Tag]) {
-        self.inner.epochs.invalidate(tags);
+        self.ledger.epochs.invalidate(tags);
     }
 
-    /// Invalidates every key that matches the glob (`*` is any text, `?` one
-    /// character, `\` takes the next one literally), whether it is here or on its way.
+    /// Invalidates every key that matches the glob, whether it is here or on
+    /// its way: `*` is any text, `?` one character, and `\` takes the next
+    /// one literally.
+    ///
+    /// An entry meets the pattern when it is next looked at. Up to 256 patterns
+    /// wait for that; beyond, the oldest one counts for every key that
+    /// has not met it, which costs misses. A whole round of
+    /// [`sweep_step`](Self::sweep_step) lets all earlier ones go.
     pub fn invalidate_pattern(&self, glob: &str)
     where
         K: AsRef<str>,
     {
-        self.inner.invalidate_pattern(glob);
+        self.ledger
+            .invalidate_pattern(Glob::new(glob), |key| key.as_ref());
     }
 
-    /// Invalidates everything in this store, at once. Memory is given back by
+    /// Invalidates everything in this store, at once. The memory comes back by
     /// [`sweep_step`](Self::sweep_step) and by use.
     pub fn clear(&self) {
-        self.inner.clear();
-    }
-
-    /// Looks at about `budget` entries, removes the dead ones and goes on there
-    /// the next time.
-    pub fn sweep_step(&self, budget: usize, now_ms: u64) -> Swept {
-        self.inner.sweep_step(budget, now_ms)
+        self.ledger.invalidate_all();
     }
 
     /// Entries, dead ones that nobody has met yet included.
+    #[must_use]
     pub fn len(&self) -> u64 {
-        self.inner.len()
+        self.shards
+            .iter()
+            .map(|shard| lock(&shard.0).entries())
+            .sum()
     }
 
     /// Whether there is no entry, not even a dead one.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Bytes by the store's own account: keys, values and overhead.
+    #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.inner.bytes()
+        self.shards.iter().map(|shard| lock(&shard.0).bytes()).sum()
     }
 
     /// Counters since the start.
+    #[must_use]
     pub fn stats(&self) -> StoreStats {
-        self.inner.stats()
+        let mut stats = StoreStats {
+            patterns_pending: self.ledger.patterns_pending(),
+            ..StoreStats::default()
+        };
+        for shard in &self.shards {
+            let shard = lock(&shard.0);
+            stats.add(&shard.counters);
+            stats.entries += shard.entries();
+            stats.bytes += shard.bytes();
+        }
+        stats
+    }
+
+    #[inline]
+    fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> Hashed {
+        Hashed(self.hasher.hash_one(key))
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
+    fn lock(&self, hash: Hashed) -> MutexGuard<'_, Shard<K, V>> {
+        // The number of shards is a power of two.
+        lock(&self.shards[hash.0 as usize & (self.shards.len() - 1)].0)
+    }
+
+    #[inline]
+    fn now(&self, ms: u64) -> Now<'_, K> {
+        Now {
+            ledger: &self.ledger,
+            epoch: self.ledger.epochs.now(),
+            ms,
+        }
     }
 }
 
-/// A store's counters; exact, whatever the number of threads.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct StoreStats {
-    /// Reads answered with a fresh value.
-    pub hits: u64,
-    /// Reads answered with a stale one.
-    pub stale_hits: u64,
-    /// Reads that found nothing that may be served.
-    pub misses: u64,
-    /// Values stored, new or in place of an older one.
-    pub inserts: u64,
-    /// Inserts refused because of an invalidation since their ticket.
-    pub born_dead: u64,
-    /// Inserts refused because a later load was there first.
-    pub superseded: u64,
-    /// Write-throughs that overlapped with another write.
-    pub conflicts: u64,
-    /// Inserts refused because of their size.
-    pub too_large: u64,
-    /// Calls of `invalidate_key`.
-    pub key_invalidations: u64,
-    /// Entries removed to make room.
-    pub evicted: u64,
-    /// Entries removed because their time was over.
-    pub expired: u64,
-    /// Entries removed because they were invalidated, by whatever means.
-    pub invalidated: u64,
-    /// Entries replaced by a newer value.
-    pub replaced: u64,
-    /// Entries now, dead ones included.
-    pub entries: u64,
-    /// Bytes now.
-    pub bytes: u64,
+#[inline]
+fn hit<K, V: Clone>(entry: &Entry<K, V>, now_ms: u64) -> Hit<V> {
+    let hits = entry.hits.load(Ordering::Relaxed);
+    entry.hits.store(hits.saturating_add(1), Ordering::Relaxed);
+    Hit {
+        value: entry.value.clone(),
+        age_ms: entry.life.age_ms(now_ms),
+        fresh_for_ms: entry.life.fresh_for_ms,
+        hits,
+    }
 }
 
-mod simple;
+/// Removes a dead entry that was met, and drops it outside of the lock.
+#[cold]
+fn bury<K, V>(mut shard: MutexGuard<'_, Shard<K, V>>, at: u32, now: &Now<'_, K>) {
+    let mut trash = Trash::new();
+    shard.counters.misses += 1;
+    shard.discard_unless_kept(at, now, &mut trash);
+    drop(shard);
+}

@@ -14,7 +14,7 @@ pub(crate) use std::sync::{
     atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
-use std::sync::PoisonError;
+pub(crate) use std::sync::{PoisonError, TryLockError};
 
 /// Locks, and ignores poison: foreign code that runs in a critical section (a key's `Eq`, a
 /// value's `Clone`) runs before anything is changed.

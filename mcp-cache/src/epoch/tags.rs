@@ -40,11 +40,11 @@ impl TagSet {
         }
     }
 
-    /// Bytes outside of the set itself.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match self {
-            Self::Few { .. } => 0,
-            Self::Many(tags) => size_of_val::<[Tag]>(tags),
+    /// Bytes outside of the set itself for these tags.
+    pub(crate) fn heap_bytes(tags: &[Tag]) -> u64 {
+        if tags.len() <= IN_PLACE {
+            return 0;
         }
+        size_of_val::<[Tag]>(tags) as u64
     }
 }

@@ -22,6 +22,9 @@ pub struct Put<'a> {
     /// Bytes that key and value hold outside of themselves (on the heap). The
     /// store adds what the entry takes inside the table.
     pub heap_bytes: u64,
+    /// Keeps the value for [`Store::last_known`](crate::Store::last_known) when
+    /// it is invalidated, until its spans end or room is needed.
+    pub keep_invalidated: bool,
 }
 
 /// Where a value comes from.
@@ -40,7 +43,6 @@ pub enum Origin {
 
 /// What became of an insert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub enum Inserted {
     /// It is in the store.
     Stored,

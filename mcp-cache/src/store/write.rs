@@ -1,0 +1,141 @@
+//! What changes the entry of a key.
+
+use super::{Hashed, Inserted, Origin, Put, Store};
+use crate::{
+    epoch::TagSet,
+    sync::{AtomicU8, AtomicU32, AtomicU64},
+    table::{Entry, Life, Place, Shard, Trash},
+};
+use hashbrown::Equivalent;
+use std::hash::Hash;
+
+impl<K: Hash + Eq, V: Clone> Store<K, V> {
+    /// Stores a value unless something that concerns it was invalidated since
+    /// its ticket was taken. What it replaces or evicts is dropped after the
+    /// lock is released.
+    pub fn insert(&self, key: K, value: V, put: &Put<'_>, now_ms: u64) -> Inserted {
+        let hash = self.hash(&key);
+        let now = self.now(now_ms);
+        let mut trash = Trash::new();
+        let mut shard = self.lock(hash);
+        let inserted = 'inserted: {
+            if let Some(refused) = self.refuse(&mut shard, hash, &key, put, &mut trash) {
+                trash.add(key, value);
+                break 'inserted refused;
+            }
+            let found = shard.find(hash.print(), &key);
+            let later = |old: &Entry<K, V>| {
+                put.origin == Origin::Load && old.born > put.ticket.epoch && old.may_be_served(&now)
+            };
+            let found = found.map(|(at, old)| (at, later(old)));
+            let entry = entry(key, value, hash, put, now_ms, now.epoch);
+            match found {
+                Some((_, true)) => {
+                    trash.add(entry.key, entry.value);
+                    shard.counters.superseded += 1;
+                    break 'inserted Inserted::Superseded;
+                }
+                Some((at, _)) => {
+                    shard.counters.replaced += 1;
+                    shard.replace(at, entry, &now, &mut trash);
+                }
+                None => shard.add(entry, &now, &mut trash),
+            }
+            shard.counters.inserts += 1;
+            Inserted::Stored
+        };
+        drop(shard);
+        inserted
+    }
+
+    /// Why the value must not go in, if it must not. A write moves its key's
+    /// stamp in any case, and a key whose value is refused keeps no older one
+    /// if that may be out of date.
+    fn refuse(
+        &self,
+        shard: &mut Shard<K, V>,
+        hash: Hashed,
+        key: &K,
+        put: &Put<'_>,
+        trash: &mut Trash<K, V>,
+    ) -> Option<Inserted> {
+        let overtaken = self.ledger.is_overtaken(hash.print(), put.ticket);
+        let is_write = put.origin == Origin::Write;
+        if is_write {
+            self.ledger.overtake(hash.print());
+        }
+        let epoch = put.ticket.epoch;
+        let (refused, counter) = if overtaken && is_write {
+            (Inserted::Conflict, &mut shard.counters.conflicts)
+        } else if overtaken || !self.ledger.is_live(key, put.tags, epoch, epoch) {
+            (Inserted::BornDead, &mut shard.counters.born_dead)
+        } else if !shard.admits(entry_bytes::<K, V>(put)) {
+            (Inserted::TooLarge, &mut shard.counters.too_large)
+        } else {
+            return None;
+        };
+        *counter += 1;
+        if (is_write || refused == Inserted::TooLarge)
+            && let Some((at, _)) = shard.find(hash.print(), key)
+            && let Some(old) = shard.remove(at)
+        {
+            shard.counters.invalidated += 1;
+            trash.add(old.key, old.value);
+        }
+        Some(refused)
+    }
+
+    /// Removes the key and dooms its loads that are in flight; whether it was
+    /// there. An entry put with `keep_invalidated` stays for
+    /// [`last_known`](Self::last_known).
+    pub fn invalidate_key<Q>(&self, key: &Q) -> bool
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        let hash = self.hash(key);
+        let mut shard = self.lock(hash);
+        self.ledger.overtake(hash.print());
+        shard.counters.key_invalidations += 1;
+        let Some((at, _)) = shard.find(hash.print(), key) else {
+            return false;
+        };
+        let old = shard.invalidate(at);
+        drop(shard);
+        drop(old);
+        true
+    }
+}
+
+fn entry_bytes<K, V>(put: &Put<'_>) -> u64 {
+    Shard::<K, V>::ENTRY_BYTES as u64 + TagSet::heap_bytes(put.tags) + put.heap_bytes
+}
+
+/// The ticket's epoch is what it was born at; the ledger has just found it live at `checked`.
+fn entry<K, V>(
+    key: K,
+    value: V,
+    hash: Hashed,
+    put: &Put<'_>,
+    now_ms: u64,
+    checked: u64,
+) -> Entry<K, V> {
+    Entry {
+        key,
+        value,
+        checked: AtomicU64::new(checked),
+        life: Life {
+            stored_ms: now_ms,
+            fresh_for_ms: put.fresh_for_ms,
+            stale_for_ms: put.stale_for_ms,
+        },
+        hash: hash.print(),
+        // A larger one was refused.
+        bytes: u32::try_from(entry_bytes::<K, V>(put)).unwrap_or(u32::MAX),
+        hits: AtomicU32::new(0),
+        used: AtomicU8::new(0),
+        place: Place::Probation,
+        keep_invalidated: put.keep_invalidated,
+        tags: TagSet::new(put.tags),
+        born: put.ticket.epoch,
+    }
+}
