@@ -15,6 +15,8 @@ mod failures;
 mod fetch;
 mod flight;
 mod freshness;
+#[cfg(feature = "history")]
+pub mod history;
 mod inner;
 mod load;
 mod loaded;

@@ -4,7 +4,7 @@
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 /// Uniform in `[0, 1)`; advances `state`.
-#[cfg(test)]
+#[cfg(any(test, feature = "history"))]
 pub(crate) fn unit(state: &mut u64) -> f64 {
     *state = state.wrapping_add(STEP);
     unit_of(*state)
