@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 fn operations() -> u64 {
     let asked = std::env::var("MCP_CACHE_HISTORY_OPS").ok();
-    asked.map_or(100_000, |text| text.parse().expect("a number of operations"))
+    asked.map_or(100_000, |text| {
+        text.parse().expect("a number of operations")
+    })
 }
 
 async fn check(plan: Plan) -> Report {
@@ -29,7 +31,10 @@ fn plan() -> Plan {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_read_is_older_than_an_invalidation_that_returned() {
     let report = check(plan()).await;
-    assert_eq!(report.unanswered, 0, "a warmed key may be invalidated at once");
+    assert_eq!(
+        report.unanswered, 0,
+        "a warmed key may be invalidated at once"
+    );
     assert!(report.loads > report.invalidations / 4, "{report:?}");
 }
 
@@ -53,7 +58,10 @@ async fn every_form_by_itself() {
             plan.invalidate = vec![*invalidate];
             plan.load = vec![*load];
             let report = check(plan).await;
-            assert!(report.invalidations > 0, "{invalidate:?} {load:?} {report:?}");
+            assert!(
+                report.invalidations > 0,
+                "{invalidate:?} {load:?} {report:?}"
+            );
         }
     }
 }

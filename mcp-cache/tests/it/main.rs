@@ -1,5 +1,9 @@
 //! Everything through the public API, one module per behaviour.
 
+mod support;
+
+mod flights;
+mod freshness;
 #[cfg(feature = "history")]
 mod history;
 mod store_model;
