@@ -120,7 +120,7 @@ impl Source {
 }
 
 /// A load of `source`.
-pub(crate) fn load(source: &Arc<Source>) -> impl FnOnce() -> LoadFuture + Send + 'static {
+pub(crate) fn load(source: &Arc<Source>) -> impl FnOnce() -> LoadFuture + Send + use<> {
     let source = Arc::clone(source);
     move || Box::pin(source.read())
 }
