@@ -144,7 +144,7 @@ where
             match inner.store.get(key, inner.clock.now_ms()) {
                 Lookup::Fresh(hit) => {
                     if self.reading(key, fetch.class, &hit) == Reading::Due {
-                        self.refresh(self.want(key, &fetch), Some(hit.clone()), load);
+                        self.refresh(&self.want(key, &fetch), Some(hit.clone()), load);
                     }
                     return Ok(Answer::new(hit.value, Source::Hit));
                 }
@@ -201,7 +201,7 @@ where
         match self.reading(key, fetch.class, &hit) {
             Reading::Revalidate => {
                 let stale = self.serve_stale(hit.value.clone(), StaleReason::Revalidating);
-                self.refresh(want, Some(hit), load);
+                self.refresh(&want, Some(hit), load);
                 Ok(stale)
             }
             Reading::OnError => {

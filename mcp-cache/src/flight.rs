@@ -22,8 +22,10 @@ const SHARDS: usize = 32;
 
 /// The flights of all keys. `R` is what a load brings.
 pub(crate) struct Flights<K, R> {
-    shards: Box<[Mutex<HashTable<Listed<K, R>>>]>,
+    shards: Box<[Shard<K, R>]>,
 }
+
+type Shard<K, R> = Mutex<HashTable<Listed<K, R>>>;
 
 struct Listed<K, R> {
     hash: u64,
@@ -135,7 +137,7 @@ impl<K: Eq + Clone, R> Flights<K, R> {
 }
 
 impl<K, R> Flights<K, R> {
-    fn shard(&self, hash: u64) -> &Mutex<HashTable<Listed<K, R>>> {
+    fn shard(&self, hash: u64) -> &Shard<K, R> {
         // The table itself uses the low bits and the seven highest.
         let index = usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or(0);
         &self.shards[index]

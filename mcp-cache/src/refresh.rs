@@ -37,7 +37,7 @@ where
     /// kept, or there are as many such loads as may be.
     pub(crate) fn refresh<F, L, E>(
         &self,
-        want: Want<'_, K>,
+        want: &Want<'_, K>,
         before: Option<Hit<V>>,
         load: impl FnOnce() -> F + Send + 'static,
     ) where
@@ -46,7 +46,7 @@ where
         E: Send + Sync + 'static,
     {
         let inner = &self.inner;
-        if inner.kept_error::<E>(&want).is_some() {
+        if inner.kept_error::<E>(want).is_some() {
             return;
         }
         let joined = inner

@@ -1,7 +1,7 @@
 //! Workers that make a history.
 
 use super::{Action, InvalidateForm, LoadForm, Op, Source, Subject, Violation, check};
-use crate::random::unit;
+use crate::random::{below, unit};
 use std::{
     future::poll_fn,
     pin::pin,
@@ -129,7 +129,8 @@ impl Report {
 async fn work<S: Subject>(shared: Arc<Shared<S>>, operations: u64, mut random: u64) -> Vec<Op> {
     let mut log = Vec::new();
     for n in 0..operations {
-        let key = pick(&mut random, shared.plan.keys);
+        let key = below(&mut random, shared.plan.keys.into());
+        let key = u32::try_from(key).unwrap_or(0);
         log.push(shared.operate(key, &mut random).await);
         // An operation that needs no await would keep its thread for ever.
         if n % 16 == 0 {
@@ -148,10 +149,10 @@ impl<S: Subject> Shared<S> {
         let plan = &self.plan;
         let called;
         let action = if unit(random) >= plan.written {
-            let form = plan.load[pick(random, plan.load.len())];
+            let form = pick(random, &plan.load);
             let cancelled = unit(random) < plan.cancelled;
             let polls = if cancelled {
-                1 + pick(random, 3)
+                pick(random, &[1, 2, 3])
             } else {
                 usize::MAX
             };
@@ -162,7 +163,7 @@ impl<S: Subject> Shared<S> {
             called = self.moment();
             Action::Invalidate(self.subject.write_through(key, &self.source).await)
         } else {
-            let form = plan.invalidate[pick(random, plan.invalidate.len())];
+            let form = pick(random, &plan.invalidate);
             let version = self.source.write(key);
             called = self.moment();
             self.subject.invalidate(key, form).await;
@@ -194,13 +195,7 @@ async fn poll_for<F: Future>(polls: usize, future: F) -> Option<F::Output> {
     .await
 }
 
-fn pick<N: TryFrom<u64> + Copy>(random: &mut u64, below: N) -> N
-where
-    u64: TryFrom<N>,
-{
-    let below = u64::try_from(below).unwrap_or(u64::MAX);
-    let picked = (unit(random) * below as f64) as u64;
-    N::try_from(picked)
-        .ok()
-        .expect("below what it is picked from")
+fn pick<T: Copy>(random: &mut u64, from: &[T]) -> T {
+    let at = usize::try_from(below(random, from.len() as u64)).unwrap_or(0);
+    from[at]
 }

@@ -2,12 +2,15 @@
 
 mod support;
 
+mod cancellation;
+mod config;
 mod events;
 mod flights;
 mod freshness;
 #[cfg(feature = "history")]
 mod history;
 mod invalidation;
+mod model;
 mod statistics;
 mod store_model;
 mod store_rules;
