@@ -23,6 +23,17 @@ enum Mode {
     Bypass,
 }
 
+/// What a look into the cache found.
+pub(crate) enum Look<V> {
+    Fresh(Hit<V>),
+    /// Fresh, and to be loaded before it expires.
+    Due(Hit<V>),
+    Stale(Hit<V>),
+    Miss,
+    /// The cache is not to be asked.
+    Past,
+}
+
 impl<'a> Fetch<'a> {
     /// In the default class.
     #[must_use]
@@ -136,21 +147,55 @@ where
         L: Into<Loaded<V>> + 'static,
         E: Send + Sync + 'static,
     {
+        match self.look(key, &fetch) {
+            Look::Fresh(hit) => Ok(Answer::new(hit.value, Source::Hit)),
+            look => self.resolve(look, key, fetch, load).await,
+        }
+    }
+
+    /// What the cache has; waits for nothing.
+    pub(crate) fn look(&self, key: &K, fetch: &Fetch<'_>) -> Look<V> {
         let inner = &*self.inner;
         if fetch.mode == Mode::Bypass || inner.is_bypassed() {
-            return inner.load_past(fetch.class, load).await;
+            return Look::Past;
         }
-        if fetch.mode == Mode::Use {
-            match inner.store.get(key, inner.clock.now_ms()) {
-                Lookup::Fresh(hit) => {
-                    if self.reading(key, fetch.class, &hit) == Reading::Due {
-                        self.refresh(&self.want(key, &fetch), Some(hit.clone()), load);
-                    }
-                    return Ok(Answer::new(hit.value, Source::Hit));
-                }
-                Lookup::Stale(hit) => return self.reload(key, &fetch, hit, load).await,
-                Lookup::Miss => {}
+        if fetch.mode == Mode::Renew {
+            return Look::Miss;
+        }
+        match inner.store.get(key, inner.clock.now_ms()) {
+            Lookup::Fresh(hit) => match self.reading(key, fetch.class, &hit) {
+                Reading::Due => Look::Due(hit),
+                _ => Look::Fresh(hit),
+            },
+            Lookup::Stale(hit) => Look::Stale(hit),
+            Lookup::Miss => Look::Miss,
+        }
+    }
+
+    /// What comes after the look, if that was not enough.
+    pub(crate) async fn resolve<F, L, E>(
+        &self,
+        look: Look<V>,
+        key: &K,
+        fetch: Fetch<'_>,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Answer<V>, Error<E>>
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        let inner = &*self.inner;
+        match look {
+            Look::Fresh(hit) => return Ok(Answer::new(hit.value, Source::Hit)),
+            Look::Due(hit) => {
+                let answer = Answer::new(hit.value.clone(), Source::Hit);
+                self.refresh(&self.want(key, &fetch), Some(hit), load);
+                return Ok(answer);
             }
+            Look::Stale(hit) => return self.reload(key, &fetch, hit, load).await,
+            Look::Past => return inner.load_past(fetch.class, load).await,
+            Look::Miss => {}
         }
         let result = inner.fetch(&self.want(key, &fetch), None, load).await;
         if result.is_err()

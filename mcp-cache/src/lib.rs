@@ -32,6 +32,8 @@ mod sync;
 mod table;
 mod tag_stats;
 mod tasks;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod warm;
 mod weigh;
 mod write;

@@ -225,11 +225,15 @@ where
     ) -> V {
         let tags = join_tags(self.tags_of(&loaded), &want.tags);
         let value = loaded.value.clone();
-        let key = want.key.as_ref().clone();
-        let inserted = self.keep(key, loaded, &tags, want.class, (ticket, Origin::Load));
-        let ended = match inserted {
-            Inserted::Stored => LoadEnd::Stored,
-            _ => LoadEnd::NotStored,
+        let stored = loaded.kept && {
+            let key = want.key.as_ref().clone();
+            let origin = (ticket, Origin::Load);
+            self.keep(key, loaded, &tags, want.class, origin) == Inserted::Stored
+        };
+        let ended = if stored {
+            LoadEnd::Stored
+        } else {
+            LoadEnd::NotStored
         };
         self.ended(ended, started);
         lead.land(|| Outcome {

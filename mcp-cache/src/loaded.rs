@@ -24,6 +24,7 @@ pub struct Loaded<V> {
     pub(crate) namespace: Option<Cow<'static, str>>,
     pub(crate) class: Option<Class>,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) kept: bool,
 }
 
 impl<V> Loaded<V> {
@@ -35,6 +36,7 @@ impl<V> Loaded<V> {
             namespace: None,
             class: None,
             ttl: None,
+            kept: true,
         }
     }
 
@@ -65,6 +67,14 @@ impl<V> Loaded<V> {
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
+        self
+    }
+
+    /// For those who asked at once, and not for the cache: an answer that says
+    /// that something failed.
+    #[must_use]
+    pub fn not_kept(mut self) -> Self {
+        self.kept = false;
         self
     }
 }

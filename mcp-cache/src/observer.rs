@@ -32,8 +32,8 @@ pub trait Observer: Send + Sync {
 pub enum LoadEnd {
     /// With a value that is in the cache now.
     Stored,
-    /// With a value that was not kept: it was invalidated while it was loaded, is
-    /// too large, or a later one was there first.
+    /// With a value that was not kept: it says so itself, was invalidated while it
+    /// was loaded, is too large, or a later one was there first.
     NotStored,
     /// With an error.
     Failed,

@@ -15,4 +15,6 @@ mod statistics;
 mod store_model;
 mod store_rules;
 mod store_threads;
+#[cfg(feature = "tower")]
+mod tower;
 mod writes;
