@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench -p benches --features peers --bench cache                # every figure
-//! cargo bench -p benches --features peers --bench cache -- ratio time  # some of: time, tags, memory, ratio, fetch
+//! cargo bench -p benches --features peers --bench cache -- ratio time  # some of: time, tags, memory, ratio, fetch, stale
 //! cargo bench -p benches --bench cache                                 # without the peers
 //! ```
 //!
@@ -26,6 +26,8 @@ mod peers;
 mod ratio;
 #[path = "cache/rival.rs"]
 mod rival;
+#[path = "cache/stale.rs"]
+mod stale;
 #[path = "cache/tags.rs"]
 mod tags;
 #[path = "cache/times.rs"]
@@ -40,12 +42,13 @@ fn main() {
         return;
     }
     let named = |name: &str| args.iter().any(|arg| arg == name);
-    let sections: [(&str, fn()); 5] = [
+    let sections: [(&str, fn()); 6] = [
         ("time", times::print),
         ("tags", tags::print),
         ("memory", memory::print),
         ("ratio", ratio::print),
         ("fetch", fetch::print),
+        ("stale", stale::print),
     ];
     let all = !sections.iter().any(|(name, _)| named(name));
     for (name, print) in sections {

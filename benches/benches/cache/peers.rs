@@ -1,5 +1,10 @@
 //! The peers, bounded as ours is.
 
+#[path = "fetch_peers.rs"]
+mod fetch_peers;
+
+pub(crate) use fetch_peers::{check_peers, fetch_peers};
+
 use crate::rival::{Make, Rival, Room};
 use bytes::Bytes;
 use foyer_memory::{CacheBuilder, EvictionConfig, S3FifoConfig};
