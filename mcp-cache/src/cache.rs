@@ -89,17 +89,14 @@ where
         }
         match self.inner.store.get(key, self.inner.clock.now_ms()) {
             Lookup::Fresh(hit) => Some(Answer::new(hit.value, Source::Hit)),
-            Lookup::Stale(hit) => {
-                let rules = self.inner.classes.rules(class).rules;
-                match rules.reading(hit.age_ms, hit.fresh_for_ms, || 0) {
-                    Reading::Revalidate => {
-                        self.inner.counters.stale_serves.add_one();
-                        let source = Source::Stale(StaleReason::Revalidating);
-                        Some(Answer::new(hit.value, source))
-                    }
-                    _ => None,
+            Lookup::Stale(hit) => match self.inner.reading(|| 0, class, &hit) {
+                Reading::Revalidate => {
+                    self.inner.counters.stale_serves.add_one();
+                    let source = Source::Stale(StaleReason::Revalidating);
+                    Some(Answer::new(hit.value, source))
                 }
-            }
+                _ => None,
+            },
             Lookup::Miss => None,
         }
     }
@@ -119,11 +116,14 @@ where
         let epochs = self.inner.store.epochs();
         let names: Vec<&str> = tags.into_iter().collect();
         let tags: Vec<Tag> = names.iter().map(|name| epochs.tag(name)).collect();
-        if let Some(counters) = &self.inner.tag_counters {
+        let origin = (self.ticket(), Origin::Write);
+        let inserted = self.replace(key, Loaded::new(value), &tags, origin);
+        if let Some(counters) = &self.inner.tag_counters
+            && inserted == Inserted::Stored
+        {
             counters.inserted(names.into_iter());
         }
-        let origin = (self.ticket(), Origin::Write);
-        self.replace(key, Loaded::new(value), &tags, origin)
+        inserted
     }
 
     /// As [`insert`](Self::insert), with all that a load can say.
@@ -145,7 +145,7 @@ where
     pub fn put_since(&self, ticket: Ticket, key: K, loaded: impl Into<Loaded<V>>) -> Inserted {
         let loaded = loaded.into();
         let tags = self.inner.tags_of(&loaded);
-        if self.inner.is_bypassed() {
+        if self.inner.is_bypassed() || !loaded.kept {
             return Inserted::BornDead;
         }
         let origin = (ticket, Origin::Load);
@@ -162,7 +162,7 @@ where
     ) -> Inserted {
         let hash = self.inner.hash(&key);
         let kept = key.clone();
-        let inserted = match self.inner.is_bypassed() {
+        let inserted = match self.inner.is_bypassed() || !loaded.kept {
             true => Inserted::BornDead,
             false => self.inner.keep(key, loaded, tags, Class::DEFAULT, origin),
         };

@@ -203,9 +203,8 @@ mod tests {
     #[test]
     fn only_what_is_large_and_shrinks_is_compressed() {
         let mut state = 1;
-        let noise: Vec<u8> = (0..8_192)
-            .map(|_| (unit(&mut state) * 256.0) as u8)
-            .collect();
+        let noise = (0..2_000).flat_map(|_| unit(&mut state).to_bits().to_le_bytes()[..5].to_vec());
+        let noise: Vec<u8> = noise.collect();
         let rows: [(Vec<u8>, bool); 5] = [
             (vec![], false),
             (vec![7; 4_095], false),

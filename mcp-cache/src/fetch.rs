@@ -163,10 +163,15 @@ where
             return Look::Miss;
         }
         match inner.store.get(key, inner.clock.now_ms()) {
-            Lookup::Fresh(hit) => match self.reading(key, fetch.class, &hit) {
-                Reading::Due => Look::Due(hit),
-                _ => Look::Fresh(hit),
-            },
+            Lookup::Fresh(hit) => {
+                match self
+                    .inner
+                    .reading(|| self.inner.hash(key), fetch.class, &hit)
+                {
+                    Reading::Due => Look::Due(hit),
+                    _ => Look::Fresh(hit),
+                }
+            }
             Lookup::Stale(hit) => Look::Stale(hit),
             Lookup::Miss => Look::Miss,
         }
@@ -220,15 +225,6 @@ where
         }
     }
 
-    fn reading(&self, key: &K, class: Class, hit: &Hit<V>) -> Reading {
-        let inner = &self.inner;
-        let rules = &inner.classes.rules(class).rules;
-        rules.reading(hit.age_ms, hit.fresh_for_ms, || {
-            let stored_ms = inner.clock.now_ms().saturating_sub(hit.age_ms);
-            inner.hash(key) ^ stored_ms
-        })
-    }
-
     /// What is there has expired, and was not invalidated.
     async fn reload<F, L, E>(
         &self,
@@ -243,7 +239,10 @@ where
         E: Send + Sync + 'static,
     {
         let want = self.want(key, fetch);
-        match self.reading(key, fetch.class, &hit) {
+        match self
+            .inner
+            .reading(|| self.inner.hash(key), fetch.class, &hit)
+        {
             Reading::Revalidate => {
                 let stale = self.serve_stale(hit.value.clone(), StaleReason::Revalidating);
                 self.refresh(&want, Some(hit), load);

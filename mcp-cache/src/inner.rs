@@ -1,9 +1,9 @@
 //! What all handles of a cache share.
 
 use crate::{
-    CacheTags, Class, Inserted, Invalidated, Loaded, Observer, Origin, Put, Store, Tag, Ticket,
-    classes::Classes, clock::Clock, failures::Failures, flight::Flights, outcome::Outcome,
-    stats::Counters, tag_stats::TagCounters,
+    CacheTags, Class, Hit, Inserted, Invalidated, Loaded, Observer, Origin, Put, Store, Tag,
+    Ticket, classes::Classes, clock::Clock, failures::Failures, flight::Flights,
+    freshness::Reading, outcome::Outcome, stats::Counters, tag_stats::TagCounters,
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -47,6 +47,23 @@ impl<K, V> Inner<K, V> {
         if let Some(observer) = &self.observer {
             report(&**observer);
         }
+    }
+}
+
+impl<K, V> Inner<K, V> {
+    /// What may be done with an entry by its age. When it is due differs from entry
+    /// to entry, so the key's hash and the moment at which it was stored pick it.
+    #[inline]
+    pub(crate) fn reading(
+        &self,
+        hash: impl FnOnce() -> u64,
+        class: Class,
+        hit: &Hit<V>,
+    ) -> Reading {
+        let rules = &self.classes.rules(class).rules;
+        rules.reading(hit.age_ms, hit.fresh_for_ms, || {
+            hash() ^ self.clock.now_ms().saturating_sub(hit.age_ms)
+        })
     }
 }
 

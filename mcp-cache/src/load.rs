@@ -199,9 +199,8 @@ where
         match self.store.get(want.key.as_ref(), self.clock.now_ms()) {
             Lookup::Fresh(hit) => {
                 self.counters.second_hits.add_one();
-                let rules = &self.classes.rules(want.class).rules;
                 // One that is due was not loaded just now.
-                let reading = rules.reading(hit.age_ms, hit.fresh_for_ms, || 0);
+                let reading = self.reading(|| want.hash, want.class, &hit);
                 (reading == Reading::Fresh).then_some(hit.value)
             }
             Lookup::Stale(_) => {

@@ -84,7 +84,8 @@ impl Trace {
     fn run(mut self, until: f64, mut ttl: impl FnMut(usize, Option<Observation>) -> f64) -> Ratios {
         let mut ratios = Ratios::default();
         let mut events: std::collections::BTreeSet<(u64, usize)> = Default::default();
-        let stamp = |at: f64| (at * 1e6) as u64;
+        // Of numbers that are not negative, the bits have their order.
+        let stamp = f64::to_bits;
         for (index, key) in self.keys.iter().enumerate() {
             events.insert((stamp(key.next_request), index));
         }

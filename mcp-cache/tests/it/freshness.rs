@@ -193,6 +193,37 @@ async fn a_hit_near_the_end_loads_ahead() {
     assert_eq!((source.reads(), cache.stats().refreshes), (2, 1));
 }
 
+/// Entries that were loaded together are due one after the other, each once.
+#[tokio::test(start_paused = true)]
+async fn entries_are_due_at_moments_of_their_own() {
+    let class = ClassConfig {
+        refresh_ahead: 0.2,
+        ..ten_seconds()
+    };
+    let (cache, source) = (with_class(class), Source::new(1));
+    let keys: Vec<_> = (0..100).map(|n| n.to_string()).collect();
+    for key in &keys {
+        cache
+            .get_or_fetch(key, load(&source))
+            .await
+            .expect("loaded");
+    }
+    advance(ms(8_000)).await;
+    let mut loads = Vec::new();
+    for _ in 0..11 {
+        for key in &keys {
+            let answer = cache.get_or_fetch(key, load(&source)).await;
+            assert_eq!(answer.expect("there").source, From::Hit);
+        }
+        settle().await;
+        loads.push(source.reads() - 100);
+        advance(ms(100)).await;
+    }
+    assert!((25..75).contains(&loads[5]), "{loads:?}");
+    assert_eq!(loads[10], 100, "{loads:?}");
+    assert_eq!(cache.stats().refreshes, 100, "each one loads");
+}
+
 /// What is invalidated while it is refreshed does not come back.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_obeys_invalidation() {
