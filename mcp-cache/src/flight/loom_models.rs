@@ -106,6 +106,31 @@ fn a_load_is_never_left_without_a_leader() {
     });
 }
 
+/// The leader and the only one who waits go away at once.
+///
+/// Seen to fail: with `abandon` leaving the flight on the list when nobody waits;
+/// with `Seat`'s drop not reaping it (it would stay for ever).
+#[test]
+fn a_flight_that_everybody_left_leaves_nothing() {
+    loom::model(|| {
+        let model = Model::new();
+        let Joined::Lead(lead) = model.join() else {
+            panic!("the first leads");
+        };
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || {
+            let cx = &std::task::Context::from_waker(std::task::Waker::noop());
+            match other.join() {
+                Joined::Lead(lead) => drop(lead),
+                Joined::Follow(mut seat) => drop(seat.poll(cx, |result| *result)),
+            }
+        });
+        drop(lead);
+        thread.join().expect("no panic");
+        assert_eq!(model.flights.len(), 0);
+    });
+}
+
 /// A detached flight lands while a new one begins.
 ///
 /// Seen to fail: with `remove` not comparing the flights (the new flight loses
