@@ -1,8 +1,9 @@
 //! Cache-aside reads: from the cache, or by one load for all who ask.
 
 use crate::{
-    Answer, Cache, Class, Error, Hit, Loaded, Lookup, Source, StaleReason, Tag, freshness::Reading,
-    load::Want,
+    Answer, Cache, Class, Error, Hit, Loaded, Lookup, Source, StaleReason, Tag,
+    freshness::Reading,
+    load::{Acquired, Want},
 };
 use std::{hash::Hash, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
@@ -112,17 +113,17 @@ where
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn get_or_fetch<F, L, E>(
+    pub fn get_or_fetch<F, L, E>(
         &self,
         key: &K,
         load: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<Answer<V>, Error<E>>
+    ) -> impl Future<Output = Result<Answer<V>, Error<E>>> + Send
     where
         F: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>> + 'static,
         E: Send + Sync + 'static,
     {
-        self.get_or_fetch_with(key, Fetch::new(), load).await
+        self.get_or_fetch_with(key, Fetch::new(), load)
     }
 
     /// As [`get_or_fetch`](Self::get_or_fetch), in a class, with tags that are
@@ -136,21 +137,18 @@ where
     ///
     /// # Cancel safety
     /// As [`get_or_fetch`](Self::get_or_fetch).
-    pub async fn get_or_fetch_with<F, L, E>(
+    pub fn get_or_fetch_with<F, L, E>(
         &self,
         key: &K,
         fetch: Fetch<'_>,
         load: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<Answer<V>, Error<E>>
+    ) -> impl Future<Output = Result<Answer<V>, Error<E>>> + Send
     where
         F: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>> + 'static,
         E: Send + Sync + 'static,
     {
-        match self.look(key, &fetch) {
-            Look::Fresh(hit) => Ok(Answer::new(hit.value, Source::Hit)),
-            look => self.resolve(look, key, fetch, load).await,
-        }
+        self.resolve(None, key, fetch, load)
     }
 
     /// What the cache has; waits for nothing.
@@ -177,10 +175,11 @@ where
         }
     }
 
-    /// What comes after the look, if that was not enough.
+    /// Answers from a look, which is taken now if it was not before, or loads. One
+    /// body, since each further one would hold the load once more.
     pub(crate) async fn resolve<F, L, E>(
         &self,
-        look: Look<V>,
+        look: Option<Look<V>>,
         key: &K,
         fetch: Fetch<'_>,
         load: impl FnOnce() -> F + Send + 'static,
@@ -191,18 +190,23 @@ where
         E: Send + Sync + 'static,
     {
         let inner = &*self.inner;
-        match look {
+        match look.unwrap_or_else(|| self.look(key, &fetch)) {
             Look::Fresh(hit) => return Ok(Answer::new(hit.value, Source::Hit)),
             Look::Due(hit) => {
                 let answer = Answer::new(hit.value.clone(), Source::Hit);
                 self.refresh(&self.want(key, &fetch), Some(hit), load);
                 return Ok(answer);
             }
-            Look::Stale(hit) => return self.reload(key, &fetch, hit, load).await,
-            Look::Past => return inner.load_past(fetch.class, load).await,
+            // Boxed: rare, and large.
+            Look::Stale(hit) => return Box::pin(self.reload(key, &fetch, hit, load)).await,
+            Look::Past => return Box::pin(inner.load_past(fetch.class, load)).await,
             Look::Miss => {}
         }
-        let result = inner.fetch(&self.want(key, &fetch), None, load).await;
+        let want = self.want(key, &fetch);
+        let result = match inner.acquire(&want).await {
+            Acquired::Answered(result) => result,
+            Acquired::Leads(lead) => inner.lead(lead, &want, None, load).await,
+        };
         if result.is_err()
             && inner.classes.rules(fetch.class).keeps_invalidated
             && let Some(hit) = inner.store.last_known(key, inner.clock.now_ms())

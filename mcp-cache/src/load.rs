@@ -4,7 +4,7 @@ use crate::{
     Answer, Class, Error, Hit, Inserted, LoadEnd, Loaded, Lookup, Origin, Source, Tag, Ticket,
     classes::ClassRules,
     fetch::join_tags,
-    flight::{Joined, Lead, Seat, Turn, began_after},
+    flight::{Joined, Lead, Turn, began_after},
     freshness::Reading,
     inner::Inner,
     outcome::{Ending, Outcome},
@@ -38,13 +38,12 @@ impl<K: Clone> Want<'_, K> {
 
 type Result<V, E> = std::result::Result<Answer<V>, Error<E>>;
 
-/// What came of following.
-enum Followed<'a, K, V, E> {
+/// What a caller that missed has to do.
+pub(crate) enum Acquired<'a, K, V, E> {
+    /// Nothing: somebody else's load answers it, or an error that was kept.
     Answered(Result<V, E>),
-    /// The leader went away.
+    /// To load for all.
     Leads(Lead<'a, K, Outcome<V>>),
-    /// What the leader brought may not be served to this caller.
-    Refused,
 }
 
 impl<K, V> Inner<K, V>
@@ -64,44 +63,40 @@ where
         L: Into<Loaded<V>>,
         E: Send + Sync + 'static,
     {
-        if let Some(error) = self.kept_error(want) {
-            self.counters.error_hits.add_one();
-            return Err(Error::Load(error));
-        }
-        loop {
-            let joined = self
-                .flights
-                .join(want.hash, &want.key, want.began, |ticket| {
-                    !want.renew && self.may_serve(ticket, Some(&want.tags), want)
-                });
-            let lead = match joined {
-                Joined::Lead(lead) => lead,
-                Joined::Follow(seat) => match self.follow(seat, want).await {
-                    Followed::Answered(result) => return result,
-                    Followed::Leads(lead) => lead,
-                    Followed::Refused => continue,
-                },
-            };
-            return self.lead(lead, want, before, load).await;
+        match self.acquire(want).await {
+            Acquired::Answered(result) => result,
+            Acquired::Leads(lead) => self.lead(lead, want, before, load).await,
         }
     }
 
-    async fn follow<'a, E>(
-        &'a self,
-        mut seat: Seat<'a, K, Outcome<V>>,
-        want: &Want<'_, K>,
-    ) -> Followed<'a, K, V, E>
+    /// Waits for whoever loads already, or takes the lead. Holds no load, so that
+    /// ten thousand who wait are small.
+    pub(crate) async fn acquire<'a, E>(&'a self, want: &Want<'_, K>) -> Acquired<'a, K, V, E>
     where
         E: Send + Sync + 'static,
     {
-        let turn = poll_fn(|cx| seat.poll(cx, |outcome| self.read(outcome, want))).await;
-        match turn {
-            Turn::Landed(Some(result)) => {
-                self.counters.coalesced.add_one();
-                Followed::Answered(result)
+        if let Some(error) = self.kept_error(want) {
+            self.counters.error_hits.add_one();
+            return Acquired::Answered(Err(Error::Load(error)));
+        }
+        loop {
+            let may_join = |ticket| !want.renew && self.may_serve(ticket, Some(&want.tags), want);
+            let joined = self
+                .flights
+                .join(want.hash, &want.key, want.began, may_join);
+            let mut seat = match joined {
+                Joined::Lead(lead) => return Acquired::Leads(lead),
+                Joined::Follow(seat) => seat,
+            };
+            match poll_fn(|cx| seat.poll(cx, |outcome| self.read(outcome, want))).await {
+                Turn::Landed(Some(result)) => {
+                    self.counters.coalesced.add_one();
+                    return Acquired::Answered(result);
+                }
+                // What the leader brought may not be served to this caller.
+                Turn::Landed(None) => {}
+                Turn::Lead(lead) => return Acquired::Leads(lead),
             }
-            Turn::Landed(None) => Followed::Refused,
-            Turn::Lead(lead) => Followed::Leads(lead),
         }
     }
 
@@ -161,7 +156,8 @@ where
         let started = self.observer.as_ref().map(|_| Instant::now());
         let loaded = match class.hard {
             None => load().await,
-            Some(limit) => match timeout(limit, load()).await {
+            // Boxed: a timer is large, and most loads have none.
+            Some(limit) => match Box::pin(timeout(limit, load())).await {
                 Ok(loaded) => loaded,
                 Err(_) => {
                     self.counters.load_timeouts.add_one();
@@ -303,7 +299,7 @@ where
         self.counters.bypassed.add_one();
         let loaded = match self.classes.rules(class).hard {
             None => load().await,
-            Some(limit) => timeout(limit, load())
+            Some(limit) => Box::pin(timeout(limit, load()))
                 .await
                 .map_err(|_| Error::DeadlineExceeded { limit })?,
         };

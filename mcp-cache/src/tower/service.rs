@@ -83,7 +83,7 @@ where
                 let answer = ask(inner, request).await?;
                 Ok(keep(&asked, answer))
             };
-            let answer = cache.resolve(look, &key, fetch, load).await;
+            let answer = cache.resolve(Some(look), &key, fetch, load).await;
             answer.map(|answer| answer.value)
         })
     }
