@@ -17,8 +17,8 @@ pub use stats::StoreStats;
 use crate::{
     Epochs, Tag, Ticket,
     epoch::{Glob, Ledger},
-    sync::{Mutex, MutexGuard, Ordering, Padded, lock},
-    table::{Entry, Now, Phase, Shard, Trash},
+    sync::{Latch, LatchGuard, Mutex, Padded},
+    table::{Now, Phase, Shard, Slot, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -40,7 +40,7 @@ pub struct Store<K, V> {
     sweep: Mutex<Sweep>,
 }
 
-type Locked<K, V> = Padded<Mutex<Shard<K, V>>>;
+type Locked<K, V> = Padded<Latch<Shard<K, V>>>;
 
 /// A key's hash: the low bits choose the shard, the upper half is what the
 /// table and the stamps use.
@@ -59,7 +59,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn new(bounds: &Bounds, epochs: Arc<Epochs>) -> Self {
         let shards = bounds.shard_count();
-        let shard = |n| Padded(Mutex::new(Shard::new(bounds.limit(n, shards))));
+        let shard = |n| Padded(Latch::new(Shard::new(bounds.limit(n, shards))));
         Self {
             shards: (0..shards).map(shard).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -91,24 +91,19 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(key);
         let now = self.now(now_ms);
         let mut shard = self.lock(hash);
-        let Some((at, entry)) = shard.find(hash.print(), key) else {
+        let Some(at) = shard.find(hash.print(), key) else {
             shard.counters.misses += 1;
             return Lookup::Miss;
         };
-        let phase = entry.life.phase(now_ms);
-        if phase == Phase::Over || !entry.is_live(now.ledger, now.epoch) {
-            bury(shard, at, &now);
-            return Lookup::Miss;
-        }
-        let hit = hit(entry, now_ms);
-        entry.count_use();
-        if phase == Phase::Fresh {
+        let slot = shard.slot_mut(at);
+        if slot.head.is_fresh(now_ms)
+            && slot.is_live(&now)
+            && let Some(hit) = hit(slot, now_ms)
+        {
             shard.counters.hits += 1;
-            Lookup::Fresh(hit)
-        } else {
-            shard.counters.stale_hits += 1;
-            Lookup::Stale(hit)
+            return Lookup::Fresh(hit);
         }
+        read_old(shard, at, &now)
     }
 
     /// The value of `key` even if it was invalidated, as long as its spans last and
@@ -119,10 +114,11 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hash = self.hash(key);
-        let shard = self.lock(hash);
-        let (_, entry) = shard.find(hash.print(), key)?;
-        let kept = entry.keep_invalidated && entry.life.phase(now_ms) != Phase::Over;
-        kept.then(|| hit(entry, now_ms))
+        let mut shard = self.lock(hash);
+        let at = shard.find(hash.print(), key)?;
+        let slot = shard.slot_mut(at);
+        let kept = slot.tail.keep_invalidated && slot.phase(now_ms) != Phase::Over;
+        if kept { hit(slot, now_ms) } else { None }
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -169,7 +165,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     pub fn len(&self) -> u64 {
         self.shards
             .iter()
-            .map(|shard| lock(&shard.0).entries())
+            .map(|shard| shard.0.lock().entries())
             .sum()
     }
 
@@ -182,7 +178,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     /// Bytes by the store's own account: keys, values and overhead.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| lock(&shard.0).bytes()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().bytes()).sum()
     }
 
     /// Counters since the start.
@@ -193,7 +189,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             ..StoreStats::default()
         };
         for shard in &self.shards {
-            let shard = lock(&shard.0);
+            let shard = shard.0.lock();
             stats.add(&shard.counters);
             stats.entries += shard.entries();
             stats.bytes += shard.bytes();
@@ -208,9 +204,11 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
-    fn lock(&self, hash: Hashed) -> MutexGuard<'_, Shard<K, V>> {
+    fn lock(&self, hash: Hashed) -> LatchGuard<'_, Shard<K, V>> {
         // The number of shards is a power of two.
-        lock(&self.shards[hash.0 as usize & (self.shards.len() - 1)].0)
+        self.shards[hash.0 as usize & (self.shards.len() - 1)]
+            .0
+            .lock()
     }
 
     #[inline]
@@ -223,23 +221,38 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     }
 }
 
+/// Counts the read and clones the value.
 #[inline]
-fn hit<K, V: Clone>(entry: &Entry<K, V>, now_ms: u64) -> Hit<V> {
-    let hits = entry.hits.load(Ordering::Relaxed);
-    entry.hits.store(hits.saturating_add(1), Ordering::Relaxed);
-    Hit {
-        value: entry.value.clone(),
-        age_ms: entry.life.age_ms(now_ms),
-        fresh_for_ms: entry.life.fresh_for_ms,
-        hits,
-    }
+fn hit<K, V: Clone>(slot: &mut Slot<K, V>, now_ms: u64) -> Option<Hit<V>> {
+    let (_, value) = slot.item()?;
+    let hit = Hit {
+        value: value.clone(),
+        age_ms: slot.head.age_ms(now_ms),
+        fresh_for_ms: slot.head.fresh_for_ms,
+        hits: slot.head.uses.reads(),
+    };
+    slot.head.uses.count_read();
+    Some(hit)
 }
 
-/// Removes a dead entry that was met, and drops it outside of the lock.
+/// What is not both fresh and live is served as stale, or removed; what is
+/// removed is dropped after the lock is released.
 #[cold]
-fn bury<K, V>(mut shard: MutexGuard<'_, Shard<K, V>>, at: u32, now: &Now<'_, K>) {
+fn read_old<K, V: Clone>(
+    mut shard: LatchGuard<'_, Shard<K, V>>,
+    at: u32,
+    now: &Now<'_, K>,
+) -> Lookup<V> {
+    let slot = shard.slot_mut(at);
+    if slot.may_be_served(now)
+        && let Some(hit) = hit(slot, now.ms)
+    {
+        shard.counters.stale_hits += 1;
+        return Lookup::Stale(hit);
+    }
     let mut trash = Trash::new();
     shard.counters.misses += 1;
     shard.discard_unless_kept(at, now, &mut trash);
     drop(shard);
+    Lookup::Miss
 }

@@ -23,6 +23,10 @@ impl Size {
         self.entries -= 1;
     }
 
+    pub(crate) fn change(&mut self, before: u32, after: u32) {
+        self.bytes = self.bytes - u64::from(before) + u64::from(after);
+    }
+
     fn is_over(self, max: Self) -> bool {
         self.bytes > max.bytes || self.entries > max.entries
     }

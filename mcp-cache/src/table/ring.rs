@@ -20,7 +20,7 @@ impl Ring {
     }
 
     /// Puts `at` behind all others.
-    pub(crate) fn push<T>(&mut self, slab: &mut Slab<T>, at: u32) {
+    pub(crate) fn push<K, V>(&mut self, slab: &mut Slab<K, V>, at: u32) {
         if self.head == NIL {
             let slot = slab.slot_mut(at);
             (slot.prev, slot.next) = (at, at);
@@ -35,7 +35,7 @@ impl Ring {
     }
 
     /// Takes `at`, which is in this ring, out of it.
-    pub(crate) fn remove<T>(&mut self, slab: &mut Slab<T>, at: u32) {
+    pub(crate) fn remove<K, V>(&mut self, slab: &mut Slab<K, V>, at: u32) {
         let slot = slab.slot(at);
         let (prev, next) = (slot.prev, slot.next);
         if next == at {
@@ -50,7 +50,7 @@ impl Ring {
     }
 
     /// Lets the hand go past the head, which thereby becomes the last.
-    pub(crate) fn advance<T>(&mut self, slab: &Slab<T>) {
+    pub(crate) fn advance<K, V>(&mut self, slab: &Slab<K, V>) {
         if self.head != NIL {
             self.head = slab.slot(self.head).next;
         }
