@@ -92,15 +92,16 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let now = self.now(now_ms);
         let mut shard = self.lock(hash);
         let Some(at) = shard.find(hash.print(), key) else {
-            shard.counters.misses += 1;
+            shard.reads.misses += 1;
             return Lookup::Miss;
         };
+        let turn = shard.reads.hits;
         let slot = shard.slot_mut(at);
         if slot.head.is_fresh(now_ms)
             && slot.is_live(&now)
-            && let Some(hit) = hit(slot, now_ms)
+            && let Some(hit) = hit(slot, turn, now_ms)
         {
-            shard.counters.hits += 1;
+            shard.reads.hits = turn + 1;
             return Lookup::Fresh(hit);
         }
         read_old(shard, at, &now)
@@ -116,9 +117,10 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(key);
         let mut shard = self.lock(hash);
         let at = shard.find(hash.print(), key)?;
+        let turn = shard.reads.hits;
         let slot = shard.slot_mut(at);
         let kept = slot.tail.keep_invalidated && slot.phase(now_ms) != Phase::Over;
-        if kept { hit(slot, now_ms) } else { None }
+        if kept { hit(slot, turn, now_ms) } else { None }
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -127,9 +129,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn is_live(&self, ticket: Ticket, key: &K, tags: &[Tag]) -> bool {
         let hash = self.hash(key);
-        self.ledger.epochs.now();
+        let epoch = self.ledger.epochs.now();
         !self.ledger.is_overtaken(hash.print(), ticket)
-            && self.ledger.is_live(key, tags, ticket.epoch, ticket.epoch)
+            && self.ledger.admits(key, tags, ticket, epoch)
     }
 
     /// Invalidates everything that carries one of the tags, in every store of
@@ -190,7 +192,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         };
         for shard in &self.shards {
             let shard = shard.0.lock();
-            stats.add(&shard.counters);
+            stats.add(shard.reads, &shard.counters);
             stats.entries += shard.entries();
             stats.bytes += shard.bytes();
         }
@@ -223,7 +225,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
 /// Counts the read and clones the value.
 #[inline]
-fn hit<K, V: Clone>(slot: &mut Slot<K, V>, now_ms: u64) -> Option<Hit<V>> {
+fn hit<K, V: Clone>(slot: &mut Slot<K, V>, turn: u64, now_ms: u64) -> Option<Hit<V>> {
     let (_, value) = slot.item()?;
     let hit = Hit {
         value: value.clone(),
@@ -231,7 +233,7 @@ fn hit<K, V: Clone>(slot: &mut Slot<K, V>, now_ms: u64) -> Option<Hit<V>> {
         fresh_for_ms: slot.head.fresh_for_ms,
         hits: slot.head.uses.reads(),
     };
-    slot.head.uses.count_read();
+    slot.head.uses.count_read(turn);
     Some(hit)
 }
 
@@ -243,15 +245,16 @@ fn read_old<K, V: Clone>(
     at: u32,
     now: &Now<'_, K>,
 ) -> Lookup<V> {
+    let turn = shard.reads.hits;
     let slot = shard.slot_mut(at);
     if slot.may_be_served(now)
-        && let Some(hit) = hit(slot, now.ms)
+        && let Some(hit) = hit(slot, turn, now.ms)
     {
         shard.counters.stale_hits += 1;
         return Lookup::Stale(hit);
     }
     let mut trash = Trash::new();
-    shard.counters.misses += 1;
+    shard.reads.misses += 1;
     shard.discard_unless_kept(at, now, &mut trash);
     drop(shard);
     Lookup::Miss

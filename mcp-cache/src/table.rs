@@ -35,7 +35,7 @@ mod slab;
 mod trash;
 
 use crate::epoch::TagSet;
-pub(crate) use counters::Counters;
+pub(crate) use counters::{Counters, Reads};
 
 pub(crate) use entry::{Entry, Head, Phase, Place, Tail, Uses};
 pub(crate) use limit::Limit;

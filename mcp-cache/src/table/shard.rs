@@ -1,15 +1,15 @@
 //! The table behind one lock.
 
 use super::{
-    Counters, Entry, Limit, Place, Slot, Trash, entry::Uses, ghosts::Ghosts, index::Index,
+    Counters, Entry, Limit, Place, Reads, Slot, Trash, entry::Uses, ghosts::Ghosts, index::Index,
     limit::Size, ring::Ring, slab::Slab,
 };
 use crate::epoch::Ledger;
 use hashbrown::Equivalent;
 
-/// Bytes per entry beside its slot: its part of the index (eight bytes a cell, at
+/// Bytes per entry beside its slot: its part of the index (nine bytes a cell, at
 /// worst half of them in use) and of the ghosts (eight bytes each, one an entry).
-const SHARE_BYTES: usize = 16 + 8;
+const SHARE_BYTES: usize = 18 + 8;
 
 /// What a decision about an entry's life needs.
 #[derive(Debug)]
@@ -20,8 +20,11 @@ pub(crate) struct Now<'a, K> {
     pub(crate) ms: u64,
 }
 
+/// What a read needs comes first: it is one line with the lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Shard<K, V> {
+    pub(crate) reads: Reads,
     index: Index,
     pub(super) slab: Slab<K, V>,
     pub(super) probation: Ring,
@@ -39,6 +42,7 @@ impl<K, V> Shard<K, V> {
 
     pub(crate) fn new(limit: Limit) -> Self {
         Self {
+            reads: Reads::default(),
             index: Index::new(),
             slab: Slab::new(),
             probation: Ring::new(),
