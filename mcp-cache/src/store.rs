@@ -18,7 +18,7 @@ use crate::{
     Epochs, Tag, Ticket,
     epoch::{Glob, Ledger},
     sync::{Latch, LatchGuard, Mutex, Padded},
-    table::{Now, Phase, Shard, Slot, Trash},
+    table::{Front, Now, Phase, Shard, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -96,15 +96,15 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             return Lookup::Miss;
         };
         let turn = shard.reads.hits;
-        let slot = shard.slot_mut(at);
-        if slot.head.is_fresh(now_ms)
-            && slot.is_live(&now)
-            && let Some(hit) = hit(slot, turn, now_ms)
+        let front = shard.front_mut(at);
+        if front.head.is_fresh(now_ms)
+            && front.head.checked == now.epoch
+            && let Some(hit) = hit(front, turn, now_ms)
         {
             shard.reads.hits = turn + 1;
             return Lookup::Fresh(hit);
         }
-        read_old(shard, at, &now)
+        look(shard, at, &now)
     }
 
     /// The value of `key` even if it was invalidated, as long as its spans last and
@@ -118,9 +118,13 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let mut shard = self.lock(hash);
         let at = shard.find(hash.print(), key)?;
         let turn = shard.reads.hits;
-        let slot = shard.slot_mut(at);
+        let slot = shard.slot(at);
         let kept = slot.tail.keep_invalidated && slot.phase(now_ms) != Phase::Over;
-        if kept { hit(slot, turn, now_ms) } else { None }
+        if kept {
+            hit(shard.front_mut(at), turn, now_ms)
+        } else {
+            None
+        }
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -225,31 +229,38 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
 /// Counts the read and clones the value.
 #[inline]
-fn hit<K, V: Clone>(slot: &mut Slot<K, V>, turn: u64, now_ms: u64) -> Option<Hit<V>> {
-    let (_, value) = slot.item()?;
+fn hit<K, V: Clone>(front: &mut Front<K, V>, turn: u64, now_ms: u64) -> Option<Hit<V>> {
+    let (_, value) = front.item.as_ref()?;
     let hit = Hit {
         value: value.clone(),
-        age_ms: slot.head.age_ms(now_ms),
-        fresh_for_ms: slot.head.fresh_for_ms,
-        hits: slot.head.uses.reads(),
+        age_ms: front.head.age_ms(now_ms),
+        fresh_for_ms: front.head.fresh_for_ms,
+        hits: front.head.uses.reads(),
     };
-    slot.head.uses.count_read(turn);
+    front.head.uses.count_read(turn);
     Some(hit)
 }
 
-/// What is not both fresh and live is served as stale, or removed; what is
-/// removed is dropped after the lock is released.
+/// The first read after something was invalidated, or of what is not fresh any
+/// more: it may be served, or it is removed, and dropped after the lock is
+/// released.
 #[cold]
-fn read_old<K, V: Clone>(
+fn look<K, V: Clone>(
     mut shard: LatchGuard<'_, Shard<K, V>>,
     at: u32,
     now: &Now<'_, K>,
 ) -> Lookup<V> {
     let turn = shard.reads.hits;
-    let slot = shard.slot_mut(at);
-    if slot.may_be_served(now)
-        && let Some(hit) = hit(slot, turn, now.ms)
+    let mut slot = shard.slot(at);
+    let phase = slot.phase(now.ms);
+    if phase != Phase::Over
+        && slot.is_live(now)
+        && let Some(hit) = hit(shard.front_mut(at), turn, now.ms)
     {
+        if phase == Phase::Fresh {
+            shard.reads.hits += 1;
+            return Lookup::Fresh(hit);
+        }
         shard.counters.stale_hits += 1;
         return Lookup::Stale(hit);
     }

@@ -25,7 +25,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             let found = shard.find(hash.print(), &key);
             let later = put.origin == Origin::Load
                 && found.is_some_and(|at| {
-                    let old = shard.slot_mut(at);
+                    let mut old = shard.slot(at);
                     old.tail.born > put.ticket.epoch && old.may_be_served(&now)
                 });
             if later {

@@ -118,7 +118,7 @@ impl Head {
     }
 }
 
-impl<K, V> Slot<K, V> {
+impl<K, V> Slot<'_, K, V> {
     #[inline]
     pub(crate) fn phase(&self, now_ms: u64) -> Phase {
         if self.head.is_fresh(now_ms) {
@@ -141,7 +141,7 @@ impl<K, V> Slot<K, V> {
 
     #[cold]
     fn look(&mut self, now: &Now<'_, K>) -> bool {
-        let Some((key, _)) = self.item() else {
+        let Some((key, _)) = self.item.as_ref() else {
             return false;
         };
         let (tags, born) = (self.tail.tags.as_slice(), self.tail.born);
@@ -168,7 +168,7 @@ impl<K, V> Slot<K, V> {
 #[cfg(all(test, not(mcp_loom)))]
 mod tests {
     use super::*;
-    use crate::table::slab::Slab;
+    use crate::table::slab::{Front, Slab};
 
     fn check(fresh_for_ms: u32, stale_for_ms: u32, now_ms: u64, expect: Phase) {
         let mut slab = Slab::new();
@@ -241,10 +241,9 @@ mod tests {
         assert_eq!((full.reads(), full.recent()), (Uses::READS_MAX, 1));
     }
 
-    /// A read of a small entry touches one line of it, and all of it is two.
     #[test]
-    fn a_small_entry_is_two_lines_and_its_head_one() {
-        assert!(size_of::<Slot<u64, bytes::Bytes>>() <= 128);
-        assert_eq!(std::mem::offset_of!(Slot<u64, bytes::Bytes>, tail), 64);
+    fn what_a_read_needs_of_a_small_entry_is_one_line() {
+        assert_eq!(size_of::<Front<u64, bytes::Bytes>>(), 64);
+        assert!(Slab::<u64, bytes::Bytes>::SLOT_BYTES <= 128);
     }
 }
