@@ -18,7 +18,7 @@ use crate::{
     Epochs, Tag, Ticket,
     epoch::{Glob, Ledger},
     sync::{Latch, LatchGuard, Mutex, Padded},
-    table::{Now, Phase, Shard, Slot, Trash},
+    table::{Front, Now, Phase, Shard, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -92,18 +92,19 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let now = self.now(now_ms);
         let mut shard = self.lock(hash);
         let Some(at) = shard.find(hash.print(), key) else {
-            shard.counters.misses += 1;
+            shard.reads.misses += 1;
             return Lookup::Miss;
         };
-        let slot = shard.slot_mut(at);
-        if slot.head.is_fresh(now_ms)
-            && slot.is_live(&now)
-            && let Some(hit) = hit(slot, now_ms)
+        let turn = shard.reads.hits;
+        let front = shard.front_mut(at);
+        if front.head.is_fresh(now_ms)
+            && front.head.checked == now.epoch
+            && let Some(hit) = hit(front, turn, now_ms)
         {
-            shard.counters.hits += 1;
+            shard.reads.hits = turn + 1;
             return Lookup::Fresh(hit);
         }
-        read_old(shard, at, &now)
+        look(shard, at, &now)
     }
 
     /// The value of `key` even if it was invalidated, as long as its spans last and
@@ -116,9 +117,14 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(key);
         let mut shard = self.lock(hash);
         let at = shard.find(hash.print(), key)?;
-        let slot = shard.slot_mut(at);
+        let turn = shard.reads.hits;
+        let slot = shard.slot(at);
         let kept = slot.tail.keep_invalidated && slot.phase(now_ms) != Phase::Over;
-        if kept { hit(slot, now_ms) } else { None }
+        if kept {
+            hit(shard.front_mut(at), turn, now_ms)
+        } else {
+            None
+        }
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -127,9 +133,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn is_live(&self, ticket: Ticket, key: &K, tags: &[Tag]) -> bool {
         let hash = self.hash(key);
-        self.ledger.epochs.now();
+        let epoch = self.ledger.epochs.now();
         !self.ledger.is_overtaken(hash.print(), ticket)
-            && self.ledger.is_live(key, tags, ticket.epoch, ticket.epoch)
+            && self.ledger.admits(key, tags, ticket, epoch)
     }
 
     /// Invalidates everything that carries one of the tags, in every store of
@@ -190,7 +196,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         };
         for shard in &self.shards {
             let shard = shard.0.lock();
-            stats.add(&shard.counters);
+            stats.add(shard.reads, &shard.counters);
             stats.entries += shard.entries();
             stats.bytes += shard.bytes();
         }
@@ -223,35 +229,43 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
 /// Counts the read and clones the value.
 #[inline]
-fn hit<K, V: Clone>(slot: &mut Slot<K, V>, now_ms: u64) -> Option<Hit<V>> {
-    let (_, value) = slot.item()?;
+fn hit<K, V: Clone>(front: &mut Front<K, V>, turn: u64, now_ms: u64) -> Option<Hit<V>> {
+    let (_, value) = front.item.as_ref()?;
     let hit = Hit {
         value: value.clone(),
-        age_ms: slot.head.age_ms(now_ms),
-        fresh_for_ms: slot.head.fresh_for_ms,
-        hits: slot.head.uses.reads(),
+        age_ms: front.head.age_ms(now_ms),
+        fresh_for_ms: front.head.fresh_for_ms,
+        hits: front.head.uses.reads(),
     };
-    slot.head.uses.count_read();
+    front.head.uses.count_read(turn);
     Some(hit)
 }
 
-/// What is not both fresh and live is served as stale, or removed; what is
-/// removed is dropped after the lock is released.
+/// The first read after something was invalidated, or of what is not fresh any
+/// more: it may be served, or it is removed, and dropped after the lock is
+/// released.
 #[cold]
-fn read_old<K, V: Clone>(
+fn look<K, V: Clone>(
     mut shard: LatchGuard<'_, Shard<K, V>>,
     at: u32,
     now: &Now<'_, K>,
 ) -> Lookup<V> {
-    let slot = shard.slot_mut(at);
-    if slot.may_be_served(now)
-        && let Some(hit) = hit(slot, now.ms)
+    let turn = shard.reads.hits;
+    let mut slot = shard.slot(at);
+    let phase = slot.phase(now.ms);
+    if phase != Phase::Over
+        && slot.is_live(now)
+        && let Some(hit) = hit(shard.front_mut(at), turn, now.ms)
     {
+        if phase == Phase::Fresh {
+            shard.reads.hits += 1;
+            return Lookup::Fresh(hit);
+        }
         shard.counters.stale_hits += 1;
         return Lookup::Stale(hit);
     }
     let mut trash = Trash::new();
-    shard.counters.misses += 1;
+    shard.reads.misses += 1;
     shard.discard_unless_kept(at, now, &mut trash);
     drop(shard);
     Lookup::Miss

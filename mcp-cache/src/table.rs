@@ -19,8 +19,8 @@
 //!
 //! # What a read touches
 //!
-//! A line of the index, the first line of the slot, and the value's own count of
-//! references. The fresh span, the last epoch and the uses are in that line of the slot,
+//! A line of the index, the line of the slot's front, and the value's own count of
+//! references. The fresh span, the last epoch and the uses are in that line,
 //! beside key and value. Nothing is allocated, moved or relinked.
 
 mod counters;
@@ -35,10 +35,10 @@ mod slab;
 mod trash;
 
 use crate::epoch::TagSet;
-pub(crate) use counters::Counters;
+pub(crate) use counters::{Counters, Reads};
 
 pub(crate) use entry::{Entry, Head, Phase, Place, Tail, Uses};
 pub(crate) use limit::Limit;
 pub(crate) use shard::{Now, Shard};
-pub(crate) use slab::Slot;
+pub(crate) use slab::{Front, Slot};
 pub(crate) use trash::Trash;

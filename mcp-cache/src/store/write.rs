@@ -18,14 +18,14 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let mut trash = Trash::new();
         let mut shard = self.lock(hash);
         let inserted = 'inserted: {
-            if let Some(refused) = self.refuse(&mut shard, hash, &key, put, &mut trash) {
+            if let Some(refused) = self.refuse(&mut shard, hash, &key, put, now.epoch, &mut trash) {
                 trash.add(Some((key, value)));
                 break 'inserted refused;
             }
             let found = shard.find(hash.print(), &key);
             let later = put.origin == Origin::Load
                 && found.is_some_and(|at| {
-                    let old = shard.slot_mut(at);
+                    let mut old = shard.slot(at);
                     old.tail.born > put.ticket.epoch && old.may_be_served(&now)
                 });
             if later {
@@ -56,6 +56,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         hash: Hashed,
         key: &K,
         put: &Put<'_>,
+        epoch: u64,
         trash: &mut Trash<K, V>,
     ) -> Option<Inserted> {
         let overtaken = self.ledger.is_overtaken(hash.print(), put.ticket);
@@ -63,10 +64,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         if is_write {
             self.ledger.overtake(hash.print());
         }
-        let epoch = put.ticket.epoch;
         let (refused, counter) = if overtaken && is_write {
             (Inserted::Conflict, &mut shard.counters.conflicts)
-        } else if overtaken || !self.ledger.is_live(key, put.tags, epoch, epoch) {
+        } else if overtaken || !self.ledger.admits(key, put.tags, put.ticket, epoch) {
             (Inserted::BornDead, &mut shard.counters.born_dead)
         } else if !shard.admits(entry_bytes::<K, V>(put)) {
             (Inserted::TooLarge, &mut shard.counters.too_large)

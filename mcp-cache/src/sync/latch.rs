@@ -26,7 +26,9 @@ use std::{
 /// Looks at a taken lock before the core is offered to others.
 const SPINS: u32 = if cfg!(mcp_loom) { 1 } else { 64 };
 
-/// Mutual exclusion without parking; not fair, and never poisoned.
+/// Mutual exclusion without parking; not fair, and never poisoned. What the
+/// value begins with is in the line of the lock.
+#[repr(C)]
 pub(crate) struct Latch<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,

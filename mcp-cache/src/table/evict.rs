@@ -26,7 +26,7 @@ impl<K, V> Shard<K, V> {
         match self.fate(at, now) {
             Fate::Dead => self.discard(at, now, trash),
             Fate::Idle => {
-                let (hash, window) = (self.slab.slot(at).tail.hash, self.ghost_window());
+                let (hash, window) = (self.slab.back(at).tail.hash, self.ghost_window());
                 self.ghosts.remember(hash, window);
                 self.evict_one(at, trash);
             }
@@ -64,7 +64,7 @@ impl<K, V> Shard<K, V> {
 
     /// Takes one use from the entry, if it has one.
     fn fate(&mut self, at: u32, now: &Now<'_, K>) -> Fate {
-        let slot = self.slab.slot_mut(at);
+        let mut slot = self.slab.slot(at);
         if !slot.head.uses.take_one() {
             Fate::Idle
         } else if slot.may_be_served(now) {
@@ -75,7 +75,7 @@ impl<K, V> Shard<K, V> {
     }
 
     fn promote(&mut self, at: u32) {
-        let tail = &mut self.slab.slot_mut(at).tail;
+        let tail = &mut self.slab.back_mut(at).tail;
         tail.place = Place::Protected;
         let bytes = tail.bytes;
         self.leave(at, bytes, Place::Probation);
@@ -105,7 +105,7 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) -> bool {
-        let slot = self.slab.slot_mut(at);
+        let mut slot = self.slab.slot(at);
         if slot.tail.keep_invalidated && slot.phase(now.ms) != Phase::Over {
             slot.kill();
             return false;
@@ -121,14 +121,14 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) -> bool {
-        let slot = self.slab.slot_mut(at);
-        let dead = slot.item().is_some() && !slot.may_be_served(now);
+        let mut slot = self.slab.slot(at);
+        let dead = slot.item.is_some() && !slot.may_be_served(now);
         dead && self.discard_unless_kept(at, now, trash)
     }
 
     /// Makes an entry dead because of its key; what of it does not stay.
     pub(crate) fn invalidate(&mut self, at: u32) -> Option<(K, V)> {
-        let slot = self.slab.slot_mut(at);
+        let mut slot = self.slab.slot(at);
         if slot.tail.keep_invalidated {
             slot.kill();
             return None;

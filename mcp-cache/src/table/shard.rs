@@ -1,15 +1,20 @@
 //! The table behind one lock.
 
 use super::{
-    Counters, Entry, Limit, Place, Slot, Trash, entry::Uses, ghosts::Ghosts, index::Index,
-    limit::Size, ring::Ring, slab::Slab,
+    Counters, Entry, Limit, Place, Reads, Slot, Trash,
+    entry::Uses,
+    ghosts::Ghosts,
+    index::Index,
+    limit::Size,
+    ring::Ring,
+    slab::{Front, Slab},
 };
 use crate::epoch::Ledger;
 use hashbrown::Equivalent;
 
-/// Bytes per entry beside its slot: its part of the index (eight bytes a cell, at
+/// Bytes per entry beside its slot: its part of the index (nine bytes a cell, at
 /// worst half of them in use) and of the ghosts (eight bytes each, one an entry).
-const SHARE_BYTES: usize = 16 + 8;
+const SHARE_BYTES: usize = 18 + 8;
 
 /// What a decision about an entry's life needs.
 #[derive(Debug)]
@@ -20,8 +25,11 @@ pub(crate) struct Now<'a, K> {
     pub(crate) ms: u64,
 }
 
+/// What a read needs comes first: it is one line with the lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Shard<K, V> {
+    pub(crate) reads: Reads,
     index: Index,
     pub(super) slab: Slab<K, V>,
     pub(super) probation: Ring,
@@ -35,10 +43,11 @@ pub(crate) struct Shard<K, V> {
 
 impl<K, V> Shard<K, V> {
     /// What an entry takes in the table, its key and value in place included.
-    pub(crate) const ENTRY_BYTES: usize = size_of::<Slot<K, V>>() + SHARE_BYTES;
+    pub(crate) const ENTRY_BYTES: usize = Slab::<K, V>::SLOT_BYTES + SHARE_BYTES;
 
     pub(crate) fn new(limit: Limit) -> Self {
         Self {
+            reads: Reads::default(),
             index: Index::new(),
             slab: Slab::new(),
             probation: Ring::new(),
@@ -78,8 +87,12 @@ impl<K, V> Shard<K, V> {
     }
 
     #[inline]
-    pub(crate) fn slot_mut(&mut self, at: u32) -> &mut Slot<K, V> {
-        self.slab.slot_mut(at)
+    pub(crate) fn front_mut(&mut self, at: u32) -> &mut Front<K, V> {
+        self.slab.front_mut(at)
+    }
+
+    pub(crate) fn slot(&mut self, at: u32) -> Slot<'_, K, V> {
+        self.slab.slot(at)
     }
 
     /// The slot of a key.
@@ -89,7 +102,7 @@ impl<K, V> Shard<K, V> {
         Q: Equivalent<K> + ?Sized,
     {
         self.index.find(hash, |at| {
-            let item = self.slab.slot(at).item();
+            let item = self.slab.front(at).item.as_ref();
             item.is_some_and(|(other, _)| key.equivalent(other))
         })
     }
@@ -124,7 +137,7 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) {
-        let slot = self.slab.slot_mut(at);
+        let slot = self.slab.slot(at);
         let (before, after, place) = (slot.tail.bytes, entry.tail.bytes, slot.tail.place);
         entry.tail.place = place;
         entry.head.uses = Uses::count_replaced(slot.head.uses);
@@ -138,7 +151,7 @@ impl<K, V> Shard<K, V> {
 
     /// Takes an entry out of everything.
     pub(crate) fn remove(&mut self, at: u32) -> Option<(K, V)> {
-        let tail = &self.slab.slot(at).tail;
+        let tail = &self.slab.back(at).tail;
         let (hash, bytes, place) = (tail.hash, tail.bytes, tail.place);
         self.index.remove(hash, at);
         self.leave(at, bytes, place);

@@ -4,8 +4,15 @@
 //! under the shard's lock whenever it grows; a box per entry costs an
 //! allocation and its header. A chunk costs one more load, from a small array
 //! that stays in the cache.
+//!
+//! A slot has two halves, in chunks of their own: what every read needs, which
+//! is one cache line for a small key and a handle to a value, and the rest. So
+//! the memory that reads walk through is half of the whole, in pages as well as in lines.
 
-use super::entry::{Entry, Head, Tail};
+use super::{
+    TagSet,
+    entry::{Entry, Head, Tail},
+};
 
 const CHUNK_BITS: u32 = 6;
 const CHUNK: usize = 1 << CHUNK_BITS;
@@ -13,75 +20,96 @@ const CHUNK: usize = 1 << CHUNK_BITS;
 /// No slot.
 pub(crate) const NIL: u32 = u32::MAX;
 
-/// An entry, or room for one: that of a small key and a handle to a value is two
-/// cache lines, and a read needs the first only.
+/// The half of a slot that every read needs; `item` is `None` in a free slot.
 #[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Slot<K, V> {
-    /// `None` is a free slot.
-    item: Option<(K, V)>,
+pub(crate) struct Front<K, V> {
+    pub(crate) item: Option<(K, V)>,
     pub(crate) head: Head,
+}
+
+/// The other half.
+#[derive(Debug, Default)]
+pub(crate) struct Back {
     pub(crate) tail: Tail,
     /// Neighbours in a [`Ring`](super::ring::Ring); of a free slot, `next` is the next free one.
     pub(crate) prev: u32,
     pub(crate) next: u32,
 }
 
-impl<K, V> Slot<K, V> {
-    fn free(next: u32) -> Self {
-        Self {
-            item: None,
-            head: Head::default(),
-            tail: Tail::default(),
-            prev: NIL,
-            next,
-        }
-    }
-
-    #[inline]
-    pub(crate) fn item(&self) -> Option<&(K, V)> {
-        self.item.as_ref()
-    }
-
-    /// Puts another entry into this place; the one that was there.
-    pub(crate) fn replace(&mut self, entry: Entry<K, V>) -> Option<(K, V)> {
-        self.head = entry.head;
-        self.tail = entry.tail;
-        self.item.replace((entry.key, entry.value))
-    }
+/// Both halves.
+#[derive(Debug)]
+pub(crate) struct Slot<'a, K, V> {
+    pub(crate) item: &'a mut Option<(K, V)>,
+    pub(crate) head: &'a mut Head,
+    pub(crate) tail: &'a mut Tail,
 }
 
+type Chunks<T> = Vec<Box<[T; CHUNK]>>;
+
+/// The chunks of the fronts come first: see the shard.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Slab<K, V> {
-    chunks: Vec<Box<[Slot<K, V>; CHUNK]>>,
+    fronts: Chunks<Front<K, V>>,
+    backs: Chunks<Back>,
     free: u32,
 }
 
+#[inline]
+fn place(at: u32) -> (usize, usize) {
+    ((at >> CHUNK_BITS) as usize, at as usize % CHUNK)
+}
+
 impl<K, V> Slab<K, V> {
+    /// Bytes that one more entry takes.
+    pub(crate) const SLOT_BYTES: usize = size_of::<Front<K, V>>() + size_of::<Back>();
+
     pub(crate) fn new() -> Self {
         Self {
-            chunks: Vec::new(),
+            fronts: Vec::new(),
+            backs: Vec::new(),
             free: NIL,
         }
     }
 
-    /// Slots, free ones included; every number is below.
+    /// Slots, free ones included; every number is below. The other functions
+    /// panic if there is no such slot.
     pub(crate) fn slots(&self) -> usize {
-        self.chunks.len() * CHUNK
+        self.backs.len() * CHUNK
     }
 
-    /// # Panics
-    /// There is no such slot.
     #[inline]
-    pub(crate) fn slot(&self, at: u32) -> &Slot<K, V> {
-        &self.chunks[(at >> CHUNK_BITS) as usize][at as usize % CHUNK]
+    pub(crate) fn front(&self, at: u32) -> &Front<K, V> {
+        let (chunk, at) = place(at);
+        &self.fronts[chunk][at]
     }
 
-    /// # Panics
-    /// There is no such slot.
     #[inline]
-    pub(crate) fn slot_mut(&mut self, at: u32) -> &mut Slot<K, V> {
-        &mut self.chunks[(at >> CHUNK_BITS) as usize][at as usize % CHUNK]
+    pub(crate) fn front_mut(&mut self, at: u32) -> &mut Front<K, V> {
+        let (chunk, at) = place(at);
+        &mut self.fronts[chunk][at]
+    }
+
+    #[inline]
+    pub(crate) fn back(&self, at: u32) -> &Back {
+        let (chunk, at) = place(at);
+        &self.backs[chunk][at]
+    }
+
+    #[inline]
+    pub(crate) fn back_mut(&mut self, at: u32) -> &mut Back {
+        let (chunk, at) = place(at);
+        &mut self.backs[chunk][at]
+    }
+
+    pub(crate) fn slot(&mut self, at: u32) -> Slot<'_, K, V> {
+        let (chunk, at) = place(at);
+        let front = &mut self.fronts[chunk][at];
+        Slot {
+            item: &mut front.item,
+            head: &mut front.head,
+            tail: &mut self.backs[chunk][at].tail,
+        }
     }
 
     /// Puts an entry into a free slot, whose links are left to the caller.
@@ -90,19 +118,18 @@ impl<K, V> Slab<K, V> {
             self.grow();
         }
         let at = self.free;
-        let slot = self.slot_mut(at);
-        slot.replace(entry);
-        self.free = slot.next;
+        self.free = self.back(at).next;
+        self.slot(at).replace(entry);
         at
     }
 
     /// Takes the entry out; its slot must be in no ring any more.
     pub(crate) fn take(&mut self, at: u32) -> Option<(K, V)> {
+        let item = self.front_mut(at).item.take()?;
         let free = self.free;
-        let slot = self.slot_mut(at);
-        let item = slot.item.take()?;
-        slot.tail.tags = super::TagSet::default();
-        slot.next = free;
+        let back = self.back_mut(at);
+        back.tail.tags = TagSet::default();
+        back.next = free;
         self.free = at;
         Some(item)
     }
@@ -112,12 +139,36 @@ impl<K, V> Slab<K, V> {
         const LAST: usize = (NIL as usize) - 2 * CHUNK;
         assert!(self.slots() < LAST, "fewer than 2^32 entries in a shard");
         let first = u32::try_from(self.slots()).unwrap_or(NIL);
-        let slots: Vec<Slot<K, V>> = (first + 1..).take(CHUNK).map(Slot::free).collect();
-        let Ok(mut chunk) = Box::<[_; CHUNK]>::try_from(slots.into_boxed_slice()) else {
-            unreachable!("a chunk of exactly that many slots was collected")
-        };
-        chunk[CHUNK - 1].next = NIL;
-        self.chunks.push(chunk);
+        self.fronts.push(chunk(|_| Front {
+            item: None,
+            head: Head::default(),
+        }));
+        self.backs.push(chunk(|n| Back {
+            next: if n + 1 == 1 << CHUNK_BITS {
+                NIL
+            } else {
+                first + n + 1
+            },
+            ..Back::default()
+        }));
         self.free = first;
+    }
+}
+
+/// Made on the heap, where a large array does not pass over the stack.
+fn chunk<T>(make: impl FnMut(u32) -> T) -> Box<[T; CHUNK]> {
+    let made: Vec<T> = (0u32..).take(CHUNK).map(make).collect();
+    let Ok(chunk) = made.into_boxed_slice().try_into() else {
+        unreachable!("exactly that many were made")
+    };
+    chunk
+}
+
+impl<K, V> Slot<'_, K, V> {
+    /// Puts another entry into this place; the one that was there.
+    pub(crate) fn replace(self, entry: Entry<K, V>) -> Option<(K, V)> {
+        *self.head = entry.head;
+        *self.tail = entry.tail;
+        self.item.replace((entry.key, entry.value))
     }
 }
