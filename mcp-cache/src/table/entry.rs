@@ -75,7 +75,7 @@ impl Uses {
     /// `turn` goes up with every read of any entry.
     #[inline]
     pub(crate) fn count_read(&mut self, turn: u64) {
-        let is_frequent = self.reads() >= Self::EXACT_MAX && self.recent() == USED_MAX;
+        let is_frequent = self.recent() == USED_MAX;
         if !is_frequent || turn.is_multiple_of(Self::EXACT_MAX.into()) {
             self.count(if is_frequent { Self::EXACT_MAX } else { 1 });
         }
@@ -185,7 +185,7 @@ mod tests {
                 ..Tail::default()
             },
         };
-        let at = slab.put(entry);
+        let at = slab.put(entry, 1);
         assert_eq!(
             slab.slot(at).phase(now_ms),
             expect,
