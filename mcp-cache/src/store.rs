@@ -270,3 +270,6 @@ fn look<K, V: Clone>(
     drop(shard);
     Lookup::Miss
 }
+
+#[cfg(all(test, mcp_loom))]
+mod loom_models;

@@ -59,6 +59,10 @@ impl Limit {
         }
     }
 
+    pub(crate) fn entries_max(&self) -> u64 {
+        self.all.entries
+    }
+
     /// Whether an entry of this size fits into an empty shard.
     pub(crate) fn admits(&self, bytes: u32) -> bool {
         u64::from(bytes) <= self.all.bytes && self.all.entries > 0

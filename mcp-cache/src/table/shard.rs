@@ -120,7 +120,7 @@ impl<K, V> Shard<K, V> {
             entry.tail.place = Place::Protected;
         }
         let place = entry.tail.place;
-        let at = self.slab.put(entry);
+        let at = self.slab.put(entry, self.limit.entries_max());
         self.index.insert(hash, at);
         self.held.add(bytes);
         self.enter(at, bytes, place);

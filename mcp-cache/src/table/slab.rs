@@ -1,27 +1,25 @@
-//! Slots in chunks: they never move, and growing copies nothing.
+//! Slots in two arrays, one for each half.
 //!
-//! One growing vector would hold up to twice the memory and copy all entries
-//! under the shard's lock whenever it grows; a box per entry costs an
-//! allocation and its header. A chunk costs one more load, from a small array
-//! that stays in the cache.
-//!
-//! A slot has two halves, in chunks of their own: what every read needs, which
-//! is one cache line for a small key and a handle to a value, and the rest. So
-//! the memory that reads walk through is half of the whole, in pages as well as in lines.
+//! What every read needs is one cache line for a small key and a handle to a
+//! value; the rest is in the other array. So the memory that reads walk through is
+//! half of the whole. Both arrays are contiguous: small chunks, which end up
+//! between the values on the heap, make a read miss the address translation as
+//! often as the cache (measured: 78 ns and not 50). They grow by an eighth,
+//! and not by half, because what is reserved is paid for.
 
 use super::{
     TagSet,
     entry::{Entry, Head, Tail},
 };
 
-const CHUNK_BITS: u32 = 6;
-const CHUNK: usize = 1 << CHUNK_BITS;
-
 /// No slot.
 pub(crate) const NIL: u32 = u32::MAX;
 
 /// The half of a slot that every read needs; `item` is `None` in a free slot.
+/// The allocator aligns to 16 bytes only: without a word from us each front
+/// would lie in two lines, and a read would take two misses for one.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Front<K, V> {
     pub(crate) item: Option<(K, V)>,
     pub(crate) head: Head,
@@ -44,20 +42,13 @@ pub(crate) struct Slot<'a, K, V> {
     pub(crate) tail: &'a mut Tail,
 }
 
-type Chunks<T> = Vec<Box<[T; CHUNK]>>;
-
-/// The chunks of the fronts come first: see the shard.
+/// The fronts come first: see the shard.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Slab<K, V> {
-    fronts: Chunks<Front<K, V>>,
-    backs: Chunks<Back>,
+    fronts: Vec<Front<K, V>>,
+    backs: Vec<Back>,
     free: u32,
-}
-
-#[inline]
-fn place(at: u32) -> (usize, usize) {
-    ((at >> CHUNK_BITS) as usize, at as usize % CHUNK)
 }
 
 impl<K, V> Slab<K, V> {
@@ -75,51 +66,77 @@ impl<K, V> Slab<K, V> {
     /// Slots, free ones included; every number is below. The other functions
     /// panic if there is no such slot.
     pub(crate) fn slots(&self) -> usize {
-        self.backs.len() * CHUNK
+        self.backs.len()
     }
 
     #[inline]
     pub(crate) fn front(&self, at: u32) -> &Front<K, V> {
-        let (chunk, at) = place(at);
-        &self.fronts[chunk][at]
+        &self.fronts[at as usize]
     }
 
     #[inline]
     pub(crate) fn front_mut(&mut self, at: u32) -> &mut Front<K, V> {
-        let (chunk, at) = place(at);
-        &mut self.fronts[chunk][at]
+        &mut self.fronts[at as usize]
     }
 
     #[inline]
     pub(crate) fn back(&self, at: u32) -> &Back {
-        let (chunk, at) = place(at);
-        &self.backs[chunk][at]
+        &self.backs[at as usize]
     }
 
     #[inline]
     pub(crate) fn back_mut(&mut self, at: u32) -> &mut Back {
-        let (chunk, at) = place(at);
-        &mut self.backs[chunk][at]
+        &mut self.backs[at as usize]
     }
 
     pub(crate) fn slot(&mut self, at: u32) -> Slot<'_, K, V> {
-        let (chunk, at) = place(at);
-        let front = &mut self.fronts[chunk][at];
+        let front = &mut self.fronts[at as usize];
         Slot {
             item: &mut front.item,
             head: &mut front.head,
-            tail: &mut self.backs[chunk][at].tail,
+            tail: &mut self.backs[at as usize].tail,
         }
     }
 
-    /// Puts an entry into a free slot, whose links are left to the caller.
-    pub(crate) fn put(&mut self, entry: Entry<K, V>) -> u32 {
+    /// Puts an entry into a free slot, whose links are left to the caller. There
+    /// will never be more than `entries_max`.
+    ///
+    /// # Panics
+    /// There are 2^32 - 1 slots already.
+    pub(crate) fn put(&mut self, entry: Entry<K, V>, entries_max: u64) -> u32 {
         if self.free == NIL {
-            self.grow();
+            return self.push(entry, entries_max);
         }
         let at = self.free;
         self.free = self.back(at).next;
         self.slot(at).replace(entry);
+        at
+    }
+
+    fn push(&mut self, entry: Entry<K, V>, entries_max: u64) -> u32 {
+        let slots = self.slots();
+        if slots == self.backs.capacity() {
+            let most = usize::try_from(entries_max).unwrap_or(usize::MAX);
+            let more = (slots / 8).clamp(8, most.saturating_sub(slots).max(8));
+            self.fronts.reserve_exact(more);
+            self.backs.reserve_exact(more);
+        }
+        let Entry {
+            key,
+            value,
+            head,
+            tail,
+        } = entry;
+        self.fronts.push(Front {
+            item: Some((key, value)),
+            head,
+        });
+        self.backs.push(Back {
+            tail,
+            ..Back::default()
+        });
+        let at = u32::try_from(slots).unwrap_or(NIL);
+        assert!(at < NIL, "fewer than 2^32 - 1 entries in a shard");
         at
     }
 
@@ -133,35 +150,6 @@ impl<K, V> Slab<K, V> {
         self.free = at;
         Some(item)
     }
-
-    #[cold]
-    fn grow(&mut self) {
-        const LAST: usize = (NIL as usize) - 2 * CHUNK;
-        assert!(self.slots() < LAST, "fewer than 2^32 entries in a shard");
-        let first = u32::try_from(self.slots()).unwrap_or(NIL);
-        self.fronts.push(chunk(|_| Front {
-            item: None,
-            head: Head::default(),
-        }));
-        self.backs.push(chunk(|n| Back {
-            next: if n + 1 == 1 << CHUNK_BITS {
-                NIL
-            } else {
-                first + n + 1
-            },
-            ..Back::default()
-        }));
-        self.free = first;
-    }
-}
-
-/// Made on the heap, where a large array does not pass over the stack.
-fn chunk<T>(make: impl FnMut(u32) -> T) -> Box<[T; CHUNK]> {
-    let made: Vec<T> = (0u32..).take(CHUNK).map(make).collect();
-    let Ok(chunk) = made.into_boxed_slice().try_into() else {
-        unreachable!("exactly that many were made")
-    };
-    chunk
 }
 
 impl<K, V> Slot<'_, K, V> {
