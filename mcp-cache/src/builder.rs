@@ -1,0 +1,141 @@
+//! Making a cache.
+
+use crate::{
+    Bounds, Cache, Config, ConfigError, Epochs, Observer, Store, Weigh,
+    classes::Classes,
+    clock::Clock,
+    failures::Failures,
+    flight::Flights,
+    inner::{Differs, Inner, WeighEntry},
+    stats::Counters,
+    sweep,
+    tag_stats::TagCounters,
+    tasks::Tasks,
+};
+use std::{
+    fmt,
+    hash::Hash,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+/// What a cache can be given besides its configuration; made by
+/// [`Cache::builder`].
+pub struct Builder<K, V> {
+    config: Config,
+    epochs: Option<Arc<Epochs>>,
+    weigh: WeighEntry<K, V>,
+    differs: Option<Differs<V>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl<K, V> Builder<K, V> {
+    pub(crate) fn new(config: Config) -> Self
+    where
+        K: Weigh,
+        V: Weigh,
+    {
+        Self::weighing(config, |key, value| key.heap_bytes() + value.heap_bytes())
+    }
+
+    pub(crate) fn weighing(
+        config: Config,
+        heap_bytes: impl Fn(&K, &V) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            config,
+            epochs: None,
+            weigh: Box::new(heap_bytes),
+            differs: None,
+            observer: None,
+        }
+    }
+
+    /// Shares tags with other caches: invalidating one reaches the entries of
+    /// all of them. Without this the cache has its own.
+    #[must_use]
+    pub fn epochs(mut self, epochs: Arc<Epochs>) -> Self {
+        self.epochs = Some(epochs);
+        self
+    }
+
+    /// Tells `observer` what happens.
+    #[must_use]
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Compares values, which an adaptive time to live needs.
+    #[must_use]
+    pub fn compare(self) -> Self
+    where
+        V: PartialEq,
+    {
+        self.compare_by(|old, new| old != new)
+    }
+
+    /// As [`compare`](Self::compare); `differs` says whether a value is another
+    /// one than the one before, for values that carry a revision.
+    #[must_use]
+    pub fn compare_by(mut self, differs: impl Fn(&V, &V) -> bool + Send + Sync + 'static) -> Self {
+        self.differs = Some(Box::new(differs));
+        self
+    }
+
+    /// Makes the cache. Inside of a tokio runtime it sweeps by itself; elsewhere
+    /// [`Cache::sweep`] does.
+    ///
+    /// # Errors
+    /// A field of the configuration makes no sense.
+    pub fn build(self) -> Result<Cache<K, V>, ConfigError>
+    where
+        K: Hash + Eq + Clone + Send + Sync + 'static,
+        V: Clone + Send + Sync + 'static,
+    {
+        let config = self.config;
+        config.validate()?;
+        crate::error::check(
+            self.differs.is_some() || !config.is_adaptive(),
+            "adaptive",
+            "needs values to be compared: call Builder::compare",
+        )?;
+        let bounds = Bounds {
+            bytes_max: config.bytes_max,
+            entries_max: config.entries_max,
+            shards: None,
+        };
+        let classes = Classes::new(&config);
+        let keeps_errors = classes.keep_errors();
+        let inner = Arc::new(Inner {
+            store: Store::new(&bounds, self.epochs.unwrap_or_default()),
+            flights: Flights::new(),
+            classes,
+            clock: Clock::start(config.clock),
+            bypass: AtomicBool::new(config.bypass),
+            counters: Counters::default(),
+            observer: self.observer,
+            failures: keeps_errors.then(|| Failures::new(config.errors_max)),
+            tag_counters: (config.tag_stats_max > 0)
+                .then(|| TagCounters::new(config.tag_stats_max)),
+            weigh: self.weigh,
+            differs: self.differs,
+            hasher: hashbrown::DefaultHashBuilder::default(),
+        });
+        let mut tasks = Tasks::new(config.background_max);
+        if let Some(interval) = config.sweep_interval {
+            tasks.sweep(sweep::run(Arc::clone(&inner), interval));
+        }
+        Ok(Cache {
+            inner,
+            tasks: Arc::new(tasks),
+        })
+    }
+}
+
+impl<K, V> fmt::Debug for Builder<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,321 @@
+//! Cache-aside reads: from the cache, or by one load for all who ask.
+
+use crate::{
+    Answer, Cache, Class, Error, Hit, Loaded, Lookup, Source, StaleReason, Tag,
+    freshness::Reading,
+    load::{Acquired, Want},
+};
+use std::{hash::Hash, time::Duration};
+use tokio::{sync::oneshot, time::timeout};
+
+/// How one call of [`Cache::get_or_fetch_with`] uses the cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fetch<'a> {
+    class: Class,
+    tags: &'a [&'a str],
+    mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Use,
+    Renew,
+    Bypass,
+}
+
+/// What a look into the cache found.
+pub(crate) enum Look<V> {
+    Fresh(Hit<V>),
+    /// Fresh, and to be loaded before it expires.
+    Due(Hit<V>),
+    Stale(Hit<V>),
+    Miss,
+    /// The cache is not to be asked.
+    Past,
+}
+
+impl<'a> Fetch<'a> {
+    /// In the default class.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// In this class.
+    #[must_use]
+    pub fn class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// With these tags, besides those that the load decides. A caller that
+    /// comes after they were invalidated does not wait for a load that began
+    /// before: it knows without waiting that it may not have its value.
+    #[must_use]
+    pub fn tags(mut self, tags: &'a [&'a str]) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Loads whatever is in the cache, and stores what comes.
+    #[must_use]
+    pub fn renew(mut self) -> Self {
+        self.mode = Mode::Renew;
+        self
+    }
+
+    /// Neither asks the cache nor stores what comes.
+    #[must_use]
+    pub fn bypass(mut self) -> Self {
+        self.mode = Mode::Bypass;
+        self
+    }
+}
+
+impl<K, V> Cache<K, V>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// The value of `key`: from the cache, or by `load`, which is called by one of
+    /// all who ask at once and miss. The others wait and share its value or
+    /// error. Errors are not kept unless the class says so.
+    ///
+    /// A load that was begun before an invalidation of its key or of a tag is
+    /// never an answer to a caller that came after that returned: such a caller
+    /// begins a load of its own.
+    ///
+    /// `load` must not ask this cache for the same key: it would wait for itself.
+    ///
+    /// # Errors
+    /// The load's own error, or its hard deadline.
+    ///
+    /// # Panics
+    /// If `load` does, in this caller only: another one takes over.
+    ///
+    /// # Cancel safety
+    /// Dropping the future drops the load; if others wait, one of them begins its
+    /// own. Loads in the background go on.
+    ///
+    /// ```
+    /// use mcp_cache::{Cache, Config, Loaded, Source};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let cache: Cache<String, u64> = Cache::new(&Config::default())?;
+    /// let key = "swarm/7/agents".to_owned();
+    /// for source in [Source::Loaded, Source::Hit] {
+    ///     let count = || async { Ok::<_, std::io::Error>(Loaded::new(12).tags(["agents"])) };
+    ///     let answer = cache.get_or_fetch(&key, count).await?;
+    ///     assert_eq!((answer.value, answer.source), (12, source));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_or_fetch<F, L, E>(
+        &self,
+        key: &K,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = Result<Answer<V>, Error<E>>> + Send
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        self.get_or_fetch_with(key, Fetch::new(), load)
+    }
+
+    /// As [`get_or_fetch`](Self::get_or_fetch), in a class, with tags that are
+    /// known before, or past the cache.
+    ///
+    /// # Errors
+    /// The load's own error, or its hard deadline.
+    ///
+    /// # Panics
+    /// As [`get_or_fetch`](Self::get_or_fetch).
+    ///
+    /// # Cancel safety
+    /// As [`get_or_fetch`](Self::get_or_fetch).
+    pub fn get_or_fetch_with<F, L, E>(
+        &self,
+        key: &K,
+        fetch: Fetch<'_>,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> impl Future<Output = Result<Answer<V>, Error<E>>> + Send
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        self.resolve(None, key, fetch, load)
+    }
+
+    /// What the cache has; waits for nothing.
+    pub(crate) fn look(&self, key: &K, fetch: &Fetch<'_>) -> Look<V> {
+        let inner = &*self.inner;
+        if fetch.mode == Mode::Bypass || inner.is_bypassed() {
+            return Look::Past;
+        }
+        if fetch.mode == Mode::Renew {
+            return Look::Miss;
+        }
+        match inner.store.get(key, inner.clock.now_ms()) {
+            Lookup::Fresh(hit) => {
+                match self
+                    .inner
+                    .reading(|| self.inner.hash(key), fetch.class, &hit)
+                {
+                    Reading::Due => Look::Due(hit),
+                    _ => Look::Fresh(hit),
+                }
+            }
+            Lookup::Stale(hit) => Look::Stale(hit),
+            Lookup::Miss => Look::Miss,
+        }
+    }
+
+    /// Answers from a look, which is taken now if it was not before, or loads. One
+    /// body, since each further one would hold the load once more.
+    pub(crate) async fn resolve<F, L, E>(
+        &self,
+        look: Option<Look<V>>,
+        key: &K,
+        fetch: Fetch<'_>,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Answer<V>, Error<E>>
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        let inner = &*self.inner;
+        match look.unwrap_or_else(|| self.look(key, &fetch)) {
+            Look::Fresh(hit) => return Ok(Answer::new(hit.value, Source::Hit)),
+            Look::Due(hit) => {
+                let answer = Answer::new(hit.value.clone(), Source::Hit);
+                self.refresh(&self.want(key, &fetch), Some(hit), load);
+                return Ok(answer);
+            }
+            // Boxed: rare, and large.
+            Look::Stale(hit) => return Box::pin(self.reload(key, &fetch, hit, load)).await,
+            Look::Past => return Box::pin(inner.load_past(fetch.class, load)).await,
+            Look::Miss => {}
+        }
+        let want = self.want(key, &fetch);
+        let result = match inner.acquire(&want).await {
+            Acquired::Answered(result) => result,
+            Acquired::Leads(lead) => inner.lead(lead, &want, None, load).await,
+        };
+        if result.is_err()
+            && inner.classes.rules(fetch.class).keeps_invalidated
+            && let Some(hit) = inner.store.last_known(key, inner.clock.now_ms())
+        {
+            inner.report(|observer| observer.on_error_hidden());
+            return Ok(self.serve_stale(hit.value, StaleReason::Invalidated));
+        }
+        result
+    }
+
+    pub(crate) fn want<'a>(&self, key: &'a K, fetch: &Fetch<'_>) -> Want<'a, K> {
+        let epochs = self.inner.store.epochs();
+        Want {
+            key: std::borrow::Cow::Borrowed(key),
+            hash: self.inner.hash(key),
+            class: fetch.class,
+            tags: fetch.tags.iter().map(|name| epochs.tag(name)).collect(),
+            began: self.inner.store.ticket(),
+            renew: fetch.mode == Mode::Renew,
+        }
+    }
+
+    /// What is there has expired, and was not invalidated.
+    async fn reload<F, L, E>(
+        &self,
+        key: &K,
+        fetch: &Fetch<'_>,
+        hit: Hit<V>,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Answer<V>, Error<E>>
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        let want = self.want(key, fetch);
+        match self
+            .inner
+            .reading(|| self.inner.hash(key), fetch.class, &hit)
+        {
+            Reading::Revalidate => {
+                let stale = self.serve_stale(hit.value.clone(), StaleReason::Revalidating);
+                self.refresh(&want, Some(hit), load);
+                Ok(stale)
+            }
+            Reading::OnError => {
+                let value = hit.value.clone();
+                let soft = self.inner.classes.rules(fetch.class).soft;
+                match self.load_within(soft, &want, hit, load).await {
+                    Ok(Ok(answer)) => Ok(answer),
+                    Ok(Err(_)) => {
+                        self.inner.report(|observer| observer.on_error_hidden());
+                        Ok(self.serve_stale(value, StaleReason::LoadFailed))
+                    }
+                    Err(Slow) => Ok(self.serve_stale(value, StaleReason::LoadSlow)),
+                }
+            }
+            Reading::Fresh | Reading::Due | Reading::Expired => {
+                self.inner.fetch(&want, Some(&hit), load).await
+            }
+        }
+    }
+
+    fn serve_stale(&self, value: V, reason: StaleReason) -> Answer<V> {
+        self.inner.counters.stale_serves.add_one();
+        Answer::new(value, Source::Stale(reason))
+    }
+
+    /// Waits for a load up to the soft deadline; then it goes on in the
+    /// background. Without one, or without room there, it runs here.
+    async fn load_within<F, L, E>(
+        &self,
+        soft: Option<Duration>,
+        want: &Want<'_, K>,
+        before: Hit<V>,
+        load: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<Result<Answer<V>, Error<E>>, Slow>
+    where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        let Some((soft, room)) = soft.zip(self.tasks.permit()) else {
+            return Ok(self.inner.fetch(want, Some(&before), load).await);
+        };
+        let (sender, receiver) = oneshot::channel();
+        let (inner, want) = (self.inner.clone(), want.to_owned());
+        self.tasks.spawn(room, async move {
+            let result = inner.fetch(&want, Some(&before), load).await;
+            // Nobody waits any more: the value is in the cache.
+            let _ = sender.send(result);
+        });
+        match timeout(soft, receiver).await {
+            Ok(Ok(result)) => Ok(result),
+            // Slow, or it panicked, or the cache was closed.
+            Ok(Err(_)) | Err(_) => Err(Slow),
+        }
+    }
+}
+
+/// The soft deadline came first.
+struct Slow;
+
+/// The tags of a value and those that were known before.
+pub(crate) fn join_tags(mut tags: Vec<Tag>, known: &[Tag]) -> Vec<Tag> {
+    for tag in known {
+        if !tags.contains(tag) {
+            tags.push(*tag);
+        }
+    }
+    tags
+}

@@ -1,0 +1,63 @@
+#![doc = include_str!("../README.md")]
+
+mod adaptive;
+mod builder;
+mod cache;
+mod class;
+mod classes;
+mod clock;
+mod compress;
+mod config;
+mod epoch;
+mod error;
+mod events;
+mod failures;
+mod fetch;
+mod flight;
+mod freshness;
+#[cfg(feature = "history")]
+pub mod history;
+mod inner;
+mod load;
+mod loaded;
+mod observer;
+mod operations;
+mod outcome;
+mod random;
+mod refresh;
+mod stats;
+mod store;
+mod sweep;
+mod sync;
+mod table;
+mod tag_stats;
+mod tasks;
+#[cfg(feature = "tower")]
+pub mod tower;
+mod warm;
+mod weigh;
+mod write;
+
+pub use adaptive::AdaptiveConfig;
+pub use builder::Builder;
+pub use cache::{Cache, McpCache};
+pub use class::{ClassConfig, SPAN_MAX};
+pub use classes::Class;
+pub use clock::ClockKind;
+pub use compress::{Algorithm, CompressConfig, Packed, UnpackError};
+pub use config::{CLASSES_MAX, Config};
+pub use epoch::{Epochs, Tag, Ticket};
+pub use error::{ConfigError, Error};
+pub use events::{
+    CacheEventBus, CacheEventSubscriber, CacheInvalidationEvent, Subscription, SubscriptionStats,
+};
+pub use fetch::Fetch;
+pub use loaded::{Answer, Loaded, Source, StaleReason};
+pub use observer::{Invalidated, LoadEnd, Observer};
+pub use operations::{CacheTags, OperationTags, tag_operation};
+pub use stats::{CacheStats, Evictions};
+pub use store::{Bounds, FOREVER_MS, Hit, Inserted, Lookup, Origin, Put, Store, StoreStats, Swept};
+pub use tag_stats::{OTHER_TAGS, TagStats};
+pub use warm::{Warmed, hottest};
+pub use weigh::Weigh;
+pub use write::Write;

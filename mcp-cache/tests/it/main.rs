@@ -1,0 +1,20 @@
+//! Everything through the public API, one module per behaviour.
+
+mod support;
+
+mod cancellation;
+mod config;
+mod events;
+mod flights;
+mod freshness;
+#[cfg(feature = "history")]
+mod history;
+mod invalidation;
+mod model;
+mod statistics;
+mod store_model;
+mod store_rules;
+mod store_threads;
+#[cfg(feature = "tower")]
+mod tower;
+mod writes;

@@ -1,0 +1,235 @@
+//! Single rules of the store, one test each.
+
+use mcp_cache::{Bounds, Epochs, FOREVER_MS, Inserted, Lookup, Origin, Put, Store, Tag, Ticket};
+use std::{num::NonZeroU64, sync::Arc};
+
+fn store() -> Store<String, u64> {
+    Store::new(&Bounds::default(), Arc::new(Epochs::new(12)))
+}
+
+fn put(ticket: Ticket, tags: &[Tag]) -> Put<'_> {
+    Put {
+        ticket,
+        origin: Origin::Load,
+        tags,
+        fresh_for_ms: FOREVER_MS,
+        stale_for_ms: 0,
+        heap_bytes: 0,
+        keep_invalidated: false,
+    }
+}
+
+fn keep(store: &Store<String, u64>, key: &str, value: u64, tags: &[Tag]) {
+    let put = put(store.ticket(), tags);
+    assert_eq!(store.insert(key.into(), value, &put, 0), Inserted::Stored);
+}
+
+#[test]
+fn a_load_in_flight_is_doomed_by_every_form() {
+    type Invalidate = fn(&Store<String, u64>);
+    let forms: [(&str, Invalidate); 5] = [
+        ("key", |store| {
+            store.invalidate_key("user:1");
+        }),
+        ("tag", |store| {
+            store.invalidate_tags(&[store.epochs().tag("users")])
+        }),
+        ("namespace", |store| {
+            store.invalidate_tags(&[store.epochs().namespace("tenant")])
+        }),
+        ("pattern", |store| store.invalidate_pattern("user:*")),
+        ("clear", |store| store.clear()),
+    ];
+    for (form, invalidate) in forms {
+        let store = store();
+        let tags = [
+            store.epochs().tag("users"),
+            store.epochs().namespace("tenant"),
+        ];
+        let key = "user:1".to_owned();
+        let before = store.ticket();
+        assert!(store.is_live(before, &key, &tags), "{form}");
+        invalidate(&store);
+        assert!(!store.is_live(before, &key, &tags), "{form}");
+        let late = store.insert(key.clone(), 1, &put(before, &tags), 0);
+        assert_eq!(late, Inserted::BornDead, "{form}");
+        assert_eq!(store.get("user:1", 0), Lookup::Miss, "{form}");
+        let after = store.ticket();
+        assert!(store.is_live(after, &key, &tags), "{form}");
+        let fresh = store.insert(key, 2, &put(after, &tags), 0);
+        assert_eq!(fresh, Inserted::Stored, "{form}");
+        assert_eq!(store.get("user:1", 0).fresh(), Some(2), "{form}");
+        invalidate(&store);
+        assert_eq!(store.get("user:1", 0), Lookup::Miss, "{form}");
+    }
+}
+
+#[test]
+fn a_tag_and_a_namespace_of_one_name_are_strangers() {
+    let store = store();
+    keep(&store, "a", 1, &[store.epochs().tag("x")]);
+    store.invalidate_tags(&[store.epochs().namespace("x")]);
+    assert_eq!(store.get("a", 0).fresh(), Some(1));
+}
+
+#[test]
+fn two_overlapping_writes_leave_neither() {
+    let store = store();
+    let (first, second) = (store.ticket(), store.ticket());
+    let write = |ticket, value| {
+        let put = Put {
+            origin: Origin::Write,
+            ..put(ticket, &[])
+        };
+        store.insert("a".into(), value, &put, 0)
+    };
+    assert_eq!(write(second, 2), Inserted::Stored);
+    assert_eq!(store.get("a", 0).fresh(), Some(2));
+    assert_eq!(write(first, 1), Inserted::Conflict);
+    assert_eq!(store.get("a", 0), Lookup::Miss);
+    assert_eq!(write(store.ticket(), 3), Inserted::Stored);
+    assert_eq!(store.get("a", 0).fresh(), Some(3));
+}
+
+#[test]
+fn a_write_dooms_the_loads_before_it() {
+    let store = store();
+    let load = store.ticket();
+    let written = Put {
+        origin: Origin::Write,
+        ..put(store.ticket(), &[])
+    };
+    assert_eq!(store.insert("a".into(), 2, &written, 0), Inserted::Stored);
+    assert_eq!(
+        store.insert("a".into(), 1, &put(load, &[]), 0),
+        Inserted::BornDead
+    );
+    assert_eq!(store.get("a", 0).fresh(), Some(2));
+}
+
+#[test]
+fn the_oldest_of_too_many_patterns_counts_for_every_key() {
+    let store = store();
+    keep(&store, "a", 1, &[]);
+    for n in 0..256 {
+        store.invalidate_pattern(&format!("none:{n}"));
+    }
+    assert_eq!(store.get("a", 0).fresh(), Some(1), "it has met them all");
+    keep(&store, "b", 2, &[]);
+    let late = store.ticket();
+    for n in 0..300 {
+        store.invalidate_pattern(&format!("none:{n}"));
+    }
+    assert_eq!(store.stats().patterns_pending, 256);
+    assert_eq!(
+        store.get("b", 0),
+        Lookup::Miss,
+        "a false miss and no stale read"
+    );
+    let inserted = store.insert("c".into(), 3, &put(late, &[]), 0);
+    assert_eq!(inserted, Inserted::BornDead);
+}
+
+#[test]
+fn a_round_of_the_sweep_lets_the_patterns_go() {
+    let store = store();
+    for n in 0..1_000 {
+        keep(&store, &format!("{n}"), n, &[]);
+    }
+    let late = store.ticket();
+    store.invalidate_pattern("*7");
+    assert_eq!(store.stats().patterns_pending, 1);
+    let mut removed = 0;
+    loop {
+        let swept = store.sweep_step(100, 0);
+        removed += swept.removed;
+        if swept.wrapped {
+            break;
+        }
+    }
+    assert_eq!(
+        (removed, store.len(), store.stats().patterns_pending),
+        (100, 900, 0)
+    );
+    assert_eq!(store.get("8", 0).fresh(), Some(8));
+    let inserted = store.insert("17".into(), 1, &put(late, &[]), 0);
+    assert_eq!(
+        inserted,
+        Inserted::BornDead,
+        "the pattern is gone, its effect is not"
+    );
+}
+
+#[test]
+fn a_sweep_gives_all_memory_of_a_cleared_store_back() {
+    let store = store();
+    for n in 0..1_000 {
+        keep(&store, &format!("{n}"), n, &[]);
+    }
+    store.clear();
+    assert_eq!(store.len(), 1_000);
+    while !store.sweep_step(100, 0).wrapped {}
+    assert_eq!((store.len(), store.bytes()), (0, 0));
+    assert_eq!(store.stats().invalidated, 1_000);
+    keep(&store, "a", 1, &[]);
+    assert_eq!(store.get("a", 0).fresh(), Some(1));
+}
+
+#[test]
+fn what_is_larger_than_a_shard_is_refused_and_replaces_nothing_silently() {
+    let bounds = Bounds {
+        bytes_max: NonZeroU64::new(4_000),
+        ..Bounds::default()
+    };
+    let store: Store<String, u64> = Store::new(&bounds, Arc::default());
+    keep(&store, "a", 1, &[]);
+    let large = Put {
+        heap_bytes: 4_000,
+        ..put(store.ticket(), &[])
+    };
+    assert_eq!(store.insert("a".into(), 2, &large, 0), Inserted::TooLarge);
+    assert_eq!(
+        store.get("a", 0),
+        Lookup::Miss,
+        "the old value is out of date"
+    );
+}
+
+#[test]
+fn the_last_known_value_survives_its_invalidation_but_not_its_spans() {
+    let store = store();
+    let tags = [store.epochs().tag("t")];
+    let kept = Put {
+        keep_invalidated: true,
+        fresh_for_ms: 10,
+        stale_for_ms: 5,
+        ..put(store.ticket(), &tags)
+    };
+    assert_eq!(store.insert("a".into(), 1, &kept, 0), Inserted::Stored);
+    store.invalidate_tags(&tags);
+    assert_eq!(store.get("a", 1), Lookup::Miss);
+    assert_eq!(store.last_known("a", 14).map(|hit| hit.value), Some(1));
+    assert!(store.invalidate_key("a"));
+    assert_eq!(store.get("a", 1), Lookup::Miss);
+    assert_eq!(store.last_known("a", 14).map(|hit| hit.value), Some(1));
+    assert_eq!(store.last_known("a", 15), None);
+    keep(&store, "b", 2, &tags);
+    assert_eq!(store.last_known("b", 0), None, "it did not ask to be kept");
+}
+
+#[test]
+fn stores_that_share_their_epochs_share_their_tags_and_nothing_else() {
+    let epochs = Arc::new(Epochs::new(12));
+    let one: Store<String, u64> = Store::new(&Bounds::default(), Arc::clone(&epochs));
+    let two: Store<String, u64> = Store::new(&Bounds::default(), Arc::clone(&epochs));
+    for store in [&one, &two] {
+        keep(store, "tagged", 1, &[epochs.tag("t")]);
+        keep(store, "plain", 2, &[]);
+    }
+    one.clear();
+    assert_eq!(one.get("plain", 0), Lookup::Miss);
+    assert_eq!(two.get("plain", 0).fresh(), Some(2));
+    assert_eq!(two.get("tagged", 0).fresh(), Some(1));
+    epochs.invalidate(&[epochs.tag("t")]);
+    assert_eq!(two.get("tagged", 0), Lookup::Miss);
+}
