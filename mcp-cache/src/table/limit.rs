@@ -2,7 +2,7 @@
 
 /// The part of the table, one in so many, that newcomers have to prove
 /// themselves. More of it adapts faster to a new set, less keeps more of a loop.
-const PROBATION: u64 = 100;
+const PROBATION: u64 = 1_000;
 
 /// Bytes and entries of something, or how many of each there may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
