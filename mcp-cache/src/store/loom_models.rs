@@ -183,7 +183,7 @@ fn two_invalidations_overtake_each_other() {
 
 /// Two inserts meet at the bound, and a reader of the one that may leave.
 ///
-/// Seen to fail: with `Latch::lock` not waiting.
+/// Seen to fail: with `Shard::add` making no room.
 #[test]
 fn an_eviction_meets_an_insert() {
     explore(|| {

@@ -1,30 +1,32 @@
 //! From a key's hash to its slot.
 
 /// Cells of a bucket; with the count it is one cache line.
-const CELLS: usize = 7;
-const BUCKETS_MIN: usize = 4;
+const CELLS: usize = 12;
+const BUCKETS_MIN: usize = 2;
 /// No slot has this number.
 const NONE: u32 = u32::MAX;
+/// The first bit of each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
 
-/// Half of a hash and the number of a slot, seven times in a cache line.
+/// A byte of a hash and the number of a slot, twelve times in a cache line.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
-    hashes: [u32; CELLS],
+    /// The tags of the cells as bytes of two words; 0 is an empty cell.
+    tags: [u8; CELLS],
     /// Cells of later buckets whose home is this one or one before it.
     passed: u32,
     slots: [u32; CELLS],
 }
 
 const EMPTY: Bucket = Bucket {
-    hashes: [0; CELLS],
+    tags: [0; CELLS],
     passed: 0,
     slots: [NONE; CELLS],
 };
 
-/// Buckets of one cache line, searched whole: the comparisons have no branches
-/// that a hash could mispredict, and a slot is read only if half of its hash
-/// fits.
+/// Buckets of one cache line, searched a word at a time: no branch depends on
+/// which cell it is, and a slot is read only if a byte of its hash fits.
 ///
 /// A full bucket passes a newcomer on to the next one and counts it, so
 /// that a search knows where to end and nothing dead is left behind (the
@@ -36,15 +38,26 @@ pub(crate) struct Index {
     len: usize,
 }
 
+/// A bit in each byte of `word` that is `tag`; now and then in another one above it.
+#[inline]
+fn matches(word: u64, tag: u8) -> u64 {
+    let differs = word ^ (ONES * u64::from(tag));
+    differs.wrapping_sub(ONES) & !differs & (ONES << 7)
+}
+
+/// The home is in the upper bits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a byte is wanted")]
+fn tag_of(hash: u32) -> u8 {
+    (hash as u8).max(1)
+}
+
 impl Bucket {
-    /// A bit for each cell with this hash, and junk above them.
     #[inline]
-    fn matches(&self, hash: u32) -> u32 {
-        let mut found = 0;
-        for (bit, other) in self.hashes.iter().enumerate() {
-            found |= u32::from(*other == hash) << bit;
-        }
-        found
+    fn words(&self) -> [u64; 2] {
+        let [a, b, c, d, e, f, g, h, i, j, k, l] = self.tags;
+        let first = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        [first, u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0])]
     }
 
     fn position(&self, slot: u32) -> Option<usize> {
@@ -66,13 +79,16 @@ impl Index {
         let mut at = self.home(hash);
         loop {
             let bucket = self.buckets.get(at)?;
-            let mut found = bucket.matches(hash);
-            while found != 0 {
-                let slot = bucket.slots[found.trailing_zeros() as usize % 8 % CELLS];
-                if slot != NONE && is_it(slot) {
-                    return Some(slot);
+            for (word, first) in bucket.words().into_iter().zip([0, 8]) {
+                let mut found = matches(word, tag_of(hash));
+                while found != 0 {
+                    let cell = first + found.trailing_zeros() as usize / 8;
+                    let slot = bucket.slots.get(cell).copied().unwrap_or(NONE);
+                    if slot != NONE && is_it(slot) {
+                        return Some(slot);
+                    }
+                    found &= found - 1;
                 }
-                found &= found - 1;
             }
             if bucket.passed == 0 {
                 return None;
@@ -81,11 +97,11 @@ impl Index {
         }
     }
 
-    /// Adds a slot that is not there.
-    pub(crate) fn insert(&mut self, hash: u32, slot: u32) {
+    /// Adds a slot that is not there; `hash_of` knows the hash of those that are.
+    pub(crate) fn insert(&mut self, hash: u32, slot: u32, hash_of: impl Fn(u32) -> u32) {
         // Three quarters full at most.
         if (self.len + 1) * 4 > self.buckets.len() * CELLS * 3 {
-            self.grow();
+            self.grow(hash_of);
         }
         self.place(hash, slot);
         self.len += 1;
@@ -96,7 +112,7 @@ impl Index {
         loop {
             let bucket = &mut self.buckets[at];
             if let Some(free) = bucket.position(NONE) {
-                (bucket.hashes[free], bucket.slots[free]) = (hash, slot);
+                (bucket.tags[free], bucket.slots[free]) = (tag_of(hash), slot);
                 return;
             }
             bucket.passed += 1;
@@ -109,7 +125,7 @@ impl Index {
         let mut at = self.home(hash);
         while let Some(bucket) = self.buckets.get_mut(at) {
             if let Some(cell) = bucket.position(slot) {
-                bucket.slots[cell] = NONE;
+                (bucket.tags[cell], bucket.slots[cell]) = (0, NONE);
                 self.len -= 1;
                 return;
             }
@@ -133,13 +149,12 @@ impl Index {
     }
 
     #[cold]
-    fn grow(&mut self) {
+    fn grow(&mut self, hash_of: impl Fn(u32) -> u32) {
         let buckets = (self.buckets.len() * 3 / 2).max(BUCKETS_MIN);
         let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets].into());
-        for bucket in &old {
-            let cells = bucket.hashes.into_iter().zip(bucket.slots);
-            for (hash, slot) in cells.filter(|(_, slot)| *slot != NONE) {
-                self.place(hash, slot);
+        for slot in old.iter().flat_map(|bucket| bucket.slots) {
+            if slot != NONE {
+                self.place(hash_of(slot), slot);
             }
         }
     }
@@ -163,14 +178,15 @@ mod tests {
             for (add, hash, slot) in ops {
                 if add && !model.contains_key(&slot) {
                     model.insert(slot, hash);
-                    index.insert(hash_of(hash), slot);
+                    index.insert(hash_of(hash), slot, |other| hash_of(model[&other]));
                 } else if !add && let Some(hash) = model.remove(&slot) {
                     index.remove(hash_of(hash), slot);
                 }
                 prop_assert_eq!(index.len, model.len());
             }
             for (hash, slot) in (0..4).flat_map(|hash| (0..40).map(move |slot| (hash, slot))) {
-                let found = index.find(hash_of(hash), |other| other == slot);
+                let is_it = |other| other == slot && model.get(&other) == Some(&hash);
+                let found = index.find(hash_of(hash), is_it);
                 prop_assert_eq!(found.is_some(), model.get(&slot) == Some(&hash));
             }
             for (slot, hash) in model {
@@ -183,8 +199,9 @@ mod tests {
     #[test]
     fn it_grows_by_half() {
         let mut index = Index::new();
+        let hash_of = |slot: u32| slot.wrapping_mul(0x9e37_79b1);
         for slot in 0..100_000u32 {
-            index.insert(slot.wrapping_mul(0x9e37_79b1), slot);
+            index.insert(hash_of(slot), slot, hash_of);
             let cells = index.buckets.len() * CELLS;
             assert!(index.len * 4 <= cells * 3 && cells < index.len.max(40) * 9 / 4);
         }

@@ -1,9 +1,8 @@
 //! How much one shard may hold.
 
-/// A share in thousandths of the table that is protected from newcomers. The
-/// rest is where they prove themselves: more of it adapts faster to a new set,
-/// less keeps more of a loop.
-const PROTECTED_PER_MILLE: u64 = 970;
+/// The part of the table, one in so many, that newcomers have to prove
+/// themselves. More of it adapts faster to a new set, less keeps more of a loop.
+const PROBATION: u64 = 1_000;
 
 /// Bytes and entries of something, or how many of each there may be.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,12 +40,7 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn new(bytes_max: u64, entries_max: u64) -> Self {
-        let share = |max: u64| {
-            max - (max / 1_000)
-                .saturating_mul(1_000 - PROTECTED_PER_MILLE)
-                .max(1)
-                .min(max)
-        };
+        let share = |max: u64| max - (max / PROBATION).max(1).min(max);
         Self {
             all: Size {
                 bytes: bytes_max,
