@@ -1,0 +1,39 @@
+#![doc = include_str!("../README.md")]
+
+mod backoff;
+mod builder;
+mod clock;
+mod config;
+mod core;
+mod error;
+mod handoff;
+mod histogram;
+mod lease;
+mod lent;
+mod manager;
+mod observer;
+mod pool;
+mod queue;
+mod random;
+mod shared;
+mod slot;
+mod state;
+mod stats;
+mod sync;
+mod tasks;
+mod wait;
+
+pub use builder::Builder;
+pub use config::{CONNECTIONS_MAX, Config, DURATION_MAX};
+pub use error::{Cause, ConfigError, Error};
+pub use histogram::WaitHistogram;
+pub use lease::Lease;
+pub use manager::{FromFn, Manager, from_fn};
+pub use observer::Observer;
+pub use pool::{HealthReport, Pool};
+pub use stats::{CloseReason, Closes, Stats};
+
+/// The name under which the pool is looked for.
+pub type ConnectionPool<M> = Pool<M>;
+/// The name under which the pool's configuration is looked for.
+pub type ConnectionPoolConfig = Config;
