@@ -45,7 +45,6 @@ impl<T> Queue<T> {
         self.len
     }
 
-
     pub(crate) fn push(&mut self, value: T) -> Key {
         let index = self.place(value);
         let generation = self.node(index).generation;
