@@ -21,8 +21,8 @@ mod loads;
 mod peers;
 
 use loads::{Conn, Gauge, POOL_SIZE, Rival, print_head, run};
-use mcp_pool::{Config, FromFn, Lease, Pool, from_fn};
-use std::{future::Future, pin::Pin, time::Duration};
+use mcp_pool::{Config, Lease, Manager, Pool};
+use std::{convert::Infallible, time::Duration};
 
 fn main() {
     print_head();
@@ -44,11 +44,22 @@ fn rounds() -> usize {
     args.nth(1).and_then(|n| n.parse().ok()).unwrap_or(1)
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Conn> + Send>>;
-type Connect = Box<dyn Fn() -> Connecting + Send + Sync>;
+struct Connector {
+    gauge: Gauge,
+    takes: Duration,
+}
+
+impl Manager for Connector {
+    type Connection = Conn;
+    type Error = Infallible;
+
+    async fn connect(&self) -> Result<Conn, Infallible> {
+        Ok(self.gauge.connect(self.takes).await)
+    }
+}
 
 #[derive(Clone)]
-struct Ours(Pool<FromFn<Connect>>);
+struct Ours(Pool<Connector>);
 
 impl Ours {
     fn new(gauge: Gauge, takes: Duration) -> Self {
@@ -57,17 +68,13 @@ impl Ours {
             max_connecting: POOL_SIZE,
             ..Config::default()
         };
-        let connect: Connect = Box::new(move || {
-            let gauge = gauge.clone();
-            Box::pin(async move { gauge.connect(takes).await })
-        });
-        let pool = Pool::new(&config, from_fn(connect)).expect("a valid configuration");
-        Self(pool)
+        let pool = Pool::new(&config, Connector { gauge, takes });
+        Self(pool.expect("a valid configuration"))
     }
 }
 
 impl Rival for Ours {
-    type Held<'a> = Lease<'a, FromFn<Connect>>;
+    type Held<'a> = Lease<'a, Connector>;
 
     async fn get(&self) -> Self::Held<'_> {
         self.0.get().await.expect("a connection")

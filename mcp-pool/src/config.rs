@@ -40,7 +40,8 @@ pub struct Config {
     /// Default `1s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub check_timeout: Duration,
-    /// How long a good-bye may take. Default `5s`.
+    /// How long a good-bye may take; the connection keeps its place until then.
+    /// Default `1s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub close_timeout: Duration,
     /// A connection that was idle for so long is checked before it is lent.
@@ -85,7 +86,7 @@ impl Default for Config {
             acquire_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
             check_timeout: Duration::from_secs(1),
-            close_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(1),
             check_after: Duration::from_millis(500),
             health_check_interval: Some(Duration::from_secs(30)),
             max_idle_time: Some(Duration::from_secs(300)),

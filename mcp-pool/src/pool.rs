@@ -85,7 +85,7 @@ impl<M: Manager> Pool<M> {
     /// and starts nothing.
     #[must_use]
     pub fn try_get(&self) -> Option<Lease<'_, M>> {
-        let slot = self.0.lend()?;
+        let slot = self.0.try_lend()?;
         Some(Lease::new(Owner::Borrowed(&self.0), slot))
     }
 
@@ -97,12 +97,12 @@ impl<M: Manager> Pool<M> {
     /// When it is dropped, the checks at work go on and no further one begins.
     pub async fn health_check(&self) -> HealthReport {
         let shared = &self.0;
-        let begun_ns = shared.now_ns() + 1;
+        let round = shared.core.lock().begin_round();
         let mut report = HealthReport::default();
         let mut checks = VecDeque::new();
         loop {
             if checks.len() < shared.config.max_connecting {
-                let next = shared.core.lock().begin_check(begun_ns);
+                let next = shared.core.lock().begin_check(round);
                 if let Some(slot) = next {
                     checks.push_back(tasks::check(shared, slot));
                     continue;

@@ -57,7 +57,7 @@ impl<M: Manager> Shared<M> {
             }
         }
         for (slot, reason) in todo.close {
-            self.close(slot, reason);
+            tasks::close(self, slot, reason);
         }
         if todo.drained {
             self.drained.notify_waiters();
@@ -67,12 +67,33 @@ impl<M: Manager> Shared<M> {
     /// An idle connection that is open, without a wait.
     pub(crate) fn lend(self: &Arc<Self>) -> Option<Box<Slot<M::Connection>>> {
         loop {
-            let mut slot = self.core.lend()?;
-            if self.manager.is_open(&mut slot.connection) {
+            let slot = self.core.lend()?;
+            if let Some(slot) = self.open_or_retire(slot) {
                 return Some(slot);
             }
-            self.retire(slot, CloseReason::Broken);
         }
+    }
+
+    /// As [`lend`](Self::lend), also after a time in which nothing happened.
+    pub(crate) fn try_lend(self: &Arc<Self>) -> Option<Box<Slot<M::Connection>>> {
+        loop {
+            let (slot, todo) = self.core.lock().lend_at(self.now_ns());
+            self.act(todo);
+            if let Some(slot) = self.open_or_retire(slot?) {
+                return Some(slot);
+            }
+        }
+    }
+
+    pub(crate) fn open_or_retire(
+        self: &Arc<Self>,
+        mut slot: Box<Slot<M::Connection>>,
+    ) -> Option<Box<Slot<M::Connection>>> {
+        if self.manager.is_open(&mut slot.connection) {
+            return Some(slot);
+        }
+        self.retire(slot, CloseReason::Broken);
+        None
     }
 
     /// A waiter was given a connection and is gone before it took it.
@@ -109,25 +130,13 @@ impl<M: Manager> Shared<M> {
         let todo = self.core.lock().retire(slot, reason, self.now_ns());
         self.act(todo);
     }
-
-    /// Says good-bye in a task of its own.
-    fn close(&self, slot: Box<Slot<M::Connection>>, reason: CloseReason) {
-        self.observer.on_closed(reason, slot.meta.uses);
-        tracing::debug!(?reason, id = slot.meta.id, uses = slot.meta.uses, "closed");
-        let (manager, limit) = (Arc::clone(&self.manager), self.config.close_timeout);
-        self.runtime.spawn(async move {
-            let good_bye = manager.close(slot.connection);
-            // Late or not, the connection is gone.
-            let _ = tokio::time::timeout(limit, good_bye).await;
-        });
-    }
 }
 
 impl<M: Manager> Drop for Shared<M> {
     fn drop(&mut self) {
         let todo = self.core.lock().close();
         for (slot, reason) in todo.close {
-            self.close(slot, reason);
+            tasks::close_last(self, slot, reason);
         }
         self.bell.notify_one();
     }

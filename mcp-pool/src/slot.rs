@@ -26,6 +26,8 @@ pub(crate) struct Meta {
     pub(crate) checked_ns: u64,
     /// From then on it is not lent without a closer look.
     pub(crate) look_ns: u64,
+    /// The last round of checks in which it had its turn.
+    pub(crate) round: u64,
     waited_ns: u64,
     /// The borrower does not want it lent again.
     pub(crate) retired: bool,
@@ -44,6 +46,7 @@ impl Meta {
             idle_since_ns: created_ns,
             checked_ns: created_ns,
             look_ns: expires_ns,
+            round: 0,
             waited_ns: UNWAITED,
             retired: false,
             promised: false,

@@ -49,6 +49,8 @@ pub(crate) struct State<C> {
     /// Checks begun for waiters, which need no other connection for now.
     promised: usize,
     opening: usize,
+    /// Connections that say good-bye: the other side still counts them.
+    closing: usize,
     /// Connects that failed in a row, and when to try again.
     failures: u32,
     retry_ns: u64,
@@ -58,6 +60,7 @@ pub(crate) struct State<C> {
     touched: bool,
     seen_ops: u64,
     next_id: u64,
+    rounds: u64,
     random: Random,
     counters: Counters,
 }
@@ -130,6 +133,7 @@ impl<C> State<C> {
             checking: 0,
             promised: 0,
             opening: 0,
+            closing: 0,
             failures: 0,
             retry_ns: 0,
             last_cause: None,
@@ -137,6 +141,7 @@ impl<C> State<C> {
             touched: true,
             seen_ops: 0,
             next_id: 0,
+            rounds: 0,
             random,
             counters: Counters::new(),
         }
@@ -152,6 +157,12 @@ impl<C> State<C> {
         let mut slot = self.idle.pop_back()?;
         self.note_lent(&mut slot);
         Some(slot)
+    }
+
+    /// As [`lend`](Self::lend), where the state's own time may stand still.
+    pub(crate) fn lend_at(&mut self, now_ns: u64) -> (Option<Box<Slot<C>>>, Todo<C>) {
+        let todo = self.begin(now_ns);
+        (self.lend(), todo)
     }
 
     /// A caller that is ready to wait for up to `limit_ns`.
@@ -270,6 +281,15 @@ impl<C> State<C> {
         (todo, slot)
     }
 
+    /// A good-bye is over.
+    pub(crate) fn closed_one(&mut self, now_ns: u64) -> Todo<C> {
+        let mut todo = self.begin(now_ns);
+        self.closing -= 1;
+        todo.drained = self.is_drained();
+        self.serve(&mut todo);
+        todo
+    }
+
     /// What a closer look at a connection found.
     pub(crate) fn looked(&mut self, mut slot: Box<Slot<C>>, found: Look, now_ns: u64) -> Todo<C> {
         let mut todo = self.begin(now_ns);
@@ -297,15 +317,19 @@ impl<C> State<C> {
         self.idle.drain(..).collect()
     }
 
-    /// Takes the idle connection out that has not shown itself alive for
-    /// longest, if that is before `before_ns`.
-    pub(crate) fn begin_check(&mut self, before_ns: u64) -> Option<Box<Slot<C>>> {
-        let oldest = (0..self.idle.len()).min_by_key(|at| self.idle[*at].meta.seen_ns())?;
-        if self.idle[oldest].meta.seen_ns() >= before_ns {
-            return None;
-        }
+    /// A round of checks begins; its number.
+    pub(crate) fn begin_round(&mut self) -> u64 {
+        self.rounds += 1;
+        self.rounds
+    }
+
+    /// Takes an idle connection out that has not had its turn in this round.
+    pub(crate) fn begin_check(&mut self, round: u64) -> Option<Box<Slot<C>>> {
+        let at = self.idle.iter().position(|slot| slot.meta.round < round)?;
+        let mut slot = self.idle.remove(at)?;
+        slot.meta.round = round;
         self.checking += 1;
-        self.idle.remove(oldest)
+        Some(slot)
     }
 
     /// Lends nothing until [`resume`](Self::resume).
@@ -360,6 +384,6 @@ impl<C> State<C> {
 
     /// Closed, and without any connection.
     pub(crate) fn is_drained(&self) -> bool {
-        self.is(CLOSED) && self.open() == 0 && self.opening == 0
+        self.is(CLOSED) && self.open() + self.opening + self.closing == 0
     }
 }

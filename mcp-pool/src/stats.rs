@@ -75,7 +75,7 @@ impl Closes {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The most connections at a time.
+    /// The most connections at a time, whatever they do.
     pub max_connections: usize,
     /// Lent now.
     pub in_use: usize,
@@ -85,6 +85,8 @@ pub struct Stats {
     pub opening: usize,
     /// Being checked now.
     pub checking: usize,
+    /// Saying good-bye now.
+    pub closing: usize,
     /// Callers that wait now.
     pub waiting: usize,
     /// Connections lent, since the start.

@@ -9,15 +9,21 @@ pub(crate) use loom::sync::{
     atomic::{AtomicBool, Ordering},
 };
 #[cfg(not(mcp_loom))]
+pub(crate) use parking_lot::{Mutex, MutexGuard};
+#[cfg(not(mcp_loom))]
 pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use std::sync::PoisonError;
-
-/// Locks, and ignores poison: no critical section here runs foreign code that
-/// could panic half-way through an update.
+/// Locks.
+#[cfg(not(mcp_loom))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
+}
+
+/// Locks.
+#[cfg(mcp_loom)]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic in a model")
 }

@@ -3,6 +3,7 @@
 
 use crate::{
     clock::NEVER, error::Cause, manager::Manager, shared::Shared, slot::Slot, state::Look,
+    stats::CloseReason,
 };
 use std::{
     future::pending,
@@ -135,6 +136,53 @@ pub(crate) fn check<M: Manager>(
     slot: Box<Slot<M::Connection>>,
 ) -> JoinHandle<bool> {
     shared.runtime.spawn(Held::new(shared, slot).check())
+}
+
+/// Says good-bye; the place is free when that is done, or took too long.
+pub(crate) fn close<M: Manager>(
+    shared: &Arc<Shared<M>>,
+    slot: Box<Slot<M::Connection>>,
+    reason: CloseReason,
+) {
+    let place = Leaving(Arc::clone(shared));
+    let good_bye = good_bye(shared, slot, reason);
+    shared.runtime.spawn(async move {
+        good_bye.await;
+        drop(place);
+    });
+}
+
+/// As [`close`], where nobody is left to have the place.
+pub(crate) fn close_last<M: Manager>(
+    shared: &Shared<M>,
+    slot: Box<Slot<M::Connection>>,
+    reason: CloseReason,
+) {
+    shared.runtime.spawn(good_bye(shared, slot, reason));
+}
+
+fn good_bye<M: Manager>(
+    shared: &Shared<M>,
+    slot: Box<Slot<M::Connection>>,
+    reason: CloseReason,
+) -> impl Future<Output = ()> + Send + use<M> {
+    shared.observer.on_closed(reason, slot.meta.uses);
+    tracing::debug!(?reason, id = slot.meta.id, uses = slot.meta.uses, "closed");
+    let (manager, limit) = (Arc::clone(&shared.manager), shared.config.close_timeout);
+    async move {
+        // Late or not, the connection is gone.
+        let _ = timeout(limit, manager.close(slot.connection)).await;
+    }
+}
+
+struct Leaving<M: Manager>(Arc<Shared<M>>);
+
+impl<M: Manager> Drop for Leaving<M> {
+    fn drop(&mut self) {
+        let now_ns = self.0.now_ns();
+        let todo = self.0.core.lock().closed_one(now_ns);
+        self.0.act(todo);
+    }
 }
 
 /// Starts what looks after the pool until it is gone.

@@ -7,7 +7,6 @@ use crate::{
     manager::Manager,
     queue::Key,
     state::{Answer, Entered, Place},
-    stats::CloseReason,
     sync::Arc,
 };
 use std::{
@@ -62,13 +61,12 @@ impl<'a, M: Manager> Wait<'a, M> {
                     None
                 }
                 Entered::Refused(error) => Some(Err(error)),
-                Entered::Lent(mut slot) => {
-                    if !shared.manager.is_open(&mut slot.connection) {
-                        shared.act(todo);
-                        shared.retire(slot, CloseReason::Broken);
-                        continue;
+                Entered::Lent(slot) => {
+                    shared.act(todo);
+                    match shared.open_or_retire(slot) {
+                        Some(slot) => return Some(Ok(slot)),
+                        None => continue,
                     }
-                    Some(Ok(slot))
                 }
             };
             shared.act(todo);

@@ -120,8 +120,12 @@ pub(crate) fn run<R: Rival>(name: &str, make: impl Fn(Gauge, Duration) -> R) {
 }
 
 fn two_threads() -> Runtime {
+    let threads = std::env::var("THREADS")
+        .ok()
+        .and_then(|t| t.parse().ok())
+        .unwrap_or(2);
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(threads)
         .enable_all()
         .build()
         .expect("a runtime")

@@ -33,16 +33,16 @@ impl<C> State<C> {
         if self.is(CLOSED) {
             return 0;
         }
-        let taken = self.open() + self.opening;
+        let coming = self.open() + self.opening;
         let waiters = match self.is(PAUSED) {
             true => 0,
             false => self.queue.len(),
         };
         let for_waiters = waiters.saturating_sub(self.promised + self.opening);
-        let for_min = self.limits.min.saturating_sub(taken);
+        let for_min = self.limits.min.saturating_sub(coming);
         for_waiters
             .max(for_min)
-            .min(self.limits.max.saturating_sub(taken))
+            .min(self.limits.max.saturating_sub(coming + self.closing))
     }
 
     /// A connect worked.
@@ -73,12 +73,13 @@ impl<C> State<C> {
     ) -> Todo<C> {
         let mut todo = self.begin(now_ns);
         self.opening -= 1;
-        self.failures = self.failures.saturating_add(1);
-        let delay_ns = self
-            .limits
-            .backoff
-            .delay_ns(self.failures, &mut self.random);
-        self.retry_ns = self.now_ns.saturating_add(delay_ns);
+        // Those that began together and fail together are one failure.
+        if self.failures == 0 || self.now_ns >= self.retry_ns {
+            self.failures = self.failures.saturating_add(1);
+            let backoff = self.limits.backoff;
+            let delay_ns = backoff.delay_ns(self.failures, &mut self.random);
+            self.retry_ns = self.now_ns.saturating_add(delay_ns);
+        }
         self.counters.connect_failures += 1;
         self.last_cause = Some(Arc::clone(&cause));
         if permanent && self.open() == 0 {

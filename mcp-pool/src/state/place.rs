@@ -16,7 +16,7 @@ impl<C> State<C> {
         self.mode & mode != 0
     }
 
-    /// Connections that are open, wherever they are.
+    /// Connections that are open, wherever they are, and not about to go.
     pub(super) fn open(&self) -> usize {
         self.lent.count() + self.idle.len() + self.checking
     }
@@ -87,12 +87,13 @@ impl<C> State<C> {
         }
     }
 
-    /// A connection that is neither lent nor idle is closed.
+    /// A connection that is neither lent nor idle is closed. It keeps its place
+    /// until that is done, so that the other side never sees more than the limit.
     pub(super) fn dismiss(&mut self, slot: Box<Slot<C>>, reason: CloseReason, todo: &mut Todo<C>) {
         self.lent.remove(slot.meta.index);
         self.counters.closes.add(reason);
+        self.closing += 1;
         todo.close.push((slot, reason));
-        todo.drained |= self.is_drained();
     }
 
     /// Gives the waiters what is idle; what is stale is checked for one of

@@ -97,16 +97,28 @@ impl<C> State<C> {
         }
     }
 
-    /// One at a time, so that the others can be lent meanwhile.
+    /// One at a time, so that the others can be lent meanwhile: the one that
+    /// has not shown itself alive for longest.
     fn check_one(&mut self, todo: &mut Todo<C>) {
-        let Some(health_ns) = self.limits.health_ns else {
-            return;
-        };
-        if self.checking > 0 {
+        if self.check_due_ns() > self.now_ns {
             return;
         }
-        let before_ns = (self.now_ns + 1).saturating_sub(health_ns);
-        todo.check.extend(self.begin_check(before_ns));
+        let seen_ns = |at: &usize| self.idle[*at].meta.seen_ns();
+        let oldest = (0..self.idle.len()).min_by_key(seen_ns);
+        if let Some(slot) = oldest.and_then(|at| self.idle.remove(at)) {
+            self.checking += 1;
+            todo.check.push(slot);
+        }
+    }
+
+    fn check_due_ns(&self) -> u64 {
+        let seen_ns = self.idle.iter().map(|slot| slot.meta.seen_ns()).min();
+        match (self.limits.health_ns, seen_ns) {
+            (Some(health_ns), Some(seen_ns)) if self.checking == 0 => {
+                seen_ns.saturating_add(health_ns)
+            }
+            _ => NEVER,
+        }
     }
 
     fn idle_due_ns(&self) -> u64 {
@@ -130,11 +142,6 @@ impl<C> State<C> {
 
     fn next_due_ns(&self) -> u64 {
         let expiry_ns = self.idle.iter().map(|slot| slot.meta.expires_ns).min();
-        let seen_ns = self.idle.iter().map(|slot| slot.meta.seen_ns()).min();
-        let check_ns = match (self.limits.health_ns, seen_ns) {
-            (Some(health_ns), Some(seen_ns)) if self.checking == 0 => seen_ns + health_ns,
-            _ => NEVER,
-        };
         let report_ns = self
             .limits
             .lent_warn_ns
@@ -142,7 +149,7 @@ impl<C> State<C> {
         self.next_wait_due_ns()
             .min(self.idle_due_ns())
             .min(expiry_ns.unwrap_or(NEVER))
-            .min(check_ns)
+            .min(self.check_due_ns())
             .min(report_ns)
     }
 
@@ -154,6 +161,7 @@ impl<C> State<C> {
             idle: self.idle.len(),
             opening: self.opening,
             checking: self.checking,
+            closing: self.closing,
             waiting: self.queue.len(),
             checkouts: counters.checkouts,
             reused: counters.checkouts - counters.first_uses,

@@ -62,6 +62,7 @@ async fn leave(pool: &Pool<Fake>, leaves: Leaves) {
 async fn assert_whole(pool: &Pool<Fake>, server: &Server, case: &str) {
     tokio::time::sleep(secs(5)).await;
     assert_at_rest(pool, server);
+    server.heal();
     let gets = (0..6).map(|_| {
         let pool = pool.clone();
         async move {
