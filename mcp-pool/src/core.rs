@@ -8,6 +8,9 @@ use crate::{
     sync::{AtomicBool, Mutex, MutexGuard, Ordering, lock},
 };
 
+#[cfg(all(test, mcp_loom))]
+mod loom_models;
+
 pub(crate) struct Core<C> {
     state: Mutex<State<C>>,
     /// A hint: the last caller that came had to wait. Whoever comes now makes

@@ -77,6 +77,11 @@ impl<'a, M: Manager> Lease<'a, M> {
         self.slot_mut().meta.retired = true;
     }
 
+    /// Takes [`retire`](Self::retire) back: what was half-way is done.
+    pub fn keep(&mut self) {
+        self.slot_mut().meta.retired = false;
+    }
+
     /// Takes the connection out of the pool for good; the pool may make
     /// another one for its place.
     #[must_use]

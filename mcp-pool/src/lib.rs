@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "http")]
+pub mod agent;
 mod backoff;
 mod builder;
 mod clock;
@@ -11,6 +13,7 @@ mod histogram;
 mod lease;
 mod lent;
 mod manager;
+pub mod managers;
 mod observer;
 mod pool;
 mod queue;
@@ -19,6 +22,7 @@ mod shared;
 mod slot;
 mod state;
 mod stats;
+mod streams;
 mod sync;
 mod tasks;
 mod wait;
@@ -32,6 +36,7 @@ pub use manager::{FromFn, Manager, from_fn};
 pub use observer::Observer;
 pub use pool::{HealthReport, Pool};
 pub use stats::{CloseReason, Closes, Stats};
+pub use streams::{Stream, Streams};
 
 /// The name under which the pool is looked for.
 pub type ConnectionPool<M> = Pool<M>;

@@ -89,6 +89,13 @@ impl<M: Manager> Pool<M> {
         Some(Lease::new(Owner::Borrowed(&self.0), slot))
     }
 
+    /// As [`try_get`](Self::try_get), for a lease that outlives this handle.
+    #[must_use]
+    pub fn try_get_owned(&self) -> Option<Lease<'static, M>> {
+        let slot = self.0.try_lend()?;
+        Some(Lease::new(Owner::Owned(Arc::clone(&self.0)), slot))
+    }
+
     /// Checks every idle connection, at most
     /// [`max_connecting`](Config::max_connecting) at a time, and closes those
     /// that do not pass. The others can be lent meanwhile.

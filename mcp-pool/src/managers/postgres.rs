@@ -1,0 +1,165 @@
+//! PostgreSQL by `tokio-postgres`.
+
+use crate::{manager::Manager, managers::Driver};
+use lru::LruCache;
+use parking_lot::Mutex;
+use std::{fmt, num::NonZero, ops::Deref};
+use tokio_postgres::{
+    Client, Config, Error, Socket, Statement,
+    error::SqlState,
+    tls::{MakeTlsConnect, TlsConnect},
+};
+
+/// Statements that a connection keeps prepared.
+const STATEMENTS_MAX: NonZero<usize> = NonZero::new(256).expect("not zero");
+
+/// Makes connections to PostgreSQL.
+///
+/// A borrower that begins a transaction by hand ends it, or
+/// [retires](crate::Lease::retire) the connection: the next one would be in it.
+/// `tokio_postgres::Transaction` rolls back by itself.
+#[derive(Clone)]
+pub struct Postgres<T> {
+    config: Config,
+    tls: T,
+    statements_max: NonZero<usize>,
+}
+
+impl<T> Postgres<T> {
+    /// Connects as `config` says; `tls` is `tokio_postgres::NoTls`, or a TLS
+    /// connector.
+    pub fn new(config: Config, tls: T) -> Self {
+        Self {
+            config,
+            tls,
+            statements_max: STATEMENTS_MAX,
+        }
+    }
+
+    /// How many statements a connection keeps prepared; the least recently
+    /// used is closed first. Default 256. Each costs the server memory.
+    #[must_use]
+    pub fn statements_max(mut self, statements_max: NonZero<usize>) -> Self {
+        self.statements_max = statements_max;
+        self
+    }
+}
+
+impl<T> fmt::Debug for Postgres<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Postgres")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A client with the statements that it has prepared.
+pub struct Connection {
+    client: Client,
+    driver: Driver,
+    statements: Mutex<LruCache<Box<str>, Statement>>,
+}
+
+impl Connection {
+    /// The statement, prepared at its first use by this connection.
+    ///
+    /// # Cancel safety
+    /// When it is dropped the statement may be prepared and is not kept.
+    ///
+    /// # Errors
+    /// The server does not prepare it.
+    pub async fn prepare_cached(&self, query: &str) -> Result<Statement, Error> {
+        if let Some(statement) = self.statements.lock().get(query) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(query).await?;
+        // What it pushes out is closed at the server when its last user is done.
+        self.statements.lock().put(query.into(), statement.clone());
+        Ok(statement)
+    }
+
+    /// Forgets the prepared statements: after a change of the schema a plan
+    /// may no longer fit.
+    pub fn forget_statements(&self) {
+        self.statements.lock().clear();
+    }
+
+    /// Statements kept prepared now.
+    #[must_use]
+    pub fn statements(&self) -> usize {
+        self.statements.lock().len()
+    }
+
+    /// For what needs an exclusive client: transactions.
+    pub fn client_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
+
+impl Deref for Connection {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+impl<T> Manager for Postgres<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send,
+    T::TlsConnect: Send,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    type Connection = Connection;
+    type Error = Error;
+
+    async fn connect(&self) -> Result<Connection, Error> {
+        let (client, connection) = self.config.connect(self.tls.clone()).await?;
+        let driver = Driver::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to PostgreSQL ended");
+            }
+        });
+        Ok(Connection {
+            client,
+            driver,
+            statements: Mutex::new(LruCache::new(self.statements_max)),
+        })
+    }
+
+    /// An empty query: one round trip, no work.
+    async fn check(&self, connection: &mut Connection) -> Result<(), Error> {
+        connection.client.simple_query("").await.map(drop)
+    }
+
+    fn is_open(&self, connection: &mut Connection) -> bool {
+        connection.driver.is_running() && !connection.client.is_closed()
+    }
+
+    async fn close(&self, connection: Connection) {
+        let Connection {
+            client,
+            driver,
+            statements,
+        } = connection;
+        drop((statements, client));
+        driver.finish().await;
+    }
+
+    /// A wrong password, user or database does not get better.
+    fn is_permanent(&self, error: &Error) -> bool {
+        const PERMANENT: [SqlState; 3] = [
+            SqlState::INVALID_PASSWORD,
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            SqlState::INVALID_CATALOG_NAME,
+        ];
+        error.code().is_some_and(|code| PERMANENT.contains(code))
+    }
+}
