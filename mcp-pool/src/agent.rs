@@ -3,7 +3,6 @@
 use crate::{
     config::Config,
     error::{ConfigError, Error},
-    manager::Manager,
     pool::Pool,
     stats::Stats,
     streams::{Stream, Streams},

@@ -1,6 +1,7 @@
 //! What no configuration file can say.
 
 use crate::{
+    cap::Under,
     clock::{Clock, to_ns},
     config::Config,
     core::Core,
@@ -13,7 +14,10 @@ use crate::{
     state::State,
     tasks,
 };
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+};
 use tokio::{runtime::Handle, sync::Notify};
 
 /// Makes a [`Pool`].
@@ -47,20 +51,34 @@ impl Builder {
     /// Outside of a tokio runtime.
     pub fn build<M: Manager>(self, manager: M) -> Result<Pool<M>, ConfigError> {
         self.config.validate()?;
+        Ok(self.start(manager, None, Clock::start()))
+    }
+
+    /// As a member of a set, whose configuration is valid.
+    pub(crate) fn build_under<M: Manager>(self, manager: M, under: Under, clock: Clock) -> Pool<M> {
+        let (cap, class) = (Arc::clone(&under.cap), under.class);
+        let pool = self.start(manager, Some(under), clock);
+        let member: Weak<Shared<M>> = Arc::downgrade(&pool.0);
+        cap.join(class, member);
+        pool
+    }
+
+    fn start<M: Manager>(self, manager: M, under: Option<Under>, clock: Clock) -> Pool<M> {
         let state = State::new(self.config.limits(), Random::seeded());
         let shared = Arc::new(Shared {
             core: Core::new(state),
             manager: Arc::new(manager),
-            clock: Clock::start(),
+            clock,
             acquire_ns: to_ns(self.config.acquire_timeout),
             config: self.config,
             runtime: Handle::current(),
             bell: Arc::new(Notify::new()),
             drained: Notify::new(),
             observer: self.observer,
+            under,
         });
         tasks::keep(&shared);
-        Ok(Pool(shared))
+        Pool(shared)
     }
 }
 

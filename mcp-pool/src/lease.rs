@@ -90,7 +90,8 @@ impl<'a, M: Manager> Lease<'a, M> {
         let shared = self.owner.shared();
         let (todo, slot) = shared.core.lock().detach(slot, shared.now_ns());
         shared.act(todo);
-        slot.connection
+        let Slot { connection, .. } = *slot;
+        connection
     }
 }
 

@@ -3,7 +3,9 @@
 #[cfg(feature = "http")]
 pub mod agent;
 mod backoff;
+mod budget;
 mod builder;
+mod cap;
 mod clock;
 mod config;
 mod core;
@@ -18,6 +20,7 @@ mod observer;
 mod pool;
 mod queue;
 mod random;
+mod set;
 mod shared;
 mod slot;
 mod state;
@@ -35,6 +38,7 @@ pub use lease::Lease;
 pub use manager::{FromFn, Manager, from_fn};
 pub use observer::Observer;
 pub use pool::{HealthReport, Pool};
+pub use set::{ClassConfig, Key, OTHER, PoolSet, SetConfig};
 pub use stats::{CloseReason, Closes, Stats};
 pub use streams::{Stream, Streams};
 

@@ -1,6 +1,7 @@
 //! The shell around the state: does what its steps ask for.
 
 use crate::{
+    cap::{Member, Under},
     clock::Clock,
     config::Config,
     core::{Core, hand, refuse},
@@ -27,6 +28,8 @@ pub(crate) struct Shared<M: Manager> {
     /// Rings when a closed pool has no connection left.
     pub(crate) drained: Notify,
     pub(crate) observer: Arc<dyn Observer>,
+    /// The cap of the set that the pool belongs to.
+    pub(crate) under: Option<Under>,
 }
 
 impl<M: Manager> Shared<M> {
@@ -61,6 +64,16 @@ impl<M: Manager> Shared<M> {
         }
         if todo.drained {
             self.drained.notify_waiters();
+        }
+        self.share();
+    }
+
+    /// What is idle here may be wanted by another pool of the set.
+    fn share(&self) {
+        if let Some(under) = &self.under
+            && under.cap.is_hungry()
+        {
+            under.cap.make_room();
         }
     }
 
@@ -115,7 +128,7 @@ impl<M: Manager> Shared<M> {
     fn finish(self: &Arc<Self>, mut back: Back<M::Connection>) {
         loop {
             match back {
-                Back::Idle => return,
+                Back::Idle => return self.share(),
                 Back::Todo(todo) => return self.act(todo),
                 Back::Hand(place, slot) => match hand(&place, slot) {
                     Ok(()) => return,
@@ -129,6 +142,19 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn retire(self: &Arc<Self>, slot: Box<Slot<M::Connection>>, reason: CloseReason) {
         let todo = self.core.lock().retire(slot, reason, self.now_ns());
         self.act(todo);
+    }
+}
+
+impl<M: Manager> Member for Shared<M> {
+    fn idle_since_ns(&self) -> Option<u64> {
+        self.core.lock().spare_since_ns()
+    }
+
+    fn evict(self: Arc<Self>) -> bool {
+        let todo = self.core.lock().evict(self.now_ns());
+        let evicts = !todo.close.is_empty();
+        self.act(todo);
+        evicts
     }
 }
 

@@ -1,6 +1,8 @@
 //! A connection with what the pool knows about it. Boxed, so that lending and
 //! returning move one pointer whatever the connection's size.
 
+use crate::cap::Permit;
+
 /// No wait came before this checkout.
 const UNWAITED: u64 = u64::MAX;
 
@@ -8,6 +10,8 @@ const UNWAITED: u64 = u64::MAX;
 pub(crate) struct Slot<C> {
     pub(crate) connection: C,
     pub(crate) meta: Meta,
+    /// Its place under the cap of a set.
+    pub(crate) permit: Option<Permit>,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -332,6 +332,24 @@ impl<C> State<C> {
         Some(slot)
     }
 
+    /// Since when the least recently used idle connection is idle, if the pool
+    /// can spare it.
+    pub(crate) fn spare_since_ns(&self) -> Option<u64> {
+        let oldest = self.idle.front()?;
+        (self.open() > self.limits.min).then_some(oldest.meta.idle_since_ns)
+    }
+
+    /// Closes that one.
+    pub(crate) fn evict(&mut self, now_ns: u64) -> Todo<C> {
+        let mut todo = self.begin(now_ns);
+        if self.spare_since_ns().is_some()
+            && let Some(slot) = self.idle.pop_front()
+        {
+            self.dismiss(slot, CloseReason::Surplus, &mut todo);
+        }
+        todo
+    }
+
     /// Lends nothing until [`resume`](Self::resume).
     pub(crate) fn pause(&mut self) {
         self.mode |= PAUSED;

@@ -21,16 +21,16 @@ use tokio::sync::oneshot;
 /// The busiest connection with room is taken, so that the others become idle
 /// and can be reaped; who finds no room waits for the first of: room, a
 /// connection that comes back, a new one.
-pub struct Streams<M: Manager>(Arc<Inner<M>>);
+pub struct Streams<M: Manager<Connection: Sync>>(Arc<Inner<M>>);
 
-struct Inner<M: Manager> {
+struct Inner<M: Manager<Connection: Sync>> {
     pool: Pool<M>,
     max_in_flight: usize,
     acquire_timeout: Duration,
     state: Mutex<State<M>>,
 }
 
-struct State<M: Manager> {
+struct State<M: Manager<Connection: Sync>> {
     carriers: Vec<Carrier<M>>,
     waiters: VecDeque<oneshot::Sender<Result<Stream<M>, Error>>>,
     /// Connections that were asked for and have not come.
@@ -38,12 +38,12 @@ struct State<M: Manager> {
 }
 
 /// A connection that is out, for as long as anybody uses it.
-struct Line<M: Manager> {
+struct Line<M: Manager<Connection: Sync>> {
     lease: Lease<'static, M>,
     retired: AtomicBool,
 }
 
-impl<M: Manager> Line<M> {
+impl<M: Manager<Connection: Sync>> Line<M> {
     fn new(lease: Lease<'static, M>) -> Arc<Self> {
         Arc::new(Self {
             lease,
@@ -52,7 +52,7 @@ impl<M: Manager> Line<M> {
     }
 }
 
-impl<M: Manager> Drop for Line<M> {
+impl<M: Manager<Connection: Sync>> Drop for Line<M> {
     fn drop(&mut self) {
         if *self.retired.get_mut() {
             self.lease.retire();
@@ -60,27 +60,27 @@ impl<M: Manager> Drop for Line<M> {
     }
 }
 
-struct Carrier<M: Manager> {
+struct Carrier<M: Manager<Connection: Sync>> {
     lease: Arc<Line<M>>,
     in_flight: usize,
 }
 
 /// The use of a connection that others use too; dropping it makes room.
 #[must_use = "dropping it makes room"]
-pub struct Stream<M: Manager> {
+pub struct Stream<M: Manager<Connection: Sync>> {
     inner: Arc<Inner<M>>,
     /// `None` only while it is dropped.
     lease: Option<Arc<Line<M>>>,
     retire: bool,
 }
 
-impl<M: Manager> Clone for Streams<M> {
+impl<M: Manager<Connection: Sync>> Clone for Streams<M> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<M: Manager> Streams<M> {
+impl<M: Manager<Connection: Sync>> Streams<M> {
     /// Each connection of `pool` carries up to `max_in_flight` at a time.
     #[must_use]
     pub fn new(pool: Pool<M>, max_in_flight: NonZero<usize>) -> Self {
@@ -168,7 +168,7 @@ impl<M: Manager> Streams<M> {
     }
 }
 
-impl<M: Manager> State<M> {
+impl<M: Manager<Connection: Sync>> State<M> {
     fn forget_leavers(&mut self) {
         self.waiters.retain(|waiter| !waiter.is_closed());
     }
@@ -185,7 +185,7 @@ impl<M: Manager> State<M> {
     }
 }
 
-impl<M: Manager> Inner<M> {
+impl<M: Manager<Connection: Sync>> Inner<M> {
     /// Asks the pool for one more connection, in a task, so that a waiter that
     /// goes away takes no connect along that others wait for.
     fn grow(self: &Arc<Self>) {
@@ -279,7 +279,7 @@ impl<M: Manager> Inner<M> {
     }
 }
 
-impl<M: Manager> Stream<M> {
+impl<M: Manager<Connection: Sync>> Stream<M> {
     fn new(inner: &Arc<Inner<M>>, lease: Arc<Line<M>>) -> Self {
         Self {
             inner: Arc::clone(inner),
@@ -305,7 +305,7 @@ impl<M: Manager> Stream<M> {
     }
 }
 
-impl<M: Manager> Deref for Stream<M> {
+impl<M: Manager<Connection: Sync>> Deref for Stream<M> {
     type Target = M::Connection;
 
     fn deref(&self) -> &M::Connection {
@@ -313,7 +313,7 @@ impl<M: Manager> Deref for Stream<M> {
     }
 }
 
-impl<M: Manager> Drop for Stream<M> {
+impl<M: Manager<Connection: Sync>> Drop for Stream<M> {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else {
             return;
@@ -325,13 +325,13 @@ impl<M: Manager> Drop for Stream<M> {
     }
 }
 
-impl<M: Manager> fmt::Debug for Stream<M> {
+impl<M: Manager<Connection: Sync>> fmt::Debug for Stream<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream").finish_non_exhaustive()
     }
 }
 
-impl<M: Manager> fmt::Debug for Streams<M> {
+impl<M: Manager<Connection: Sync>> fmt::Debug for Streams<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Streams")
             .field("pool", &self.0.pool)

@@ -2,8 +2,8 @@
 //! it ended, even if it panics or its runtime goes down.
 
 use crate::{
-    clock::NEVER, error::Cause, manager::Manager, shared::Shared, slot::Slot, state::Look,
-    stats::CloseReason,
+    cap::Permit, clock::NEVER, error::Cause, manager::Manager, shared::Shared, slot::Slot,
+    state::Look, stats::CloseReason,
 };
 use std::{
     future::pending,
@@ -33,10 +33,20 @@ struct Attempt<M: Manager> {
 
 impl<M: Manager> Attempt<M> {
     async fn run(self) {
+        let permit = match &self.shared.under {
+            None => None,
+            Some(under) => {
+                let limit = self.shared.config.acquire_timeout;
+                match timeout(limit, under.permit()).await {
+                    Ok(Some(permit)) => Some(permit),
+                    _ => return self.failed(Cause::Capped { limit }, false),
+                }
+            }
+        };
         let limit = self.shared.config.connect_timeout;
         let started = Instant::now();
         match timeout(limit, self.shared.manager.connect()).await {
-            Ok(Ok(connection)) => self.opened(connection, started.elapsed()),
+            Ok(Ok(connection)) => self.opened(connection, permit, started.elapsed()),
             Ok(Err(error)) => {
                 let permanent = self.shared.manager.is_permanent(&error);
                 self.failed(Cause::Manager(Box::new(error)), permanent);
@@ -45,10 +55,13 @@ impl<M: Manager> Attempt<M> {
         }
     }
 
-    fn opened(mut self, connection: M::Connection, took: Duration) {
+    fn opened(mut self, connection: M::Connection, permit: Option<Permit>, took: Duration) {
         self.ended = true;
         let shared = &self.shared;
-        let todo = shared.core.lock().opened(connection, shared.now_ns());
+        let todo = shared
+            .core
+            .lock()
+            .opened(connection, permit, shared.now_ns());
         shared.observer.on_opened(took);
         tracing::debug!(?took, "connected");
         shared.act(todo);
@@ -170,8 +183,12 @@ fn good_bye<M: Manager>(
     tracing::debug!(?reason, id = slot.meta.id, uses = slot.meta.uses, "closed");
     let (manager, limit) = (Arc::clone(&shared.manager), shared.config.close_timeout);
     async move {
+        let Slot {
+            connection, permit, ..
+        } = *slot;
         // Late or not, the connection is gone.
-        let _ = timeout(limit, manager.close(slot.connection)).await;
+        let _ = timeout(limit, manager.close(connection)).await;
+        drop(permit);
     }
 }
 

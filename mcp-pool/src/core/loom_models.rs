@@ -107,7 +107,7 @@ impl Model {
             self.core.lock().connect_failed(cause, false, 0)
         } else {
             self.connected.fetch_add(1, Ordering::Relaxed);
-            self.core.lock().opened(0, 0)
+            self.core.lock().opened(0, None, 0)
         };
         self.act(todo);
     }
@@ -161,7 +161,8 @@ impl Model {
     /// What a caller that was woken finds.
     fn answer(&self, caller: &Caller) -> Option<Answer<u32>> {
         let woken = caller.woken.0.load(std::sync::atomic::Ordering::SeqCst);
-        match caller.place.poll(&mut Context::from_waker(Waker::noop())) {
+        let waker = Waker::from(std::sync::Arc::clone(&caller.woken));
+        match caller.place.poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(answer) => {
                 assert!(woken, "whoever was given something was woken");
                 Some(answer)

@@ -2,8 +2,8 @@
 
 use crate::{manager::Manager, managers::Driver};
 use redis::{
-    ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    RedisError, aio::MultiplexedConnection,
 };
 use std::{
     fmt,
@@ -69,17 +69,20 @@ impl Manager for Redis {
 
     async fn connect(&self) -> Result<Connection, RedisError> {
         let settings = self.0.redis_settings();
+        let options = AsyncConnectionConfig::new();
         // The driver is ours, because its end is how a broken transport shows.
         match self.0.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
-                let (commands, driver) = MultiplexedConnection::new(settings, stream).await?;
+                let (commands, driver) =
+                    MultiplexedConnection::new_with_config(settings, stream, options).await?;
                 Ok(connection(commands, driver))
             }
             ConnectionAddr::Unix(path) => {
                 let stream = UnixStream::connect(path).await?;
-                let (commands, driver) = MultiplexedConnection::new(settings, stream).await?;
+                let (commands, driver) =
+                    MultiplexedConnection::new_with_config(settings, stream, options).await?;
                 Ok(connection(commands, driver))
             }
             _ => Err((

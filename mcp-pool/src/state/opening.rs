@@ -2,6 +2,7 @@
 
 use super::{CLOSED, PAUSED, State, Todo};
 use crate::{
+    cap::Permit,
     clock::NEVER,
     error::{Cause, Error},
     slot::{Meta, Slot},
@@ -46,7 +47,7 @@ impl<C> State<C> {
     }
 
     /// A connect worked.
-    pub(crate) fn opened(&mut self, connection: C, now_ns: u64) -> Todo<C> {
+    pub(crate) fn opened(&mut self, connection: C, permit: Option<Permit>, now_ns: u64) -> Todo<C> {
         let mut todo = self.begin(now_ns);
         self.opening -= 1;
         self.failures = 0;
@@ -59,7 +60,14 @@ impl<C> State<C> {
         self.next_id += 1;
         let mut meta = Meta::new(self.next_id, self.lent.add(), self.now_ns, expires_ns);
         meta.confirm(self.now_ns, self.limits.check_after_ns);
-        self.place(Box::new(Slot { connection, meta }), &mut todo);
+        self.place(
+            Box::new(Slot {
+                connection,
+                meta,
+                permit,
+            }),
+            &mut todo,
+        );
         self.serve(&mut todo);
         todo
     }
