@@ -3,6 +3,7 @@
 #[cfg(feature = "http")]
 pub mod agent;
 mod backoff;
+mod balance;
 mod budget;
 mod builder;
 mod cap;
@@ -20,6 +21,7 @@ mod observer;
 mod pool;
 mod queue;
 mod random;
+mod replicas;
 mod set;
 mod shared;
 mod slot;
@@ -28,8 +30,11 @@ mod stats;
 mod streams;
 mod sync;
 mod tasks;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod wait;
 
+pub use balance::{Balance, BalanceConfig, Balanced, EndpointStats};
 pub use builder::Builder;
 pub use config::{CONNECTIONS_MAX, Config, DURATION_MAX};
 pub use error::{Cause, ConfigError, Error};
@@ -38,6 +43,7 @@ pub use lease::Lease;
 pub use manager::{FromFn, Manager, from_fn};
 pub use observer::Observer;
 pub use pool::{HealthReport, Pool};
+pub use replicas::{Node, Position, Replicas, Replicated, Token};
 pub use set::{ClassConfig, Key, OTHER, PoolSet, SetConfig};
 pub use stats::{CloseReason, Closes, Stats};
 pub use streams::{Stream, Streams};

@@ -163,3 +163,23 @@ where
         error.code().is_some_and(|code| PERMANENT.contains(code))
     }
 }
+
+impl<T> crate::Replicated for Postgres<T>
+where
+    Self: Manager<Connection = Connection, Error = Error>,
+    T: Send + Sync,
+{
+    /// Positions are those of the write-ahead log.
+    async fn node(&self, connection: &mut Connection) -> Result<crate::Node, Error> {
+        let query = "SELECT NOT pg_is_in_recovery(), \
+            (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+            ELSE pg_current_wal_insert_lsn() END - '0/0')::int8";
+        let statement = connection.prepare_cached(query).await?;
+        let row = connection.query_one(&statement, &[]).await?;
+        let position = row.try_get::<_, Option<i64>>(1)?.unwrap_or(0);
+        Ok(crate::Node {
+            primary: row.try_get(0)?,
+            position: position.unsigned_abs(),
+        })
+    }
+}

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod balance;
 mod cancellation;
 mod capacity;
 mod config;
@@ -10,5 +11,15 @@ mod fairness;
 mod health;
 mod lifetime;
 mod mission;
+mod model;
+#[cfg(feature = "process")]
+mod process;
 mod recovery;
+#[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]
+mod services;
+mod set;
 mod shutdown;
+mod streams;
+mod stress;
+#[cfg(feature = "tower")]
+mod tower;
