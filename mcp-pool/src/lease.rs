@@ -86,7 +86,9 @@ impl<'a, M: Manager> Lease<'a, M> {
     /// another one for its place.
     #[must_use]
     pub fn detach(mut self) -> M::Connection {
-        let slot = self.slot.take().expect("held until the lease ends");
+        let slot = self.slot.take();
+        #[expect(clippy::missing_panics_doc, reason = "it cannot")]
+        let slot = slot.expect("held until the lease ends");
         let shared = self.owner.shared();
         let (todo, slot) = shared.core.lock().detach(slot, shared.now_ns());
         shared.act(todo);

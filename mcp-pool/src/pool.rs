@@ -41,7 +41,6 @@ impl<M: Manager> Pool<M> {
     }
 
     /// For what no configuration file can say.
-    #[must_use]
     pub fn builder(config: &Config) -> Builder {
         Builder::new(config)
     }

@@ -51,7 +51,7 @@ impl Key {
 }
 
 /// What one class of clients may have, over all its keys.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClassConfig {
     /// Connections that the class can always have, whatever the others do.
@@ -62,16 +62,6 @@ pub struct ClassConfig {
     /// Connections of each key that are kept open, from
     /// [`PoolSet::prewarm`] or the first use on. Default 0.
     pub min_connections: usize,
-}
-
-impl Default for ClassConfig {
-    fn default() -> Self {
-        Self {
-            guaranteed: 0,
-            max_connections: None,
-            min_connections: 0,
-        }
-    }
 }
 
 /// Everything a [`PoolSet`] can be told.

@@ -85,7 +85,7 @@ fn fail<M: Manager>(shared: &Arc<Shared<M>>, cause: Cause, permanent: bool) {
     let text = cause.to_string();
     let now_ns = shared.now_ns();
     let cause = Arc::new(cause);
-    let todo = shared.core.lock().connect_failed(cause, permanent, now_ns);
+    let todo = shared.core.lock().connect_failed(&cause, permanent, now_ns);
     shared.observer.on_connect_failed(&text);
     tracing::debug!(cause = text, permanent, "not connected");
     shared.act(todo);

@@ -104,7 +104,7 @@ impl Model {
         let todo = if fails {
             self.failing.fetch_sub(1, Ordering::Relaxed);
             let cause = std::sync::Arc::new(Cause::Aborted);
-            self.core.lock().connect_failed(cause, false, 0)
+            self.core.lock().connect_failed(&cause, false, 0)
         } else {
             self.connected.fetch_add(1, Ordering::Relaxed);
             self.core.lock().opened(0, None, 0)

@@ -75,7 +75,7 @@ impl<C> State<C> {
     /// A connect failed. Its place is free for whatever is of use next.
     pub(crate) fn connect_failed(
         &mut self,
-        cause: Arc<Cause>,
+        cause: &Arc<Cause>,
         permanent: bool,
         now_ns: u64,
     ) -> Todo<C> {
@@ -89,10 +89,10 @@ impl<C> State<C> {
             self.retry_ns = self.now_ns.saturating_add(delay_ns);
         }
         self.counters.connect_failures += 1;
-        self.last_cause = Some(Arc::clone(&cause));
+        self.last_cause = Some(Arc::clone(cause));
         if permanent && self.open() == 0 {
             while let Some(waiter) = self.queue.pop() {
-                let cause = Arc::clone(&cause);
+                let cause = Arc::clone(cause);
                 todo.fail.push((waiter.place, Error::Connect { cause }));
             }
         }

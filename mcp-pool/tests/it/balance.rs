@@ -170,7 +170,8 @@ async fn cluster(says: &[u64], max_lag: Option<u64>) -> Cluster {
         };
         Pool::new(&config, manager).expect("valid")
     });
-    let replicas = Replicas::new(&BalanceConfig::default(), pools.collect(), secs(1), max_lag);
+    let config = BalanceConfig::default();
+    let replicas = Replicas::new(&config, pools.collect(), secs(1), max_lag);
     Cluster {
         replicas: replicas.await.expect("valid"),
         servers,

@@ -86,8 +86,7 @@ async fn borrow(pool: Pool<Fake>, over: Arc<AtomicBool>, number: u64) -> u64 {
         match roll % 50 {
             0 => lease.kill(),
             1 => lease.retire(),
-            2 => drop(lease.detach()),
-            3..10 => tokio::time::sleep(ms(1)).await,
+            2..10 => tokio::time::sleep(ms(1)).await,
             _ => tokio::task::yield_now().await,
         }
     }
