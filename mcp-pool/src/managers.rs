@@ -7,6 +7,9 @@ pub mod process;
 #[cfg(feature = "redis")]
 pub mod redis;
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod socket;
+
 /// A task that drives a connection; it ends with its connection.
 #[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]
 #[derive(Debug)]

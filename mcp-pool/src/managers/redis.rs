@@ -1,6 +1,12 @@
 //! Redis by the `redis` crate.
 
-use crate::{manager::Manager, managers::Driver};
+use crate::{
+    manager::Manager,
+    managers::{
+        Driver,
+        socket::{Pending, Probe, Socket},
+    },
+};
 use redis::{
     AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     RedisError, aio::MultiplexedConnection,
@@ -9,7 +15,8 @@ use std::{
     fmt,
     ops::{Deref, DerefMut},
 };
-use tokio::net::{TcpStream, UnixStream};
+
+const UNSUPPORTED: &str = "only redis:// and redis+unix:// addresses are supported";
 
 /// Makes connections to Redis.
 ///
@@ -29,10 +36,7 @@ impl Redis {
         let info = address.into_connection_info()?;
         match info.addr() {
             ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_) => Ok(Self(info)),
-            _ => {
-                let why = "only redis:// and redis+unix:// addresses are supported";
-                Err((ErrorKind::InvalidClientConfig, why).into())
-            }
+            _ => Err((ErrorKind::InvalidClientConfig, UNSUPPORTED).into()),
         }
     }
 }
@@ -41,6 +45,7 @@ impl Redis {
 pub struct Connection {
     commands: MultiplexedConnection,
     driver: Driver,
+    probe: Probe,
 }
 
 impl Deref for Connection {
@@ -68,29 +73,22 @@ impl Manager for Redis {
     type Error = RedisError;
 
     async fn connect(&self) -> Result<Connection, RedisError> {
-        let settings = self.0.redis_settings();
-        let options = AsyncConnectionConfig::new();
+        let socket = match self.0.addr() {
+            ConnectionAddr::Tcp(host, port) => Socket::tcp(host, *port).await?,
+            #[cfg(unix)]
+            ConnectionAddr::Unix(path) => Socket::unix(path).await?,
+            _ => return Err((ErrorKind::InvalidClientConfig, UNSUPPORTED).into()),
+        };
+        let probe = socket.probe()?;
+        let (settings, options) = (self.0.redis_settings(), AsyncConnectionConfig::new());
         // The driver is ours, because its end is how a broken transport shows.
-        match self.0.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                let stream = TcpStream::connect((host.as_str(), *port)).await?;
-                stream.set_nodelay(true)?;
-                let (commands, driver) =
-                    MultiplexedConnection::new_with_config(settings, stream, options).await?;
-                Ok(connection(commands, driver))
-            }
-            ConnectionAddr::Unix(path) => {
-                let stream = UnixStream::connect(path).await?;
-                let (commands, driver) =
-                    MultiplexedConnection::new_with_config(settings, stream, options).await?;
-                Ok(connection(commands, driver))
-            }
-            _ => Err((
-                ErrorKind::InvalidClientConfig,
-                "not an address of this manager",
-            )
-                .into()),
-        }
+        let (commands, driver) =
+            MultiplexedConnection::new_with_config(settings, socket, options).await?;
+        Ok(Connection {
+            commands,
+            driver: Driver::spawn(driver),
+            probe,
+        })
     }
 
     async fn check(&self, connection: &mut Connection) -> Result<(), RedisError> {
@@ -100,7 +98,7 @@ impl Manager for Redis {
     }
 
     fn is_open(&self, connection: &mut Connection) -> bool {
-        connection.driver.is_running()
+        connection.driver.is_running() && connection.probe.look() != Pending::End
     }
 
     fn is_permanent(&self, error: &RedisError) -> bool {
@@ -108,15 +106,5 @@ impl Manager for Redis {
             error.kind(),
             ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig
         )
-    }
-}
-
-fn connection(
-    commands: MultiplexedConnection,
-    driver: impl Future<Output = ()> + Send + 'static,
-) -> Connection {
-    Connection {
-        commands,
-        driver: Driver::spawn(driver),
     }
 }

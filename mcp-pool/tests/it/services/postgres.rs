@@ -3,7 +3,8 @@
 use super::{Server, as_user, folder, free_port, is_root, program, run, signal, wait_until};
 use crate::support::{ms, secs};
 use mcp_pool::{
-    BalanceConfig, Config, Error, Lease, Pool, Replicas, Token, managers::postgres::Postgres,
+    BalanceConfig, Config, Error, Lease, Pool, Replicas, Token,
+    managers::postgres::{ConnectError, Postgres},
 };
 use std::{net::TcpListener, num::NonZero, path::Path, process::Command, time::Duration};
 use tokio_postgres::NoTls;
@@ -138,10 +139,7 @@ async fn a_restart_is_survived() {
         matches!(&error, Error::Timeout { cause: Some(_), .. }),
         "{error}"
     );
-    assert!(
-        error.manager_error::<tokio_postgres::Error>().is_some(),
-        "{error}"
-    );
+    assert!(error.manager_error::<ConnectError>().is_some(), "{error}");
     server.start_again();
     let lease = pool.get().await.expect("it is up again");
     let answer = lease.query_one("SELECT 1", &[]).await;
