@@ -1,7 +1,10 @@
 //! How long callers waited, in powers of two.
 
 use serde::Serialize;
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 /// The first bucket ends here; each next one ends at twice that.
 const FIRST_NS: u64 = 1_024;
@@ -15,22 +18,6 @@ pub struct WaitHistogram {
 }
 
 impl WaitHistogram {
-    pub(crate) const fn new() -> Self {
-        Self {
-            counts: [0; BUCKETS],
-            sum_ns: 0,
-        }
-    }
-
-    pub(crate) fn add(&mut self, waited_ns: u64) {
-        let doublings = (waited_ns / FIRST_NS)
-            .checked_ilog2()
-            .map_or(0, |log| log + 1);
-        let bucket = (doublings as usize).min(BUCKETS - 1);
-        self.counts[bucket] += 1;
-        self.sum_ns = self.sum_ns.saturating_add(waited_ns);
-    }
-
     /// Waits counted.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -67,6 +54,31 @@ impl WaitHistogram {
     }
 }
 
+/// Counts waits without a lock: each waiter adds its own when it is served.
+#[derive(Debug, Default)]
+pub(crate) struct Waits {
+    counts: [AtomicU64; BUCKETS],
+    sum_ns: AtomicU64,
+}
+
+impl Waits {
+    pub(crate) fn add(&self, waited_ns: u64) {
+        let doublings = (waited_ns / FIRST_NS)
+            .checked_ilog2()
+            .map_or(0, |log| log + 1);
+        let bucket = (doublings as usize).min(BUCKETS - 1);
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum_ns.fetch_add(waited_ns, Ordering::Relaxed);
+    }
+
+    pub(crate) fn snapshot(&self) -> WaitHistogram {
+        WaitHistogram {
+            counts: std::array::from_fn(|bucket| self.counts[bucket].load(Ordering::Relaxed)),
+            sum_ns: self.sum_ns.load(Ordering::Relaxed),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,8 +86,9 @@ mod tests {
     #[test]
     fn a_wait_is_in_the_bucket_that_ends_above_it() {
         for waited_ns in [0, 1, 1_023, 1_024, 2_047, 2_048, 1_000_000, 30_000_000_000] {
-            let mut histogram = WaitHistogram::new();
-            histogram.add(waited_ns);
+            let waits = Waits::default();
+            waits.add(waited_ns);
+            let histogram = waits.snapshot();
             let (end, _) = histogram
                 .buckets()
                 .find(|(_, count)| *count == 1)
@@ -91,10 +104,11 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_rank() {
-        let mut histogram = WaitHistogram::new();
-        assert_eq!(histogram.percentile(99), Duration::ZERO);
-        (0..99).for_each(|_| histogram.add(500));
-        histogram.add(1_000_000);
+        let waits = Waits::default();
+        assert_eq!(waits.snapshot().percentile(99), Duration::ZERO);
+        (0..99).for_each(|_| waits.add(500));
+        waits.add(1_000_000);
+        let histogram = waits.snapshot();
         assert_eq!(histogram.percentile(99), Duration::from_nanos(1_024));
         assert_eq!(histogram.percentile(100), Duration::from_nanos(1_048_576));
         assert_eq!(histogram.count(), 100);

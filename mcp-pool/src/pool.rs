@@ -200,7 +200,7 @@ impl<M: Manager> Pool<M> {
     /// A snapshot of the counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.0.core.lock().stats()
+        self.0.core.lock().stats(self.0.waits.snapshot())
     }
 
     /// Why the last connect failed, if none has worked since.

@@ -3,9 +3,6 @@
 
 use crate::cap::Permit;
 
-/// No wait came before this checkout.
-const UNWAITED: u64 = u64::MAX;
-
 #[derive(Debug)]
 pub(crate) struct Slot<C> {
     pub(crate) connection: C,
@@ -32,7 +29,6 @@ pub(crate) struct Meta {
     pub(crate) look_ns: u64,
     /// The last round of checks in which it had its turn.
     pub(crate) round: u64,
-    waited_ns: u64,
     /// The borrower does not want it lent again.
     pub(crate) retired: bool,
     /// It is being checked for a waiter.
@@ -51,23 +47,9 @@ impl Meta {
             checked_ns: created_ns,
             look_ns: expires_ns,
             round: 0,
-            waited_ns: UNWAITED,
             retired: false,
             promised: false,
         }
-    }
-
-    /// How long its borrower waited for it; told to the pool at the return,
-    /// which takes the lock anyway.
-    pub(crate) fn note_wait(&mut self, waited_ns: u64) {
-        self.waited_ns = waited_ns;
-    }
-
-    pub(crate) fn take_wait(&mut self) -> Option<u64> {
-        if self.waited_ns == UNWAITED {
-            return None;
-        }
-        Some(std::mem::replace(&mut self.waited_ns, UNWAITED))
     }
 
     /// It is idle from now on; it has to be looked at again in `check_after_ns`

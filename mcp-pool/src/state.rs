@@ -209,7 +209,7 @@ impl<C> State<C> {
         mut slot: Box<Slot<C>>,
         now_ns: impl FnOnce() -> u64,
     ) -> Back<C> {
-        self.note_back(&mut slot);
+        self.note_back(&slot);
         if self.is(DORMANT) {
             let mut todo = self.begin(now_ns());
             slot.meta.rest(self.now_ns, self.limits.check_after_ns);
@@ -255,25 +255,21 @@ impl<C> State<C> {
     /// A lent connection is not to be lent again.
     pub(crate) fn retire(
         &mut self,
-        mut slot: Box<Slot<C>>,
+        slot: Box<Slot<C>>,
         reason: CloseReason,
         now_ns: u64,
     ) -> Todo<C> {
         let mut todo = self.begin(now_ns);
-        self.note_back(&mut slot);
+        self.note_back(&slot);
         self.dismiss(slot, reason, &mut todo);
         self.serve(&mut todo);
         todo
     }
 
     /// A lent connection is its borrower's to keep; its place is free.
-    pub(crate) fn detach(
-        &mut self,
-        mut slot: Box<Slot<C>>,
-        now_ns: u64,
-    ) -> (Todo<C>, Box<Slot<C>>) {
+    pub(crate) fn detach(&mut self, slot: Box<Slot<C>>, now_ns: u64) -> (Todo<C>, Box<Slot<C>>) {
         let mut todo = self.begin(now_ns);
-        self.note_back(&mut slot);
+        self.note_back(&slot);
         self.lent.remove(slot.meta.index);
         self.counters.detached += 1;
         todo.drained = self.is_drained();

@@ -93,8 +93,7 @@ pub struct Stats {
     pub checkouts: u64,
     /// Those of them that had been lent before.
     pub reused: u64,
-    /// Checkouts that had to wait, by how long; counted when the connection
-    /// comes back.
+    /// Checkouts that had to wait, by how long.
     pub waits: WaitHistogram,
     /// Callers whose time was up.
     pub timeouts: u64,
@@ -142,7 +141,6 @@ pub(crate) struct Counters {
     pub(crate) checkouts: u64,
     pub(crate) first_uses: u64,
     pub(crate) returns: u64,
-    pub(crate) waits: WaitHistogram,
     pub(crate) timeouts: u64,
     pub(crate) cancelled: u64,
     pub(crate) overloaded: u64,
@@ -160,7 +158,6 @@ impl Counters {
             checkouts: 0,
             first_uses: 0,
             returns: 0,
-            waits: WaitHistogram::new(),
             timeouts: 0,
             cancelled: 0,
             overloaded: 0,

@@ -89,12 +89,13 @@ impl<'a, M: Manager> Future for Wait<'a, M> {
             // Polled again after it had an answer.
             return Poll::Pending;
         };
-        let Poll::Ready(mut answer) = queued.place.poll(cx) else {
+        let Poll::Ready(answer) = queued.place.poll(cx) else {
             return Poll::Pending;
         };
-        if let (Ok(slot), Some(owner)) = (&mut answer, &this.owner) {
-            let waited_ns = owner.shared().now_ns().saturating_sub(queued.since_ns);
-            slot.meta.note_wait(waited_ns);
+        if let (Ok(_), Some(owner)) = (&answer, &this.owner) {
+            let shared = owner.shared();
+            let waited_ns = shared.now_ns().saturating_sub(queued.since_ns);
+            shared.waits.add(waited_ns);
         }
         this.queued = None;
         Poll::Ready(this.end(answer))

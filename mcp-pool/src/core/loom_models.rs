@@ -9,8 +9,8 @@
 
 use super::*;
 use crate::{
-    backoff::Backoff, config::Limits, error::Cause, handoff::Handoff, queue::Key, random::Random,
-    state::Answer, sync::Arc,
+    backoff::Backoff, config::Limits, error::Cause, handoff::Handoff, histogram::Waits, queue::Key,
+    random::Random, state::Answer, sync::Arc,
 };
 use loom::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -188,7 +188,7 @@ impl Model {
 
     /// Nothing is lent or on its way, and nobody waits.
     fn assert_idle(&self, idle: usize) {
-        let stats = self.core.lock().stats();
+        let stats = self.core.lock().stats(Waits::default().snapshot());
         let busy = (stats.in_use, stats.opening, stats.waiting, stats.closing);
         assert_eq!((busy, stats.idle), ((0, 0, 0, 0), idle));
         let connected = self.connected.load(Ordering::Relaxed);
@@ -340,7 +340,7 @@ fn a_place_that_is_free_again_is_used() {
             Err(caller) => model.take(&caller).expect("served"),
         };
         model.give_back(slot);
-        let idle = model.core.lock().stats().idle;
+        let idle = model.core.lock().stats(Waits::default().snapshot()).idle;
         model.assert_idle(idle);
         assert_eq!(idle, 1);
     });

@@ -213,9 +213,9 @@ where
         }
         match connection.probe.look() {
             Pending::Nothing => true,
-            // An error that no query asked for is the last word of a server;
-            // an alert is the last one of TLS.
-            Pending::Byte(first) => first != b'E' && first != TLS_ALERT,
+            // An error or a warning that no query asked for is the last word of
+            // a server; an alert is the last one of TLS.
+            Pending::Byte(first) => ![b'E', b'N', TLS_ALERT].contains(&first),
             Pending::End => false,
         }
     }

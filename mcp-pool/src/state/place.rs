@@ -40,12 +40,9 @@ impl<C> State<C> {
         slot.meta.uses += 1;
     }
 
-    pub(super) fn note_back(&mut self, slot: &mut Slot<C>) {
+    pub(super) fn note_back(&mut self, slot: &Slot<C>) {
         self.lent.give_back(slot.meta.index);
         self.counters.returns += 1;
-        if let Some(waited_ns) = slot.meta.take_wait() {
-            self.counters.waits.add(waited_ns);
-        }
     }
 
     pub(super) fn next_waiter(&mut self) -> Option<Place<C>> {

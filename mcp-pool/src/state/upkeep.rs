@@ -4,6 +4,7 @@ use super::{DORMANT, State, Todo};
 use crate::{
     clock::NEVER,
     error::Error,
+    histogram::WaitHistogram,
     stats::{CloseReason, Stats},
 };
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl<C> State<C> {
             .min(report_ns)
     }
 
-    pub(crate) fn stats(&self) -> Stats {
+    pub(crate) fn stats(&self, waits: WaitHistogram) -> Stats {
         let counters = &self.counters;
         Stats {
             max_connections: self.limits.max,
@@ -165,7 +166,7 @@ impl<C> State<C> {
             waiting: self.queue.len(),
             checkouts: counters.checkouts,
             reused: counters.checkouts - counters.first_uses,
-            waits: counters.waits,
+            waits,
             timeouts: counters.timeouts,
             cancelled: counters.cancelled,
             overloaded: counters.overloaded,
