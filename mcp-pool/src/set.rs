@@ -73,7 +73,8 @@ pub struct SetConfig {
     /// The most connections of all pools together. Default 100.
     pub max_connections: usize,
     /// The most keys at a time. Default 1,024. A further key takes the place of
-    /// one that is not in use, or is refused.
+    /// one that is not in use, or is refused. The map has 16 parts, each of
+    /// which holds its share, so that a few of the last may be refused early.
     pub max_keys: usize,
     /// The classes of clients. A client of a class that is not here is of the
     /// class [`OTHER`], which is always there. Default: `cursor` and `vscode`

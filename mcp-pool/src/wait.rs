@@ -51,26 +51,23 @@ impl<'a, M: Manager> Wait<'a, M> {
         let since_ns = shared.now_ns();
         loop {
             let (entered, todo) = shared.core.enter(&place, self.limit_ns, since_ns);
-            let answer = match entered {
+            shared.act(todo);
+            match entered {
+                Entered::Refused(error) => return Some(Err(error)),
                 Entered::Queued(key) => {
                     self.queued = Some(Queued {
-                        place: Arc::clone(&place),
+                        place,
                         key,
                         since_ns,
                     });
-                    None
+                    return None;
                 }
-                Entered::Refused(error) => Some(Err(error)),
                 Entered::Lent(slot) => {
-                    shared.act(todo);
-                    match shared.open_or_retire(slot) {
-                        Some(slot) => return Some(Ok(slot)),
-                        None => continue,
+                    if let Some(slot) = shared.open_or_retire(slot) {
+                        return Some(Ok(slot));
                     }
                 }
-            };
-            shared.act(todo);
-            return answer;
+            }
         }
     }
 }

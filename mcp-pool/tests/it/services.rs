@@ -15,6 +15,8 @@ mod http;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "postgres")]
+mod replicas;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 

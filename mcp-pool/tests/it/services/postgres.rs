@@ -1,17 +1,17 @@
 //! PostgreSQL: restart, killed backends, refusal, silence, statements, replicas.
 
-use super::{Server, as_user, folder, free_port, is_root, program, run, signal, wait_until};
+use super::{Server, as_user, folder, free_port, is_root, program, run, signal};
 use crate::support::{ms, secs};
 use mcp_pool::{
-    BalanceConfig, Config, Error, Lease, Pool, Replicas, Token,
+    Config, Error, Lease, Pool,
     managers::postgres::{ConnectError, Postgres},
 };
 use std::{net::TcpListener, num::NonZero, path::Path, process::Command, time::Duration};
 use tokio_postgres::NoTls;
 
-type Manager = Postgres<NoTls>;
+pub(super) type Manager = Postgres<NoTls>;
 
-fn start() -> Option<Server> {
+pub(super) fn start() -> Option<Server> {
     let (initdb, postgres) = (program("initdb")?, program("postgres")?);
     let dir = folder();
     let data = dir.path().join("data");
@@ -28,7 +28,7 @@ fn start() -> Option<Server> {
     }))
 }
 
-fn postgres_command(postgres: &Path, data: &Path, port: u16) -> Command {
+pub(super) fn postgres_command(postgres: &Path, data: &Path, port: u16) -> Command {
     let mut command = as_user(postgres);
     command
         .arg("-D")
@@ -55,7 +55,7 @@ fn manager(port: u16) -> Manager {
     Postgres::new(config, NoTls)
 }
 
-fn config() -> Config {
+pub(super) fn config() -> Config {
     Config {
         max_connections: 4,
         connect_backoff_max: ms(200),
@@ -64,7 +64,7 @@ fn config() -> Config {
 }
 
 /// A pool whose server answers: it accepts a little before it is ready.
-async fn pool(port: u16, config: &Config) -> Pool<Manager> {
+pub(super) async fn pool(port: u16, config: &Config) -> Pool<Manager> {
     let pool = Pool::new(config, manager(port)).expect("a valid configuration");
     let lease = pool.get().await.expect("a connection");
     drop(lease);
@@ -308,97 +308,4 @@ async fn a_storm_of_leavers_leaves_no_backend_behind() {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'";
     let row = leases[0].query_one(query, &[]).await.expect("an answer");
     assert_eq!(row.get::<_, i64>(0), 8);
-}
-
-/// A primary with a real standby: roles are found, reads see their writes, and
-/// a dead standby is out within one interval.
-#[tokio::test]
-async fn reads_go_to_a_replica_that_has_applied_their_writes() {
-    let Some(primary) = start() else { return };
-    let Some(mut standby) = standby_of(primary.port).await else {
-        return;
-    };
-    let pools = vec![
-        pool(primary.port, &config()).await,
-        pool(standby.port, &config()).await,
-    ];
-    let every = ms(200);
-    let replicas = Replicas::new(&BalanceConfig::default(), pools, every, None).await;
-    let replicas = replicas.expect("valid");
-    let roles: Vec<_> = replicas
-        .nodes()
-        .iter()
-        .map(|node| node.map(|node| node.primary))
-        .collect();
-    assert_eq!(roles, [Some(true), Some(false)]);
-
-    let mut writer = replicas.write().await.expect("the primary");
-    writer
-        .batch_execute("CREATE TABLE t (n int8)")
-        .await
-        .expect("a table");
-    for number in 0..20i64 {
-        writer
-            .execute("INSERT INTO t VALUES ($1)", &[&number])
-            .await
-            .expect("a row");
-        let token = replicas.token(&mut writer).await.expect("a position");
-        let reader = replicas.read(token).await.expect("a reader");
-        let row = reader
-            .query_one("SELECT count(*) FROM t", &[])
-            .await
-            .expect("an answer");
-        assert_eq!(
-            row.get::<_, i64>(0),
-            number + 1,
-            "node {}",
-            reader.endpoint()
-        );
-    }
-    let reader = replicas.read(Token::default()).await.expect("a reader");
-    assert_eq!(
-        reader.endpoint(),
-        1,
-        "a reader that needs no write is the standby's"
-    );
-    drop(reader);
-
-    standby.stop();
-    tokio::time::sleep(every * 2).await;
-    assert_eq!(replicas.nodes()[1], None);
-    let reader = replicas.read(Token::default()).await.expect("a reader");
-    assert_eq!(reader.endpoint(), 0);
-}
-
-async fn standby_of(primary: u16) -> Option<Server> {
-    let (basebackup, postgres) = (program("pg_basebackup")?, program("postgres")?);
-    let dir = folder();
-    let data = dir.path().join("data");
-    if is_root() {
-        run(Command::new("chown").arg("postgres:").arg(dir.path())).expect("a user postgres");
-    }
-    // It accepts a little before it is ready.
-    drop(pool(primary, &config()).await);
-    let mut backup = as_user(&basebackup);
-    backup.args([
-        "-h",
-        "127.0.0.1",
-        "-U",
-        "postgres",
-        "-p",
-        &primary.to_string(),
-    ]);
-    backup
-        .args([
-            "--checkpoint=fast",
-            "--no-sync",
-            "--write-recovery-conf",
-            "-D",
-        ])
-        .arg(&data);
-    run(&mut backup).expect("a copy of the primary");
-    let port = free_port();
-    let server = Server::start(port, dir, move || postgres_command(&postgres, &data, port));
-    wait_until(|| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-    Some(server)
 }
