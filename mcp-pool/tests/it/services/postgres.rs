@@ -1,12 +1,18 @@
 //! PostgreSQL: restart, killed backends, refusal, silence, statements, replicas.
 
-use super::{Server, as_user, folder, free_port, is_root, program, run, signal};
+use super::{Server, as_user, folder, free_port, is_root, program, run, signal, wait_until};
 use crate::support::{ms, secs};
 use mcp_pool::{
     Config, Error, Lease, Pool,
     managers::postgres::{ConnectError, Postgres},
 };
-use std::{net::TcpListener, num::NonZero, path::Path, process::Command, time::Duration};
+use std::{
+    net::TcpListener,
+    num::NonZero,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 use tokio_postgres::NoTls;
 
 pub(super) type Manager = Postgres<NoTls>;
@@ -79,23 +85,14 @@ async fn pid(lease: &Lease<'_, Manager>) -> i32 {
     row.get(0)
 }
 
-/// Ends the server's side of a connection, and waits until it is gone.
+/// Ends the server's side of a connection, and waits until its process is gone:
+/// a moment before, a server that is about to end may still say nothing.
 async fn kill_backend(admin: &Lease<'_, Manager>, pid: i32) {
-    admin
-        .execute("SELECT pg_terminate_backend($1)", &[&pid])
-        .await
-        .expect("it is told");
-    loop {
-        let query = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
-        let left: i64 = admin
-            .query_one(query, &[&pid])
-            .await
-            .expect("an answer")
-            .get(0);
-        if left == 0 {
-            return;
-        }
-    }
+    let kill = "SELECT pg_terminate_backend($1, 10000)";
+    let row = admin.query_one(kill, &[&pid]).await.expect("it is told");
+    assert!(row.get::<_, bool>(0), "it ends");
+    let process = PathBuf::from(format!("/proc/{pid}"));
+    wait_until(|| !process.exists());
 }
 
 /// Of 200 borrowers after as many kills, at least 99 % see a connection that
