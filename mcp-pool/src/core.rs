@@ -45,23 +45,30 @@ impl<C> Core<C> {
         place: &Place<C>,
         limit_ns: u64,
         now_ns: u64,
-    ) -> (Entered<C>, Todo<C>) {
+    ) -> (Entered<C>, Option<Todo<C>>) {
         let mut state = self.lock();
-        let entered = state.enter(place, limit_ns, now_ns);
-        let queued = matches!(entered.0, Entered::Queued(_));
-        // Written only when it changes: all callers read it.
-        if queued != self.is_busy() {
-            self.busy.store(queued, Ordering::Relaxed);
+        if let Some(key) = state.join(place, limit_ns, now_ns) {
+            self.note_busy(true);
+            return (Entered::Queued(key), None);
         }
-        entered
+        let (entered, todo) = state.enter(place, limit_ns, now_ns);
+        self.note_busy(matches!(entered, Entered::Queued(_)));
+        (entered, Some(todo))
+    }
+
+    /// Written only when it changes: all callers read it.
+    fn note_busy(&self, busy: bool) {
+        if busy != self.is_busy() {
+            self.busy.store(busy, Ordering::Relaxed);
+        }
     }
 
     /// A lent connection comes back: what is to be done outside of the lock.
     pub(crate) fn give_back(&self, slot: Box<Slot<C>>, now_ns: impl FnOnce() -> u64) -> Back<C> {
         let mut state = self.lock();
         let back = state.give_back(slot, now_ns);
-        if matches!(back, Back::Idle) && self.is_busy() {
-            self.busy.store(false, Ordering::Relaxed);
+        if matches!(back, Back::Idle) {
+            self.note_busy(false);
         }
         back
     }

@@ -27,6 +27,7 @@ impl Driver {
     }
 
     /// Until what is still to be said is said.
+    #[cfg(feature = "postgres")]
     pub(crate) async fn finish(mut self) {
         // How it ended matters to nobody any more.
         let _ = (&mut self.0).await;

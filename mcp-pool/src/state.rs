@@ -166,6 +166,28 @@ impl<C> State<C> {
         (self.lend(), todo)
     }
 
+    /// The usual case of [`enter`](Self::enter) where all connections are lent:
+    /// nothing is to be done but to wait.
+    pub(crate) fn join(&mut self, place: &Place<C>, limit_ns: u64, now_ns: u64) -> Option<Key> {
+        let deadline_ns = now_ns.saturating_add(limit_ns);
+        let taken = self.open() + self.opening + self.closing;
+        let only_waits = self.mode == 0
+            && self.idle.is_empty()
+            && taken >= self.limits.max
+            && self.queue.len() < self.limits.max_waiters
+            && deadline_ns >= self.wake_ns;
+        if !only_waits {
+            return None;
+        }
+        self.now_ns = self.now_ns.max(now_ns);
+        self.touched = true;
+        Some(self.queue.push(Waiter {
+            place: Arc::clone(place),
+            deadline_ns,
+            limit_ns,
+        }))
+    }
+
     /// A caller that is ready to wait for up to `limit_ns`.
     pub(crate) fn enter(
         &mut self,

@@ -51,7 +51,9 @@ impl<'a, M: Manager> Wait<'a, M> {
         let since_ns = shared.now_ns();
         loop {
             let (entered, todo) = shared.core.enter(&place, self.limit_ns, since_ns);
-            shared.act(todo);
+            if let Some(todo) = todo {
+                shared.act(todo);
+            }
             match entered {
                 Entered::Refused(error) => return Some(Err(error)),
                 Entered::Queued(key) => {

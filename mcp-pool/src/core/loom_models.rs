@@ -139,7 +139,7 @@ impl Model {
         let woken = std::sync::Arc::new(Flag(false.into()));
         let place = Arc::new(Handoff::new(Waker::from(std::sync::Arc::clone(&woken))));
         let (entered, todo) = self.core.enter(&place, 1 << 40, 0);
-        self.act(todo);
+        self.act(todo.unwrap_or_default());
         match entered {
             Entered::Lent(slot) => Ok(slot),
             Entered::Queued(key) => Err(Caller {
