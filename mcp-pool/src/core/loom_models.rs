@@ -200,8 +200,8 @@ impl Model {
 /// Two callers wait for the only connection; one of them leaves while it comes
 /// back: the other one has it.
 ///
-/// Seen to fail: with `Shared::finish` (here `finish`) dropping what a leaver
-/// was offered; with `Handoff::leave` leaving the place as it is.
+/// Seen to fail: with `Handoff::leave` leaving the place as it is; with
+/// `give_back` not looking at the queue.
 #[test]
 fn a_return_that_meets_a_leaver_is_the_next_ones() {
     loom::model(|| {
@@ -222,7 +222,7 @@ fn a_return_that_meets_a_leaver_is_the_next_ones() {
 /// Two callers come while two connections go back: whoever waits is woken.
 ///
 /// Seen to fail: with `give_back` pushing to the idle ones without a look at
-/// the queue; with `enter` not looking at the idle ones.
+/// the queue.
 #[test]
 fn no_wake_up_is_lost() {
     loom::model(|| {
