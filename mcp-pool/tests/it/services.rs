@@ -111,6 +111,7 @@ fn wait_for(mut holds: impl FnMut() -> bool, limit: Duration) -> bool {
 
 /// Where a program is, or a reason to skip the test. `MCP_TEST_REQUIRE_SERVICES`
 /// makes it a failure.
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
 fn program(name: &str) -> Option<PathBuf> {
     let found = find(name);
     let required = std::env::var_os("MCP_TEST_REQUIRE_SERVICES").is_some_and(|value| value == "1");

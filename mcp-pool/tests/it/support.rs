@@ -53,7 +53,7 @@ impl Script {
     async fn play(&self) -> Result<(), Refused> {
         self.begun.fetch_add(1, Ordering::SeqCst);
         let next = self.next.lock().expect("no panic").pop_front();
-        let outcome = next.or(*self.always.lock().expect("no panic"));
+        let outcome = next.or_else(|| *self.always.lock().expect("no panic"));
         match outcome.unwrap_or(Outcome::Ok) {
             Outcome::Ok => Ok(()),
             Outcome::Err => Err(Refused::Today),
