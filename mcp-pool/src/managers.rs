@@ -9,6 +9,8 @@ pub mod redis;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
 mod socket;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub use socket::Socket;
 
 /// A task that drives a connection; it ends with its connection.
 #[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]

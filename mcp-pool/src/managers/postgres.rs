@@ -3,7 +3,7 @@
 use crate::{
     manager::Manager,
     managers::{
-        Driver,
+        Driver, Socket,
         socket::{Pending, Probe},
     },
 };
@@ -17,8 +17,6 @@ use tokio_postgres::{
     error::SqlState,
     tls::{MakeTlsConnect, TlsConnect},
 };
-
-pub use crate::managers::socket::Socket;
 
 /// The first byte of an alert of TLS.
 const TLS_ALERT: u8 = 21;
