@@ -1,0 +1,25 @@
+//! The pool through its public interface; modules by behaviour.
+
+mod support;
+
+mod balance;
+mod cancellation;
+mod capacity;
+mod config;
+mod events;
+mod fairness;
+mod health;
+mod lifetime;
+mod mission;
+mod model;
+#[cfg(feature = "process")]
+mod process;
+mod recovery;
+#[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]
+mod services;
+mod set;
+mod shutdown;
+mod streams;
+mod stress;
+#[cfg(feature = "tower")]
+mod tower;
