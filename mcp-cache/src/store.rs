@@ -17,7 +17,7 @@ pub use stats::StoreStats;
 use crate::{
     Epochs, Tag, Ticket,
     epoch::{Glob, Ledger},
-    sync::{Latch, LatchGuard, Mutex, Padded},
+    sync::{Mutex, MutexGuard, Padded, lock},
     table::{Front, Now, Phase, Shard, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
@@ -40,7 +40,7 @@ pub struct Store<K, V> {
     sweep: Mutex<Sweep>,
 }
 
-type Locked<K, V> = Padded<Latch<Shard<K, V>>>;
+type Locked<K, V> = Padded<Mutex<Shard<K, V>>>;
 
 /// A key's hash: the low bits choose the shard, the upper half is what the
 /// table and the stamps use.
@@ -59,7 +59,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn new(bounds: &Bounds, epochs: Arc<Epochs>) -> Self {
         let shards = bounds.shard_count();
-        let shard = |n| Padded(Latch::new(Shard::new(bounds.limit(n, shards))));
+        let shard = |n| Padded(Mutex::new(Shard::new(bounds.limit(n, shards))));
         Self {
             shards: (0..shards).map(shard).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -210,11 +210,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
-    fn lock(&self, hash: Hashed) -> LatchGuard<'_, Shard<K, V>> {
+    fn lock(&self, hash: Hashed) -> MutexGuard<'_, Shard<K, V>> {
         // The number of shards is a power of two.
-        self.shards[hash.0 as usize & (self.shards.len() - 1)]
-            .0
-            .lock()
+        lock(&self.shards[hash.0 as usize & (self.shards.len() - 1)].0)
     }
 
     #[inline]
@@ -246,7 +244,7 @@ fn hit<K, V: Clone>(front: &mut Front<K, V>, turn: u64, now_ms: u64) -> Option<H
 /// released.
 #[cold]
 fn look<K, V: Clone>(
-    mut shard: LatchGuard<'_, Shard<K, V>>,
+    mut shard: MutexGuard<'_, Shard<K, V>>,
     at: u32,
     now: &Now<'_, K>,
 ) -> Lookup<V> {

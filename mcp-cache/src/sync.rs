@@ -3,10 +3,6 @@
 //! A cfg of our own, because the plain `--cfg loom` also switches dependencies
 //! that do not expect to run inside a model.
 
-mod latch;
-
-pub(crate) use latch::{Latch, LatchGuard};
-
 #[cfg(mcp_loom)]
 pub(crate) use loom::sync::{
     Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,

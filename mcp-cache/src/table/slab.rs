@@ -4,8 +4,8 @@
 //! value; the rest is in the other array. So the memory that reads walk through is
 //! half of the whole. Both arrays are contiguous: small chunks, which end up
 //! between the values on the heap, make a read miss the address translation as
-//! often as the cache (measured: 78 ns and not 50). They grow by an eighth,
-//! and not by half, because what is reserved is paid for.
+//! often as the cache. They grow by an eighth, and not by half, because what is
+//! reserved is paid for.
 
 use super::{
     TagSet,
