@@ -4,6 +4,8 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::IndexConfig;
+
 /// Configuration of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +23,8 @@ pub struct SqliteConfig {
     /// How long a write waits for another process that holds the database. Default 5 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub busy_timeout: Duration,
+    /// The search index.
+    pub index: IndexConfig,
 }
 
 impl Default for SqliteConfig {
@@ -30,6 +34,7 @@ impl Default for SqliteConfig {
             queue_len_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
             answer_bytes_max: NonZeroUsize::new(4 * 1024 * 1024).expect("4 MiB is not zero"),
             busy_timeout: Duration::from_secs(5),
+            index: IndexConfig::default(),
         }
     }
 }
