@@ -8,6 +8,7 @@ mod contract;
 mod crash;
 mod drain;
 mod http;
+mod index;
 mod protocol;
 mod stdio;
 mod store;
