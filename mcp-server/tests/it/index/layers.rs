@@ -112,8 +112,11 @@ fn more_and_rarer_words_rank_higher_and_ties_go_to_the_older() {
         put(2, document("ann", "a", "lighthouse")),
         put(3, document("ann", "a", "the lighthouse at the harbour")),
     ];
-    let others = 10..40;
-    changes.extend(others.map(|row| put(row, document("ann", "a", "the sea and the harbour"))));
+    let others = (10..50).map(|row| match row {
+        10..15 => put(row, document("ann", "a", "a wall, the harbour")),
+        _ => put(row, document("ann", "a", "the sea")),
+    });
+    changes.extend(others);
     for (kind, layer) in every_kind(&changes) {
         let query = query("ann", None, "Lighthouse, harbour!", &[], 5);
         assert_eq!(

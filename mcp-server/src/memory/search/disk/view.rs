@@ -1,6 +1,10 @@
 //! Reading the index: what one commit left, whatever happens to the files afterwards.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use tantivy::{
     DocId, Index, IndexReader, ReloadPolicy, Searcher, SegmentReader, Term,
@@ -52,12 +56,14 @@ impl DiskView {
     ///
     /// [`IndexError`] when it is not there, damaged, or made by another version.
     pub fn open(dir: &Path) -> Result<Self, IndexError> {
-        let index = Index::open_in_dir(dir)?;
-        let (schema, fields) = Fields::schema();
-        if index.schema() != schema {
-            return Err(unusable("it is of another version"));
-        }
-        Self::of(index, fields)
+        unharmed(|| {
+            let index = Index::open_in_dir(dir)?;
+            let (schema, fields) = Fields::schema();
+            if index.schema() != schema {
+                return Err(unusable("it is of another version"));
+            }
+            Self::of(index, fields)
+        })
     }
 
     pub(super) fn of(index: Index, fields: Fields) -> Result<Self, IndexError> {
@@ -85,15 +91,17 @@ impl DiskView {
     ///
     /// [`IndexError`] when it has been damaged or removed since.
     pub fn reloaded(&self) -> Result<Self, IndexError> {
-        let watermark = watermark(&self.index)?;
-        self.reader.reload()?;
-        let searcher = self.reader.searcher();
-        let columns = columns(&searcher)?;
-        Ok(Self {
-            searcher,
-            columns,
-            watermark,
-            ..self.clone()
+        unharmed(|| {
+            let watermark = watermark(&self.index)?;
+            self.reader.reload()?;
+            let searcher = self.reader.searcher();
+            let columns = columns(&searcher)?;
+            Ok(Self {
+                searcher,
+                columns,
+                watermark,
+                ..self.clone()
+            })
         })
     }
 
@@ -277,6 +285,12 @@ fn watermark(index: &Index) -> Result<Watermark, IndexError> {
         .as_deref()
         .and_then(Watermark::from_payload)
         .ok_or_else(|| unusable("it is of another version, or was never finished"))
+}
+
+/// Damaged files can make the library panic; that is an error like any other.
+fn unharmed<T>(open: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+    let result = catch_unwind(AssertUnwindSafe(open));
+    result.unwrap_or_else(|_| Err(unusable("damaged files: reading them panicked")))
 }
 
 fn unusable(reason: &str) -> IndexError {

@@ -17,10 +17,11 @@ const SEGMENTS_PER_MERGE: usize = 6;
 /// A segment with a larger share of deleted memories is merged, so that they leave the counts.
 const DELETED_SHARE_MAX: f32 = 0.2;
 
-/// Writes the index. Dropping it leaves the last commit.
+/// Writes the index. Dropping it leaves the last commit, and waits for merges that are under way.
 pub struct DiskWriter {
     index: Index,
-    writer: IndexWriter,
+    /// `None` only while being dropped.
+    writer: Option<IndexWriter>,
     fields: Fields,
     /// No memory of a later row is in the index, so that new ones need not be looked for.
     newest_row: i64,
@@ -74,7 +75,7 @@ impl DiskWriter {
         writer.set_merge_policy(Box::new(policy));
         Ok(Self {
             index,
-            writer,
+            writer: Some(writer),
             fields,
             newest_row,
         })
@@ -88,11 +89,11 @@ impl DiskWriter {
     pub fn apply(&mut self, change: &Change) -> Result<(), IndexError> {
         if change.row <= self.newest_row {
             let row = Term::from_field_i64(self.fields.row, change.row);
-            self.writer.delete_term(row);
+            self.writer().delete_term(row);
         }
         if let Some(document) = &change.document {
             let document = self.fields.document(change.row, document);
-            self.writer.add_document(document)?;
+            self.writer().add_document(document)?;
             self.newest_row = self.newest_row.max(change.row);
         }
         Ok(())
@@ -104,7 +105,7 @@ impl DiskWriter {
     ///
     /// [`IndexError`]; the index is then as it was after the commit before.
     pub fn commit(&mut self, watermark: Watermark) -> Result<(), IndexError> {
-        let mut commit = self.writer.prepare_commit()?;
+        let mut commit = self.writer.as_mut().expect(PRESENT).prepare_commit()?;
         commit.set_payload(&watermark.to_payload());
         commit.commit()?;
         Ok(())
@@ -119,12 +120,20 @@ impl DiskWriter {
         DiskView::of(self.index.clone(), self.fields)
     }
 
-    /// Waits for merges that are under way, and ends.
-    ///
-    /// # Errors
-    ///
-    /// [`IndexError`] when a merge failed; the last commit is not harmed by it.
-    pub fn finish(self) -> Result<(), IndexError> {
-        Ok(self.writer.wait_merging_threads()?)
+    fn writer(&self) -> &IndexWriter {
+        self.writer.as_ref().expect(PRESENT)
+    }
+}
+
+/// Why there is a writer.
+const PRESENT: &str = "present until dropped";
+
+impl Drop for DiskWriter {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer.take() {
+            // Merges that went on by themselves would write into the folder of the next index. One
+            // that fails leaves the last commit as it was.
+            let _ = writer.wait_merging_threads();
+        }
     }
 }
