@@ -12,8 +12,10 @@ fn words_and_scopes_decide_what_is_found() {
         put(3, document("bob", "work", "red apple, not hers")),
         put(4, document("ann", "work", "nothing of it")),
         // Names that would be another's scope if names were only strung together.
-        put(5, document("an", "n4:work", "red apple of a neighbour")),
+        put(5, document("an", "nwork", "red apple of a neighbour")),
         put(6, document("", "ann", "red apple of nobody")),
+        put(7, document("red", "x", "dapple")),
+        put(8, document("redd", "x", "apple")),
     ];
     for (kind, layer) in every_kind(&changes) {
         let check = |owner, namespace, words, expect: &[i64]| {
@@ -29,8 +31,10 @@ fn words_and_scopes_decide_what_is_found() {
         check("bob", None, "apple", &[3]);
         check("bob", Some("home"), "apple", &[]);
         check("an", None, "apple", &[5]);
-        check("an", Some("n4:work"), "apple", &[5]);
+        check("an", Some("nwork"), "apple", &[5]);
         check("", None, "apple", &[6]);
+        check("red", None, "dapple", &[7]);
+        check("redd", None, "apple", &[8]);
         check("carl", None, "apple", &[]);
         check("ann", None, "plum", &[]);
     }
