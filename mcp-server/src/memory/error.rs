@@ -57,13 +57,11 @@ pub enum MemoryError {
         bytes_max: usize,
     },
     /// The search index is being made, or made again; everything else goes on.
-    #[error(
-        "the search index is not ready, {read} of {of} memories are in it: try again in a moment"
-    )]
+    #[error("the search index is not ready, it has read {read} of {of}: try again in a moment")]
     IndexNotReady {
-        /// How many memories it has read.
+        /// How many memories, or changes of memories, it has read.
         read: u64,
-        /// How many there are.
+        /// How many there are to read.
         of: u64,
     },
     /// A bug in this program; the operation was rolled back.

@@ -249,13 +249,9 @@ impl Worker {
         let quiet = std::mem::replace(&mut self.head_before, head) == head;
         let full = behind >= i64::from(self.config.commit_len.get());
         if behind == 0 {
-            return match disk {
-                // Segments have been merged.
-                Some(disk) if !last && disk.is_outdated()? => {
-                    self.live.show(disk.reloaded()?);
-                    Ok(())
-                }
-                _ => Ok(()),
+            return match quiet || last {
+                true => self.rest(),
+                false => Ok(()),
             };
         }
         if !full && (last || !quiet) {
@@ -275,6 +271,17 @@ impl Worker {
             upto = changes::after(&self.db, upto, PAGE_LEN, apply).map_err(Failure::into_error)?;
         }
         self.commit(writer, upto)
+    }
+
+    /// Gives back what writing takes: threads and memory. Merges end before, and are shown.
+    fn rest(&mut self) -> Result<(), IndexError> {
+        if self.writer.take().is_some()
+            && let Some(disk) = self.live.disk()
+            && disk.is_outdated()?
+        {
+            self.live.show(disk.reloaded()?);
+        }
+        Ok(())
     }
 
     /// Reads all rows into a new index.

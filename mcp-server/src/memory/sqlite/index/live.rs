@@ -105,7 +105,7 @@ impl LiveIndex {
         }
         let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
         if head < upto || held + (head - upto) > self.lag_max || changes::first(db)? > upto + 1 {
-            return Err(self.progress.not_ready());
+            return Err(self.progress.not_ready(upto, head));
         }
         changes::after(db, upto, i64::MAX, |change: Change| {
             overlay.apply(change);
@@ -140,7 +140,8 @@ impl LiveIndex {
     pub(in super::super) fn unusable(&self, reason: &str) -> MemoryError {
         tracing::error!(reason, "the search index is damaged: it will be made again");
         self.unusable.store(true, Ordering::Release);
-        self.progress.not_ready()
+        self.progress
+            .not_ready(0, self.committed.load(Ordering::Acquire))
     }
 
     pub(super) fn is_unusable(&self) -> bool {

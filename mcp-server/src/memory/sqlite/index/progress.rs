@@ -38,12 +38,17 @@ impl Progress {
         self.rebuilds.load(Ordering::Relaxed)
     }
 
-    /// What a search is told that cannot be answered yet.
-    pub(super) fn not_ready(&self) -> MemoryError {
-        MemoryError::IndexNotReady {
-            read: self.read.load(Ordering::Relaxed),
-            of: self.of.load(Ordering::Relaxed),
-        }
+    /// What a search is told that cannot be answered yet: how far the rebuild is, or else the log
+    /// has been read.
+    pub(super) fn not_ready(&self, upto: i64, head: i64) -> MemoryError {
+        let (read, of) = match self.behind.load(Ordering::Relaxed) {
+            true => (
+                self.read.load(Ordering::Relaxed),
+                self.of.load(Ordering::Relaxed),
+            ),
+            false => (upto.unsigned_abs(), head.unsigned_abs()),
+        };
+        MemoryError::IndexNotReady { read, of }
     }
 }
 
@@ -73,7 +78,7 @@ impl Readiness for IndexReadiness {
 
     async fn check(&self) -> Result<(), String> {
         match self.progress.behind.load(Ordering::Relaxed) {
-            true => Err(self.progress.not_ready().to_string()),
+            true => Err(self.progress.not_ready(0, 0).to_string()),
             false => Ok(()),
         }
     }
