@@ -2,8 +2,7 @@
 
 use std::{
     path::Path,
-    sync::Arc,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rusqlite::{Connection, named_params};
@@ -17,7 +16,7 @@ const READERS: usize = 2;
 
 /// Which words of a query are looked up.
 #[derive(Debug, Clone, Copy)]
-pub enum Pruning {
+pub(crate) enum Pruning {
     /// All of them.
     None,
     /// The rarest, which finds less: a memory that holds only common words is not found.
@@ -26,7 +25,7 @@ pub enum Pruning {
 
 /// A database with readers of its own.
 #[derive(Debug)]
-pub struct Fts5 {
+pub(crate) struct Fts5 {
     writer: Arc<Mutex<Connection>>,
     readers: Arc<Mutex<Vec<Connection>>>,
     free: Semaphore,
@@ -34,7 +33,7 @@ pub struct Fts5 {
 
 impl Fts5 {
     /// An empty one in a new file.
-    pub fn create(file: &Path) -> rusqlite::Result<Self> {
+    pub(crate) fn create(file: &Path) -> rusqlite::Result<Self> {
         let writer = connect(file)?;
         writer.execute_batch(
             "CREATE TABLE memory (row INTEGER PRIMARY KEY, owner TEXT, content TEXT, tags TEXT);
@@ -56,7 +55,7 @@ impl Fts5 {
     }
 
     /// Stores texts in one durable transaction.
-    pub async fn add(&self, texts: Vec<String>) -> Result<(), Failure> {
+    pub(crate) async fn add(&self, texts: Vec<String>) -> Result<(), Failure> {
         let writer = self.writer.clone();
         tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,7 +73,7 @@ impl Fts5 {
     }
 
     /// How many of the ten best were found.
-    pub async fn search(&self, query: String, pruning: Pruning) -> Result<usize, Failure> {
+    pub(crate) async fn search(&self, query: String, pruning: Pruning) -> Result<usize, Failure> {
         let _permit = self.free.acquire().await?;
         let readers = self.readers.clone();
         tokio::task::spawn_blocking(move || {
@@ -88,7 +87,7 @@ impl Fts5 {
     }
 
     /// The size of what belongs to the words.
-    pub async fn words_mib(&self) -> Result<f64, Failure> {
+    pub(crate) async fn words_mib(&self) -> Result<f64, Failure> {
         let writer = self.writer.clone();
         tokio::task::spawn_blocking(move || {
             let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -6,7 +6,7 @@ use mcp_server::memory::search::DiskView;
 use rusqlite::Connection;
 
 /// Returns when the index on disk has read all that is in the store.
-pub async fn caught_up(dir: &Path) -> Result<(), super::Failure> {
+pub(crate) async fn caught_up(dir: &Path) -> Result<(), super::Failure> {
     let store = Connection::open(dir.join("memory.db"))?;
     let head = "SELECT max(sequence) FROM memory_change";
     let head: i64 = store.query_row(head, [], |row| row.get(0))?;
@@ -20,7 +20,7 @@ pub async fn caught_up(dir: &Path) -> Result<(), super::Failure> {
 }
 
 /// The size of all files below `dir`.
-pub fn bytes_below(dir: &Path) -> io::Result<f64> {
+pub(crate) fn bytes_below(dir: &Path) -> io::Result<f64> {
     let mut bytes = 0.0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -34,7 +34,7 @@ pub fn bytes_below(dir: &Path) -> io::Result<f64> {
 }
 
 /// The memory this process holds, in MiB, without the files it has mapped.
-pub fn resident() -> io::Result<f64> {
+pub(crate) fn resident() -> io::Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status
         .lines()

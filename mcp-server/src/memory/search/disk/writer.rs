@@ -105,7 +105,7 @@ impl DiskWriter {
     ///
     /// [`IndexError`]; the index is then as it was after the commit before.
     pub fn commit(&mut self, watermark: Watermark) -> Result<(), IndexError> {
-        let mut commit = self.writer.as_mut().expect(PRESENT).prepare_commit()?;
+        let mut commit = writer_of(&mut self.writer).prepare_commit()?;
         commit.set_payload(&watermark.to_payload());
         commit.commit()?;
         Ok(())
@@ -121,12 +121,13 @@ impl DiskWriter {
     }
 
     fn writer(&self) -> &IndexWriter {
-        self.writer.as_ref().expect(PRESENT)
+        self.writer.as_ref().expect("present until dropped")
     }
 }
 
-/// Why there is a writer.
-const PRESENT: &str = "present until dropped";
+fn writer_of(writer: &mut Option<IndexWriter>) -> &mut IndexWriter {
+    writer.as_mut().expect("present until dropped")
+}
 
 impl Drop for DiskWriter {
     fn drop(&mut self) {

@@ -21,7 +21,7 @@ use super::{
     lock::IndexLock,
     progress::Progress,
 };
-use crate::memory::search::{DiskView, DiskWriter, IndexError, Watermark};
+use crate::memory::search::{DiskView, DiskWriter, IndexError};
 
 /// The index's folder beside the database.
 const DIR_NAME: &str = "search";
@@ -266,7 +266,7 @@ impl Worker {
             (None, None) => DiskWriter::create(&self.index_dir())?,
         };
         let mut upto = upto;
-        while upto < head && !(self.stop.load(Ordering::Relaxed) && !last) {
+        while upto < head && (last || !self.stop.load(Ordering::Relaxed)) {
             let apply = |change| writer.apply(&change).map_err(Failure::Index);
             upto = changes::after(&self.db, upto, PAGE_LEN, apply).map_err(Failure::into_error)?;
         }
@@ -328,7 +328,7 @@ impl Worker {
 
     fn commit(&mut self, mut writer: DiskWriter, upto: i64) -> Result<(), IndexError> {
         let mark = changes::watermark(&self.db, upto).map_err(unreadable)?;
-        let mark = mark.unwrap_or(Watermark::default());
+        let mark = mark.unwrap_or_default();
         writer.commit(mark)?;
         self.live.show(writer.view()?);
         self.writer = Some(writer);
