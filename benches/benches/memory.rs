@@ -98,7 +98,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
         "", "connections", "p50 ms", "p95 ms", "p99 ms", "calls/s"
     );
     for work in &WORK {
-        for connections in [1, 16] {
+        for connections in [1, 16, 50] {
             let latencies = measure(address, work, connections, ids.clone()).await?;
             println!("{:<18}{connections:>12}{latencies}", work.name);
         }

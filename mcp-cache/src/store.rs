@@ -171,7 +171,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     pub fn len(&self) -> u64 {
         self.shards
             .iter()
-            .map(|shard| shard.0.lock().entries())
+            .map(|shard| lock(&shard.0).entries())
             .sum()
     }
 
@@ -184,7 +184,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     /// Bytes by the store's own account: keys, values and overhead.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| shard.0.lock().bytes()).sum()
+        self.shards.iter().map(|shard| lock(&shard.0).bytes()).sum()
     }
 
     /// Counters since the start.
@@ -195,7 +195,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             ..StoreStats::default()
         };
         for shard in &self.shards {
-            let shard = shard.0.lock();
+            let shard = lock(&shard.0);
             stats.add(shard.reads, &shard.counters);
             stats.entries += shard.entries();
             stats.bytes += shard.bytes();

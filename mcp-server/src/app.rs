@@ -77,7 +77,7 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        vec![self.store.clone()]
+        vec![self.store.clone(), Arc::new(self.store.index_readiness())]
     }
 
     /// The way in and out for whole memories.

@@ -23,9 +23,10 @@ async fn check(plan: Plan) -> Report {
 }
 
 fn plan() -> Plan {
-    let mut plan = Plan::default();
-    plan.operations = operations();
-    plan
+    Plan {
+        operations: operations(),
+        ..Plan::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

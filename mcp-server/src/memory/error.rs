@@ -56,6 +56,14 @@ pub enum MemoryError {
         /// The bound, in bytes of stored text.
         bytes_max: usize,
     },
+    /// The search index is being made, or made again; everything else goes on.
+    #[error("the search index is not ready, it has read {read} of {of}: try again in a moment")]
+    IndexNotReady {
+        /// How many memories, or changes of memories, it has read.
+        read: u64,
+        /// How many there are to read.
+        of: u64,
+    },
     /// A bug in this program; the operation was rolled back.
     #[error("internal error in the memory store: {reason}")]
     Internal {
@@ -76,6 +84,7 @@ impl MemoryError {
             Self::Unavailable { .. } => "unavailable",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::AnswerTooLarge { .. } => "answer_too_large",
+            Self::IndexNotReady { .. } => "index_not_ready",
             Self::Internal { .. } => "internal",
         }
     }
@@ -83,7 +92,10 @@ impl MemoryError {
     /// Whether the same call may succeed later, unchanged.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Overloaded { .. } | Self::Unavailable { .. })
+        matches!(
+            self,
+            Self::Overloaded { .. } | Self::Unavailable { .. } | Self::IndexNotReady { .. }
+        )
     }
 
     pub(crate) fn invalid(field: &'static str, reason: impl Into<String>) -> Self {

@@ -5,6 +5,7 @@ mod error;
 mod limits;
 mod model;
 mod operation;
+pub mod search;
 mod service;
 pub mod sqlite;
 

@@ -1,9 +1,9 @@
-//! kill -9 in the middle of writes: what was acknowledged is there afterwards.
+//! kill -9 in the middle of writes: what was acknowledged is there afterwards, and is found.
 //!
 //! Shown to be able to find a loss: with every 17th commit of the store turned into a rollback by
 //! hand, it failed in the fourth round.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -21,6 +21,12 @@ use crate::{
 const ROUNDS: usize = 50;
 const WRITERS: usize = 4;
 
+/// Index commits all the time, so that the kills hit them, too.
+const EAGER: [(&str, &str); 2] = [
+    ("MCP_SERVER__MEMORY__SQLITE__INDEX__COMMIT_LEN", "3"),
+    ("MCP_SERVER__MEMORY__SQLITE__INDEX__INTERVAL", "2ms"),
+];
+
 /// An acknowledged memory: its id and its text.
 type Acknowledged = (String, String);
 
@@ -30,7 +36,7 @@ async fn acknowledged_memories_survive_kill_9() {
     let mut all: Vec<Acknowledged> = Vec::new();
     let mut latest: Vec<Acknowledged> = Vec::new();
     for round in 0..ROUNDS {
-        let server = Process::serve(dir.path()).await;
+        let server = serve(dir.path()).await;
         assert_present(server.address, &latest).await;
         all.append(&mut latest);
 
@@ -51,7 +57,7 @@ async fn acknowledged_memories_survive_kill_9() {
             latest.push(more);
         }
     }
-    let server = Process::serve(dir.path()).await;
+    let server = serve(dir.path()).await;
     all.append(&mut latest);
     assert_present(server.address, &all).await;
     server.kill().await;
@@ -62,6 +68,10 @@ async fn acknowledged_memories_survive_kill_9() {
     );
 }
 
+async fn serve(dir: &Path) -> Process {
+    Process::serve_with(dir, &["--listen", "127.0.0.1:0"], &EAGER).await
+}
+
 /// Adds memories until the server is gone; every third time as a batch of two.
 async fn write(address: SocketAddr, prefix: String, acknowledge: mpsc::Sender<Acknowledged>) {
     let Ok(mut connection) = Http::try_connect(address).await else {
@@ -70,6 +80,7 @@ async fn write(address: SocketAddr, prefix: String, acknowledge: mpsc::Sender<Ac
     for id in 0.. {
         let contents: Vec<_> = (0..1 + usize::from(id % 3 == 2))
             .map(|n| format!("{prefix} add {id} part {n}"))
+            .map(|text| format!("{text} {}", word_of(&text)))
             .collect();
         let operations: Vec<_> = contents
             .iter()
@@ -102,19 +113,37 @@ async fn ask(connection: &mut Http, message: &serde_json::Value) -> Option<serde
     Some(response.message())
 }
 
+/// A word that no other memory has.
+fn word_of(content: &str) -> String {
+    content.split(' ').take(8).collect()
+}
+
 async fn assert_present(address: SocketAddr, memories: &[Acknowledged]) {
     let mut client = Client::http(Era::Modern, address).await;
-    for some in memories.chunks(50) {
+    for some in memories.chunks(25) {
         let operations: Vec<_> = some
             .iter()
-            .map(|(id, _)| json!({"type": "get", "data": {"id": id}}))
+            .flat_map(|(id, content)| {
+                let search = json!({"query": word_of(content), "limit": 2});
+                [
+                    json!({"type": "get", "data": {"id": id}}),
+                    json!({"type": "search", "data": search}),
+                ]
+            })
             .collect();
         let answer = client
             .ok("memory_batch", json!({"operations": operations}))
             .await;
         for (n, (id, content)) in some.iter().enumerate() {
-            let result = &answer["results"][n];
+            let result = &answer["results"][2 * n];
             assert_eq!(result["ok"]["content"], content.as_str(), "{id}: {result}");
+            let found = &answer["results"][2 * n + 1]["ok"]["memories"];
+            assert_eq!(found[0]["id"], id.as_str(), "{content}: {found}");
+            assert_eq!(
+                found.as_array().map(Vec::len),
+                Some(1),
+                "{content}: {found}"
+            );
         }
     }
 }

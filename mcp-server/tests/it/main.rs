@@ -9,6 +9,7 @@ mod crash;
 mod drain;
 mod guarded;
 mod http;
+mod index;
 mod protocol;
 mod settings;
 mod stdio;

@@ -5,6 +5,8 @@ use std::{num::NonZeroUsize, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::IndexConfig;
+
 /// Configuration of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct SqliteConfig {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub busy_timeout: Duration,
+    /// The search index.
+    pub index: IndexConfig,
 }
 
 impl Default for SqliteConfig {
@@ -32,6 +36,7 @@ impl Default for SqliteConfig {
             queue_len_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
             answer_bytes_max: NonZeroUsize::new(4 * 1024 * 1024).expect("4 MiB is not zero"),
             busy_timeout: Duration::from_secs(5),
+            index: IndexConfig::default(),
         }
     }
 }

@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::memory::MemoryError;
 
+/// Whether the caller has gone.
+pub(super) type Gone<'a> = &'a dyn Fn() -> bool;
 pub(super) type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 type Jobs = Arc<Mutex<mpsc::Receiver<Job>>>;
 
@@ -46,10 +48,10 @@ impl Executor {
     }
 
     /// Runs `job` on one of the threads. A job whose caller has gone before it began is skipped;
-    /// one that has begun is finished.
+    /// one that has begun can ask whether its caller is still there.
     pub(super) async fn run<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&mut Connection) -> Result<T, MemoryError> + Send + 'static,
+        job: impl FnOnce(&mut Connection, Gone<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
         let (reply, answer) = oneshot::channel();
         let job: Job = Box::new(move |connection| {
@@ -57,7 +59,7 @@ impl Executor {
                 return;
             }
             // A panic rolls back its transaction as it unwinds; the connection stays sound.
-            let result = catch_unwind(AssertUnwindSafe(|| job(connection)));
+            let result = catch_unwind(AssertUnwindSafe(|| job(connection, &|| reply.is_closed())));
             let _ = reply.send(result.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))));
         });
         self.submit(job)?;

@@ -1,11 +1,17 @@
-//! Removing what has expired. Reads never see it anyway; this gives its space back.
+//! Removing what has expired, and the log of what the index has read long ago. Nobody sees either
+//! any more; this gives the space back.
 
 use std::sync::{
     Arc,
     atomic::{AtomicI64, Ordering},
 };
 
-use super::{executor::Executor, in_transaction, rows};
+use super::{
+    executor::Executor,
+    in_transaction,
+    index::{self, LiveIndex},
+    rows,
+};
 
 /// How long after a sweep that left nothing the next one may run.
 const INTERVAL_MS: i64 = 60_000;
@@ -21,7 +27,7 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// Queues a sweep if it is time for one. Does not wait for it.
-    pub(super) fn sweep_if_due(&self, writer: &Executor) {
+    pub(super) fn sweep_if_due(&self, writer: &Executor, live: &Arc<LiveIndex>) {
         let now = rows::now_ms();
         let next = self.next.load(Ordering::Relaxed);
         let mine = || {
@@ -34,12 +40,18 @@ impl Sweeper {
             return;
         }
         let next = self.next.clone();
+        let live = live.clone();
         let queued = writer.submit(Box::new(move |connection| {
-            match in_transaction(connection, |tx| rows::sweep_expired(tx, ROWS_MAX)) {
-                Ok(0) => {}
-                Ok(rows) => {
-                    tracing::debug!(rows, "removed expired memories");
-                    if rows == ROWS_MAX {
+            let swept = in_transaction(connection, |tx| {
+                let more = index::trim(tx, live.forgettable())?;
+                Ok((rows::sweep_expired(tx, ROWS_MAX)?, more))
+            });
+            match swept {
+                Ok((rows, more)) => {
+                    if rows > 0 {
+                        tracing::debug!(rows, "removed expired memories");
+                    }
+                    if more || rows == ROWS_MAX {
                         next.store(0, Ordering::Relaxed);
                     }
                 }

@@ -8,20 +8,27 @@ mod config;
 mod error;
 mod executor;
 mod expiry;
+mod index;
 mod open;
 mod rows;
 mod schema;
 mod search;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use config::SqliteConfig;
 pub use error::OpenError;
+pub use index::{IndexConfig, IndexReadiness};
 
-use self::{budget::Budget, executor::Executor, expiry::Sweeper};
+use self::{
+    budget::Budget,
+    executor::{Executor, Gone},
+    expiry::Sweeper,
+    index::{Indexer, LiveIndex},
+};
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
     Owner, Page, Restored, Search, Update, Updated,
@@ -36,6 +43,8 @@ pub struct SqliteStore {
     writer: Executor,
     readers: Executor,
     sweeper: Sweeper,
+    index: Arc<LiveIndex>,
+    indexer: Indexer,
     answer_bytes_max: usize,
 }
 
@@ -54,6 +63,8 @@ impl SqliteStore {
         let readers = (0..config.readers.get())
             .map(|_| open::reader(&path, config))
             .collect::<Result<Vec<_>, _>>()?;
+        let (indexer, index) = Indexer::start(dir, open::reader(&path, config)?, &config.index)
+            .map_err(|source| OpenError::Thread { source })?;
         let queue_len_max = config.queue_len_max.get();
         let spawn = |name, connections| {
             Executor::spawn(name, connections, queue_len_max)
@@ -63,8 +74,16 @@ impl SqliteStore {
             writer: spawn("memory-writer", vec![writer])?,
             readers: spawn("memory-reader", readers)?,
             sweeper: Sweeper::default(),
+            index,
+            indexer,
             answer_bytes_max: config.answer_bytes_max.get(),
         })
+    }
+
+    /// Tells whether searches are answered, or how far the index has been made again.
+    #[must_use]
+    pub fn index_readiness(&self) -> IndexReadiness {
+        self.indexer.readiness()
     }
 
     fn budget(&self) -> Budget {
@@ -73,20 +92,25 @@ impl SqliteStore {
 
     async fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection) -> Result<T, MemoryError> + Send + 'static,
+        job: impl FnOnce(&Connection, Gone<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
-        self.readers.run(move |connection| job(connection)).await
+        self.readers
+            .run(move |connection, gone| job(connection, gone))
+            .await
     }
 
+    /// `changes`: how many rows it changes at most.
     async fn write<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Transaction<'_>) -> Result<T, MemoryError> + Send + 'static,
+        changes: usize,
+        job: impl FnOnce(&Transaction<'_>, Gone<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
         let result = self
             .writer
-            .run(move |connection| in_transaction(connection, job))
+            .run(move |connection, gone| in_transaction(connection, |tx| job(tx, gone)))
             .await;
-        self.sweeper.sweep_if_due(&self.writer);
+        self.indexer.wrote(changes);
+        self.sweeper.sweep_if_due(&self.writer, &self.index);
         result
     }
 }
@@ -95,32 +119,34 @@ impl SqliteStore {
 impl MemoryStore for SqliteStore {
     async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError> {
         let owner = owner.clone();
-        self.write(move |tx| rows::add(tx, &owner, &add)).await
+        self.write(1, move |tx, _| rows::add(tx, &owner, &add))
+            .await
     }
 
     async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
         let owner = owner.clone();
         let mut budget = self.budget();
-        self.read(move |db| search::search(db, &owner, &search, &mut budget))
+        let index = self.index.clone();
+        self.read(move |db, gone| search::search(db, &index, &owner, &search, &mut budget, gone))
             .await
     }
 
     async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
         let owner = owner.clone();
         let mut budget = self.budget();
-        self.read(move |db| rows::get(db, &owner, &get, &mut budget))
+        self.read(move |db, _| rows::get(db, &owner, &get, &mut budget))
             .await
     }
 
     async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
         let owner = owner.clone();
-        self.write(move |tx| rows::update(tx, &owner, &update))
+        self.write(1, move |tx, _| rows::update(tx, &owner, &update))
             .await
     }
 
     async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
         let owner = owner.clone();
-        self.write(move |tx| rows::delete(tx, &owner, &delete))
+        self.write(1, move |tx, _| rows::delete(tx, &owner, &delete))
             .await
     }
 
@@ -129,18 +155,24 @@ impl MemoryStore for SqliteStore {
         owner: &Owner,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-        let owner = owner.clone();
+        let scope = Scope {
+            owner: owner.clone(),
+            index: self.index.clone(),
+        };
         let budget = self.budget();
         let reads_only = operations
             .iter()
             .all(|operation| matches!(operation, Operation::Get(_) | Operation::Search(_)));
         if reads_only {
             return self
-                .read(move |db| run_all(db, &owner, &operations, budget))
+                .read(move |db, gone| run_all(db, &scope, &operations, budget, gone))
                 .await;
         }
-        self.write(move |tx| run_all(tx, &owner, &operations, budget))
-            .await
+        let changes = operations.len();
+        self.write(changes, move |tx, gone| {
+            run_all(tx, &scope, &operations, budget, gone)
+        })
+        .await
     }
 }
 
@@ -155,7 +187,7 @@ impl MemoryArchive for SqliteStore {
     ) -> Result<Page, MemoryError> {
         let (owner, namespace) = (owner.clone(), namespace.map(str::to_owned));
         let mut budget = self.budget();
-        self.read(move |db| {
+        self.read(move |db, _| {
             archive::page(
                 db,
                 &owner,
@@ -174,8 +206,10 @@ impl MemoryArchive for SqliteStore {
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError> {
         let owner = owner.clone();
-        self.write(move |tx| archive::restore(tx, &owner, &memories))
-            .await
+        self.write(memories.len(), move |tx, _| {
+            archive::restore(tx, &owner, &memories)
+        })
+        .await
     }
 }
 
@@ -186,11 +220,11 @@ impl Readiness for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), String> {
-        let read = self.read(|db| {
+        let read = self.read(|db, _| {
             let newest = "SELECT max(row) FROM memory";
             Ok(db.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?)
         });
-        let write = self.writer.run(|_| Ok(()));
+        let write = self.writer.run(|_, _| Ok(()));
         match tokio::try_join!(read, write) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
@@ -198,37 +232,51 @@ impl Readiness for SqliteStore {
     }
 }
 
+/// Whose memories a batch is about, and where their words are.
+struct Scope {
+    owner: Owner,
+    index: Arc<LiveIndex>,
+}
+
 /// Runs the operations of a batch in order. What the caller got wrong fails by itself, and always
 /// before it has written anything; what the database gets wrong fails the whole batch.
 fn run_all(
     db: &Connection,
-    owner: &Owner,
+    scope: &Scope,
     operations: &[Operation],
     mut budget: Budget,
+    gone: Gone<'_>,
 ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
     operations
         .iter()
-        .map(|operation| match run(db, owner, operation, &mut budget) {
-            Err(
-                error @ (MemoryError::NotFound { .. }
-                | MemoryError::VersionConflict { .. }
-                | MemoryError::AnswerTooLarge { .. }),
-            ) => Ok(Err(error)),
-            Err(error) => Err(error),
-            Ok(outcome) => Ok(Ok(outcome)),
-        })
+        .map(
+            |operation| match run(db, scope, operation, &mut budget, gone) {
+                Err(
+                    error @ (MemoryError::NotFound { .. }
+                    | MemoryError::VersionConflict { .. }
+                    | MemoryError::AnswerTooLarge { .. }
+                    | MemoryError::IndexNotReady { .. }),
+                ) => Ok(Err(error)),
+                Err(error) => Err(error),
+                Ok(outcome) => Ok(Ok(outcome)),
+            },
+        )
         .collect()
 }
 
 fn run(
     db: &Connection,
-    owner: &Owner,
+    scope: &Scope,
     operation: &Operation,
     budget: &mut Budget,
+    gone: Gone<'_>,
 ) -> Result<Outcome, MemoryError> {
+    let Scope { owner, index } = scope;
     Ok(match operation {
         Operation::Add(add) => Outcome::Added(rows::add(db, owner, add)?),
-        Operation::Search(search) => Outcome::Found(search::search(db, owner, search, budget)?),
+        Operation::Search(search) => {
+            Outcome::Found(search::search(db, index, owner, search, budget, gone)?)
+        }
         Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get, budget)?),
         Operation::Update(update) => Outcome::Updated(rows::update(db, owner, update)?),
         Operation::Delete(delete) => Outcome::Deleted(rows::delete(db, owner, delete)?),

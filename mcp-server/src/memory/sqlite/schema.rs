@@ -41,6 +41,33 @@ const STEPS: &[&str] = &["
     CREATE TRIGGER memory_words_update AFTER UPDATE OF content ON memory BEGIN
         UPDATE memory_words SET content = new.content WHERE rowid = new.row;
     END;
+", "
+    -- The words are kept in an index beside the database now.
+    DROP TRIGGER memory_words_insert;
+    DROP TRIGGER memory_words_delete;
+    DROP TRIGGER memory_words_update;
+    DROP TABLE memory_words;
+
+    -- Which rows have changed, in order, for whoever derives something from them. Triggers write it,
+    -- whoever writes the rows. Old entries are removed, the last one never. The stamp tells this
+    -- history from another one of the same length.
+    CREATE TABLE memory_change (
+        sequence INTEGER PRIMARY KEY,
+        row      INTEGER NOT NULL,
+        stamp    INTEGER NOT NULL DEFAULT (random())
+    ) STRICT;
+    CREATE TRIGGER memory_change_insert AFTER INSERT ON memory BEGIN
+        INSERT INTO memory_change (row) VALUES (new.row);
+    END;
+    CREATE TRIGGER memory_change_delete AFTER DELETE ON memory BEGIN
+        INSERT INTO memory_change (row) VALUES (old.row);
+    END;
+    CREATE TRIGGER memory_change_update
+        AFTER UPDATE OF owner, namespace, content, tags, expires_at ON memory BEGIN
+        INSERT INTO memory_change (row) VALUES (new.row);
+    END;
+    -- Memories from before the log: it does not begin with 1, so it is not the whole story.
+    INSERT INTO memory_change (sequence, row) SELECT 2, max(row) FROM memory HAVING count(*) > 0;
 "];
 
 /// Brings the file up to date. Two processes that start at once take turns.

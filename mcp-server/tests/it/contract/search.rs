@@ -111,7 +111,7 @@ pub(super) async fn any_text_is_kept_and_searchable(store: &Store, owner: Owner)
     for (content, query) in [
         ("Zürich café", "zurich CAFE"),
         ("Преступление и наказание", "НАКАЗАНИЕ"),
-        ("東京 タワー", "東京"),
+        ("東京タワー", "タワー"),
         ("shipped 🚀 in v2.10.3", "v2"),
         ("e\u{301}tude (decomposed)", "étude"),
         ("running runs ran", "run"),

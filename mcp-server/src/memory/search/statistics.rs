@@ -1,0 +1,75 @@
+//! The counts that BM25 ranks by (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), over all layers.
+
+use tantivy::query::Bm25Weight;
+
+use super::Query;
+
+/// How often a query's words occur in its scope. Memories that were changed or deleted may count
+/// until their traces are merged away.
+#[derive(Debug, Clone, Default)]
+pub struct Statistics {
+    /// Words of all memories, whoever owns them: the average length is everybody's.
+    words: u64,
+    documents: u64,
+    documents_in_scope: u64,
+    documents_with: Vec<u64>,
+}
+
+impl Statistics {
+    /// No counts yet of a query of `words` words.
+    #[must_use]
+    pub fn new(words: usize) -> Self {
+        Self {
+            documents_with: vec![0; words],
+            ..Self::default()
+        }
+    }
+
+    /// Adds `documents` memories with `words` words in all, repetitions included.
+    pub fn add(&mut self, documents: u64, words: u64) {
+        self.documents += documents;
+        self.words += words;
+    }
+
+    /// Adds memories of the query's scope.
+    pub fn add_in_scope(&mut self, documents: u64) {
+        self.documents_in_scope += documents;
+    }
+
+    /// Adds memories of the query's scope that hold its word number `word`.
+    pub fn add_with_word(&mut self, word: usize, documents: u64) {
+        self.documents_with[word] += documents;
+    }
+
+    /// Whether any memory of the scope holds any word.
+    #[must_use]
+    pub fn has_matches(&self) -> bool {
+        self.documents_with.iter().any(|documents| *documents > 0)
+    }
+
+    pub(super) fn documents_in_scope(&self) -> u64 {
+        self.documents_in_scope
+    }
+
+    /// How many memories of the scope hold `word`.
+    pub(super) fn documents_with(&self, query: &Query, word: &[u8]) -> u64 {
+        let mut words = query.words().iter().zip(&self.documents_with);
+        words
+            .find(|(known, _)| known.as_bytes() == word)
+            .map_or(0, |(_, documents)| *documents)
+    }
+
+    /// The words of all memories, scaled to the number in scope, so that the average length stays.
+    pub(super) fn words_in_scope(&self) -> u64 {
+        let words = u128::from(self.words) * u128::from(self.documents_in_scope);
+        let words = words / u128::from(self.documents.max(1));
+        u64::try_from(words).unwrap_or(u64::MAX)
+    }
+
+    /// What word number `word` contributes.
+    pub(super) fn weight(&self, word: usize) -> Bm25Weight {
+        let average = self.words_in_scope() as f32 / self.documents_in_scope as f32;
+        let documents = self.documents_with[word];
+        Bm25Weight::for_one_term_without_explain(documents, self.documents_in_scope, average)
+    }
+}

@@ -1,0 +1,114 @@
+//! The log of changes, as SQL. Triggers write it; see the schema.
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use crate::memory::search::{Change, Document, Watermark};
+
+/// The most entries that one call of [`trim`] removes, so that writes never wait long behind it.
+const TRIM_LEN_MAX: i64 = 10_000;
+
+/// The last change; 0 before the first.
+pub(super) fn head(db: &Connection) -> rusqlite::Result<i64> {
+    db.prepare_cached("SELECT coalesce(max(sequence), 0) FROM memory_change")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The earliest change that the log still holds; one after the head when it is empty.
+pub(super) fn first(db: &Connection) -> rusqlite::Result<i64> {
+    db.prepare_cached("SELECT coalesce(min(sequence), 1) FROM memory_change")?
+        .query_row([], |row| row.get(0))
+}
+
+/// The watermark of whoever has read up to `sequence`; `None` when the log does not hold it.
+pub(super) fn watermark(db: &Connection, sequence: i64) -> rusqlite::Result<Option<Watermark>> {
+    if sequence == 0 {
+        return Ok(Some(Watermark::default()));
+    }
+    db.prepare_cached("SELECT stamp FROM memory_change WHERE sequence = :sequence")?
+        .query_row(named_params! {":sequence": sequence}, |row| {
+            let stamp = row.get(0)?;
+            Ok(Watermark { sequence, stamp })
+        })
+        .optional()
+}
+
+/// Hands the changes after `sequence` to `sink`, in order, at most `len_max` of them; returns the
+/// sequence of the last one. A row comes in its present state, however often it has changed.
+pub(super) fn after<E: From<rusqlite::Error>>(
+    db: &Connection,
+    sequence: i64,
+    len_max: i64,
+    mut sink: impl FnMut(Change) -> Result<(), E>,
+) -> Result<i64, E> {
+    let mut statement = db.prepare_cached(
+        "SELECT c.row, m.owner, m.namespace, m.content, m.tags, m.expires_at, c.sequence
+           FROM memory_change c LEFT JOIN memory m ON m.row = c.row
+          WHERE c.sequence > :sequence ORDER BY c.sequence LIMIT :len_max",
+    )?;
+    let mut rows = statement.query(named_params! {":sequence": sequence, ":len_max": len_max})?;
+    let mut last = sequence;
+    while let Some(row) = rows.next()? {
+        sink(change(row)?)?;
+        last = row.get(6)?;
+    }
+    Ok(last)
+}
+
+/// Hands the rows after `row` to `sink`, at most `len_max` of them; returns the last one, or `None`
+/// when there are no more.
+pub(super) fn scan<E: From<rusqlite::Error>>(
+    db: &Connection,
+    row: i64,
+    len_max: i64,
+    mut sink: impl FnMut(Change) -> Result<(), E>,
+) -> Result<Option<i64>, E> {
+    let mut statement = db.prepare_cached(
+        "SELECT row, owner, namespace, content, tags, expires_at
+           FROM memory WHERE row > :row ORDER BY row LIMIT :len_max",
+    )?;
+    let mut rows = statement.query(named_params! {":row": row, ":len_max": len_max})?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let change = change(row)?;
+        last = Some(change.row);
+        sink(change)?;
+    }
+    Ok(last)
+}
+
+/// How many memories there are.
+pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
+    db.query_row("SELECT count(*) FROM memory", [], |row| row.get(0))
+}
+
+/// Removes changes up to `sequence`, and says whether there are more to remove.
+pub(in super::super) fn trim(db: &Connection, sequence: i64) -> rusqlite::Result<bool> {
+    let upto = sequence.min(first(db)?.saturating_add(TRIM_LEN_MAX));
+    // The last entry stays whatever is asked: the next one counts on from it.
+    db.prepare_cached(
+        "DELETE FROM memory_change
+          WHERE sequence <= :upto AND sequence < (SELECT max(sequence) FROM memory_change)",
+    )?
+    .execute(named_params! {":upto": upto})?;
+    Ok(upto < sequence)
+}
+
+fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+    let Some(owner) = row.get(1)? else {
+        let row = row.get(0)?;
+        let document = None;
+        return Ok(Change { row, document });
+    };
+    let tags: String = row.get(4)?;
+    Ok(Change {
+        row: row.get(0)?,
+        document: Some(Document {
+            owner,
+            namespace: row.get(2)?,
+            content: row.get(3)?,
+            // The column is checked to be JSON; what is no list of strings cannot be asked for.
+            tags: serde_json::from_str(&tags).unwrap_or_default(),
+            expires_at: row.get(5)?,
+        }),
+    })
+}

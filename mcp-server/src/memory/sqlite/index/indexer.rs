@@ -1,0 +1,361 @@
+//! The thread that moves changes from the log to disk, and makes the index again when need be.
+
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use super::{
+    IndexConfig, IndexReadiness, changes,
+    live::{LiveIndex, belongs, unreadable},
+    lock::IndexLock,
+    progress::Progress,
+};
+use crate::memory::search::{DiskView, DiskWriter, IndexError};
+
+/// The index's folder beside the database.
+const DIR_NAME: &str = "search";
+/// Changes and rows are read so many at a time; in between, an end of the store is noticed.
+const PAGE_LEN: i64 = 1_000;
+/// After so many failures in a row, the pauses between attempts grow no more.
+const DOUBLINGS_MAX: u32 = 6;
+
+/// Owns the thread; dropping it ends the thread and waits for that.
+#[derive(Debug)]
+pub(in super::super) struct Indexer {
+    /// `None` only while being dropped.
+    wake: Option<SyncSender<()>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    pending: AtomicU32,
+    commit_len: u32,
+    progress: Arc<Progress>,
+}
+
+impl Indexer {
+    /// Opens the index beside the database, if there is a good one, and starts the thread, which
+    /// reads the database by `db`.
+    pub(in super::super) fn start(
+        dir: &Path,
+        db: Connection,
+        config: &IndexConfig,
+    ) -> io::Result<(Self, Arc<LiveIndex>)> {
+        let progress = Arc::<Progress>::default();
+        let live = Arc::new(LiveIndex::new(config.lag_max.get(), progress.clone()));
+        let stop = Arc::<AtomicBool>::default();
+        let worker = Worker {
+            dir: dir.to_owned(),
+            db,
+            live: live.clone(),
+            progress: progress.clone(),
+            config: config.clone(),
+            stop: stop.clone(),
+            lock: None,
+            writer: None,
+            checked: false,
+            head_before: -1,
+            failures: 0,
+        };
+        // So that the first search finds it, whether the thread has begun or not.
+        worker.follow();
+        let (wake, wakes) = mpsc::sync_channel(1);
+        let thread = std::thread::Builder::new()
+            .name("memory-indexer".to_owned())
+            .spawn(move || worker.run(&wakes))?;
+        let indexer = Self {
+            wake: Some(wake),
+            stop,
+            thread: Some(thread),
+            pending: AtomicU32::new(0),
+            commit_len: config.commit_len.get(),
+            progress,
+        };
+        Ok((indexer, live))
+    }
+
+    /// Notes that up to `changes` changes were written.
+    pub(in super::super) fn wrote(&self, changes: usize) {
+        let changes = u32::try_from(changes).unwrap_or(u32::MAX);
+        let before = self.pending.fetch_add(changes, Ordering::Relaxed);
+        if before.saturating_add(changes) >= self.commit_len
+            && let Some(wake) = &self.wake
+        {
+            self.pending.store(0, Ordering::Relaxed);
+            // Full: it has been woken already.
+            let _ = wake.try_send(());
+        }
+    }
+
+    pub(in super::super) fn readiness(&self) -> IndexReadiness {
+        IndexReadiness::new(self.progress.clone())
+    }
+}
+
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        drop(self.wake.take());
+        if let Some(thread) = self.thread.take() {
+            // Its steps' panics are caught.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Worker {
+    dir: PathBuf,
+    db: Connection,
+    live: Arc<LiveIndex>,
+    progress: Arc<Progress>,
+    config: IndexConfig,
+    stop: Arc<AtomicBool>,
+    /// Held from the first moment it can be had: the one process that holds it writes.
+    lock: Option<IndexLock>,
+    writer: Option<DiskWriter>,
+    /// Whether the files were compared with their checksums, and with the database's history.
+    checked: bool,
+    /// The end of the log at the last step, to notice a pause in the writes.
+    head_before: i64,
+    failures: u32,
+}
+
+impl Worker {
+    fn run(mut self, wakes: &Receiver<()>) {
+        loop {
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(false)));
+            let step = step.unwrap_or_else(|_| {
+                let reason = "writing it panicked".to_owned();
+                Err(IndexError::Unusable { reason })
+            });
+            match step {
+                Ok(()) => self.failures = 0,
+                Err(error) => self.failed(&error),
+            }
+            match wakes.recv_timeout(self.pause()) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if self.lock.is_some()
+            && let Err(error) = self.step(true)
+        {
+            tracing::debug!(%error, "the search index was left behind; the next start catches up");
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        self.config.interval * 2_u32.pow(self.failures.min(DOUBLINGS_MAX))
+    }
+
+    fn failed(&mut self, error: &IndexError) {
+        tracing::warn!(%error, "the search index could not be brought up to date; trying again");
+        self.failures = self.failures.saturating_add(1);
+        self.writer = None;
+        self.checked = false;
+    }
+
+    /// `last`: the store is closing, so only what is cheap is done.
+    fn step(&mut self, last: bool) -> Result<(), IndexError> {
+        if self.lock.is_none() {
+            self.lock = IndexLock::try_take(&self.dir)?;
+        }
+        if self.lock.is_none() {
+            self.follow();
+            return Ok(());
+        }
+        if self.live.is_unusable() || !(self.checked || self.check()?) {
+            return match last {
+                true => Ok(()),
+                false => self.rebuild(),
+            };
+        }
+        self.checked = true;
+        self.advance(last)
+    }
+
+    fn index_dir(&self) -> PathBuf {
+        self.dir.join(DIR_NAME)
+    }
+
+    /// Shows what another process, or an earlier life of this one, has committed.
+    fn follow(&self) {
+        if self.live.is_unusable() {
+            self.live.reset();
+        }
+        match self.followed() {
+            Ok(Some(disk)) => self.live.show(disk),
+            Ok(None) => {}
+            // Whoever holds the lock mends it.
+            Err(error) => tracing::debug!(%error, "no search index to follow"),
+        }
+        if let Err(error) = self.live.warm(&self.db) {
+            tracing::debug!(%error, "the search index is behind");
+        }
+    }
+
+    fn followed(&self) -> Result<Option<DiskView>, IndexError> {
+        let disk = match self.live.disk() {
+            Some(disk) if !disk.is_outdated()? => return Ok(None),
+            Some(disk) => disk.reloaded()?,
+            None => DiskView::open(&self.index_dir())?,
+        };
+        match belongs(&self.db, disk.watermark())? {
+            true => Ok(Some(disk)),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether the index can be gone on with: it is sound and of this database, or there is none
+    /// and the log reaches back to the beginning.
+    fn check(&self) -> Result<bool, IndexError> {
+        let first = changes::first(&self.db).map_err(unreadable)?;
+        let dir = self.index_dir();
+        if !dir.exists() {
+            self.live.reset();
+            return Ok(first == 1);
+        }
+        let disk = DiskView::open(&dir).and_then(|disk| disk.verify().map(|()| disk));
+        let disk = match disk {
+            Ok(disk) => disk,
+            Err(error) => {
+                tracing::warn!(%error, "the search index is made again");
+                return Ok(false);
+            }
+        };
+        if !belongs(&self.db, disk.watermark())? || first > disk.watermark().sequence + 1 {
+            tracing::warn!("the search index is of another history of the database");
+            return Ok(false);
+        }
+        self.live.show(disk);
+        Ok(true)
+    }
+
+    /// Moves what is due from the log to disk.
+    fn advance(&mut self, last: bool) -> Result<(), IndexError> {
+        let disk = self.live.disk();
+        let upto = disk.as_ref().map_or(0, |disk| disk.watermark().sequence);
+        let head = changes::head(&self.db).map_err(unreadable)?;
+        let behind = head - upto;
+        let quiet = std::mem::replace(&mut self.head_before, head) == head;
+        let full = behind >= i64::from(self.config.commit_len.get());
+        if behind == 0 {
+            return match quiet || last {
+                true => self.rest(),
+                false => Ok(()),
+            };
+        }
+        if !full && (last || !quiet) {
+            return Ok(());
+        }
+        if changes::first(&self.db).map_err(unreadable)? > upto + 1 {
+            return self.rebuild();
+        }
+        let mut writer = match (self.writer.take(), &disk) {
+            (Some(writer), _) => writer,
+            (None, Some(disk)) => DiskWriter::open(disk)?,
+            (None, None) => DiskWriter::create(&self.index_dir())?,
+        };
+        let mut upto = upto;
+        while upto < head && (last || !self.stop.load(Ordering::Relaxed)) {
+            let apply = |change| writer.apply(&change).map_err(Failure::Index);
+            upto = changes::after(&self.db, upto, PAGE_LEN, apply).map_err(Failure::into_error)?;
+        }
+        self.commit(writer, upto)
+    }
+
+    /// Gives back what writing takes: threads and memory. Merges end before, and are shown.
+    fn rest(&mut self) -> Result<(), IndexError> {
+        if self.writer.take().is_some()
+            && let Some(disk) = self.live.disk()
+            && disk.is_outdated()?
+        {
+            self.live.show(disk.reloaded()?);
+        }
+        Ok(())
+    }
+
+    /// Reads all rows into a new index.
+    fn rebuild(&mut self) -> Result<(), IndexError> {
+        self.writer = None;
+        self.live.reset();
+        self.checked = false;
+        let snapshot = self.db.unchecked_transaction().map_err(unreadable)?;
+        let head = changes::head(&snapshot).map_err(unreadable)?;
+        let rows = changes::rows(&snapshot).map_err(unreadable)?;
+        self.progress.begin(rows);
+        tracing::info!(memories = rows, "making the search index from the memories");
+        let mut writer = DiskWriter::create(&self.index_dir())?;
+        let mut row = i64::MIN;
+        let mut read = 0_u64;
+        let mut tenth = 0;
+        loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let mut page = 0;
+            let apply = |change| {
+                page += 1;
+                writer.apply(&change).map_err(Failure::Index)
+            };
+            let next =
+                changes::scan(&snapshot, row, PAGE_LEN, apply).map_err(Failure::into_error)?;
+            let Some(next) = next else { break };
+            row = next;
+            read += page;
+            self.progress.read(page);
+            if read * 10 / rows.max(1) > tenth {
+                tenth = read * 10 / rows.max(1);
+                tracing::info!(read, of = rows, "making the search index");
+            }
+        }
+        drop(snapshot);
+        self.commit(writer, head)?;
+        self.checked = true;
+        self.progress.end();
+        tracing::info!(memories = read, "the search index is made");
+        Ok(())
+    }
+
+    fn commit(&mut self, mut writer: DiskWriter, upto: i64) -> Result<(), IndexError> {
+        let mark = changes::watermark(&self.db, upto).map_err(unreadable)?;
+        let mark = mark.unwrap_or_default();
+        writer.commit(mark)?;
+        self.live.show(writer.view()?);
+        self.writer = Some(writer);
+        if let Err(error) = self.live.warm(&self.db) {
+            tracing::debug!(%error, "the search index is behind");
+        }
+        Ok(())
+    }
+}
+
+/// Either side of a copy.
+enum Failure {
+    Store(rusqlite::Error),
+    Index(IndexError),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Failure {
+    fn into_error(self) -> IndexError {
+        match self {
+            Self::Store(error) => unreadable(error),
+            Self::Index(error) => error,
+        }
+    }
+}
