@@ -19,7 +19,7 @@ pub(crate) struct Load {
     pub(crate) slots: usize,
     /// The size to aim at.
     pub(crate) target: usize,
-    /// The bytes limit is reached, or a flush or shutdown asks.
+    /// The bytes limit is reached, or a flush asks.
     pub(crate) urgent: bool,
 }
 

@@ -120,9 +120,10 @@ impl<T, R: Unanswered> State<T, R> {
         item.arrived_ns.saturating_add(limits.window_ns)
     }
 
+    /// A shutdown is a flush after which nothing comes.
     fn is_urgent(&self, limits: &Limits) -> bool {
         let heavy = |max| self.bytes >= u128::from(max);
-        self.closed || self.flush.is_some() || limits.bytes_max.is_some_and(heavy)
+        self.flush.is_some() || limits.bytes_max.is_some_and(heavy)
     }
 
     /// Whether a runner has let others run for long enough.

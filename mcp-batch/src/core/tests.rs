@@ -21,12 +21,16 @@ fn core(slots: usize, passes_max: u32) -> Core<u32, Answer> {
         bytes_max: None,
         passes_max,
     };
+    Core::new(limits, sizer(10), History::new(0))
+}
+
+fn sizer(max: usize) -> Sizer {
     let rules = SizerRules {
-        max: 10,
+        max,
         adaptive: false,
         goal_ns: None,
     };
-    Core::new(limits, Sizer::new(rules), History::new(0))
+    Sizer::new(rules)
 }
 
 /// Queues `items`, which wait as long as the slots are held.
@@ -120,4 +124,18 @@ fn the_timer_is_set_for_the_oldest_item() {
     assert_eq!((todo.starts, todo.watch_at_ns), (1, None));
     assert_eq!(core.watch(50), Watch::Over, "both slots are taken");
     assert_eq!(first.items.len(), 10);
+}
+
+/// A batch of ten runs, and meanwhile the target falls to two: four items are
+/// far from its share of the work, but two full batches.
+#[test]
+fn full_batches_start_however_large_those_are_that_run() {
+    let core = core(3, 0);
+    let _held = push(&core, 10);
+    let Next::Run(_first, _) = core.next(&mut { Gather::NEW_RUNNER }, 0) else {
+        panic!("full")
+    };
+    core.lock().sizer = sizer(2);
+    let (todo, _full) = push(&core, 4);
+    assert_eq!(todo.starts, 2);
 }

@@ -1,8 +1,8 @@
 //! Flushes: they start what waits, and only that.
 
-use crate::support::{config, doubling, ms, settle};
+use crate::support::{config, doubling, doubling_with, ms, settle};
 use mcp_batch::{BatchProcessor, Config, Overflow};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 #[tokio::test(start_paused = true)]
 async fn a_flush_starts_what_waits_and_waits_for_it() {
@@ -90,5 +90,48 @@ async fn a_flush_does_not_wait_for_what_left() {
         assert_eq!(running.await, Ok(2));
         let cancelled = if leave == "shed" { 0 } else { 2 };
         assert_eq!(numbers.stats().cancelled, cancelled, "{leave}");
+    }
+}
+
+/// One slot. At 10 ms ten items of the first lane start, at 20 ms one of the
+/// second, which came after the flush: the flush waits for the last two of the
+/// first, of whom nobody but it is told when they leave.
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_with_the_last_item_that_leaves() {
+    for (leave, end) in [("skip", ms(30)), ("shed", ms(25)), ("sweep", ms(25))] {
+        let config = Config {
+            max_concurrent_batches: 1,
+            max_batch_size: 10,
+            queue_len_max: 13,
+            overflow: Overflow::ShedOldest,
+            ..config()
+        };
+        let builder = BatchProcessor::builder(&config).lane_by(|item: &u64| item / 100);
+        let (numbers, _) = doubling_with(builder, ms(10));
+        let running = numbers.try_submit(1).expect("room");
+        settle().await;
+        let mut waiting: Vec<_> = (100..112).map(|item| numbers.try_submit(item)).collect();
+        let last = waiting.split_off(10);
+        let flushed = numbers.clone();
+        let start = Instant::now();
+        let flush = tokio::spawn(async move {
+            flushed.flush().await;
+            start.elapsed()
+        });
+        settle().await;
+        let mut later = vec![numbers.try_submit(200)];
+        tokio::time::sleep(ms(25)).await;
+        assert_eq!(numbers.stats().queued, 2, "{leave}");
+        let more = match leave {
+            "shed" => 13,
+            "sweep" => 12,
+            _ => 0,
+        };
+        let last = (leave == "shed").then_some(last);
+        later.extend((0..more).map(|item| numbers.try_submit(200 + item)));
+        assert!(later.iter().all(Result::is_ok), "{leave}");
+        let flush = timeout(ms(1_000), flush).await;
+        assert_eq!(flush.expect("the end").expect("no panic"), end, "{leave}");
+        drop((running, waiting, last));
     }
 }

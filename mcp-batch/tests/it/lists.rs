@@ -64,8 +64,20 @@ async fn a_long_list_teaches_the_slope() {
     assert_eq!(stats.item_cost.map(|cost| cost.as_millis()), Some(2));
 }
 
-/// Lanes that share the ready slots: a lane is not split over slots that are
-/// other lanes' turn.
+/// Two slots, and a lane of 60 before one of one: the second slot is the other
+/// lane's turn, so that the first takes all it may.
+#[tokio::test(start_paused = true)]
+async fn a_lane_is_not_split_over_other_lanes_slots() {
+    let builder = BatchProcessor::builder(&config()).lane_by(|item: &u64| item / 100);
+    let (numbers, seen) = doubling_with(builder, ms(10));
+    numbers
+        .process_batch((100..160).chain([200]).collect())
+        .await;
+    assert_eq!(seen.sizes(), [50, 1, 10]);
+    assert_eq!(seen.starts(), [ms(0), ms(0), ms(10)]);
+}
+
+/// The lane that is full is the last in turn: those before it start with it.
 #[tokio::test(start_paused = true)]
 async fn a_full_lane_behind_others_starts_with_them() {
     let config = Config {

@@ -2,7 +2,7 @@
 
 use crate::support::{Numbers, config, doubling, ms, settle};
 use mcp_batch::{BatchProcessor, Config, Error, Overflow};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_drains_a_full_queue() {
@@ -124,7 +124,8 @@ fn the_end_of_the_runtime_answers_everyone() {
 fn the_end_of_the_runtime_wakes_who_waits_elsewhere() {
     let build = || {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_all().build().expect("a runtime")
+        let builder = builder.enable_all().start_paused(true);
+        builder.build().expect("a runtime")
     };
     let (home, other) = (build(), build());
     let config = Config {
@@ -142,7 +143,7 @@ fn the_end_of_the_runtime_wakes_who_waits_elsewhere() {
         drop(running);
         numbers
     });
-    other.block_on(async {
+    let elsewhere = async {
         let submits = [2, 3, 4].map(|item| {
             let numbers = numbers.clone();
             tokio::spawn(async move { numbers.submit(item).await })
@@ -165,7 +166,9 @@ fn the_end_of_the_runtime_wakes_who_waits_elsewhere() {
         assert_eq!(list, [Err(Error::Closed), Err(Error::Closed)]);
         flush.await.expect("no panic");
         numbers.shutdown().await;
-    });
+    };
+    let ended = other.block_on(async { timeout(ms(1_000), elsewhere).await });
+    ended.expect("nobody waits for ever");
     assert!(numbers.is_closed());
     let stats = numbers.stats();
     assert_eq!((stats.queued, stats.running), (0, 0));
