@@ -38,7 +38,7 @@ fn main() {
             continue;
         }
         runtime.block_on(async {
-            run("mcp-batch", |work| ours(work, Config::default())).await;
+            run("mcp-batch", |work| ours(work, &Config::default())).await;
             run("one by one", OneByOne).await;
             #[cfg(feature = "peers")]
             peers::run_all().await;
@@ -60,7 +60,7 @@ async fn run_frontier() {
             ..default.clone()
         };
         let name = format!("at most {gather_passes_max} passes");
-        run(&name, |work| ours(work, config.clone())).await;
+        run(&name, |work| ours(work, &config)).await;
     }
     for max_batch_size in [25, 34, 40, 64, 100] {
         let config = Config {
@@ -68,7 +68,7 @@ async fn run_frontier() {
             ..default.clone()
         };
         let name = format!("at most {max_batch_size} items");
-        run(&name, |work| ours(work, config.clone())).await;
+        run(&name, |work| ours(work, &config)).await;
     }
 }
 
@@ -78,10 +78,10 @@ fn rounds() -> usize {
 }
 
 /// A policy, with the bench's limit of two batches.
-fn ours(work: Work, config: Config) -> Ours {
+fn ours(work: Work, config: &Config) -> Ours {
     let config = Config {
         max_concurrent_batches: 2,
-        ..config
+        ..config.clone()
     };
     let processor = BatchProcessor::new(&config, move |items: Vec<u64>| async move {
         work.compute(items.len());

@@ -244,7 +244,7 @@ impl Client {
         let line = self.answers.next_line().await?.ok_or("the server ended")?;
         let answer: Value = serde_json::from_str(&line)?;
         let text = answer["result"]["content"][0]["text"].as_str();
-        Ok(text.ok_or(line.clone())?.to_owned())
+        Ok(text.ok_or_else(|| line.clone())?.to_owned())
     }
 
     async fn call(&mut self, tool: &str) -> Result<String, Box<dyn Error>> {

@@ -27,10 +27,12 @@ pub(crate) trait Fetcher: Send + Sync + 'static {
     ) -> impl Future<Output = Bytes> + Send;
 }
 
+type Hits = Box<dyn Fn(&Runtime, &[u64]) -> Duration>;
+
 /// How a rival is made, and what is done with it: each returns the time it took.
 pub(crate) struct FetchRival {
     name: &'static str,
-    hits: Box<dyn Fn(&Runtime, &[u64]) -> Duration>,
+    hits: Hits,
     misses: Box<dyn Fn(&Runtime) -> Duration>,
     crowd: Box<dyn Fn(&Runtime) -> Duration>,
 }
@@ -132,7 +134,7 @@ pub(crate) fn print() {
         FetchRival::new("mcp-cache, precise clock", || Ours::new(ClockKind::Precise)),
     ];
     let rivals: Vec<_> = ours.into_iter().chain(fetch_peers()).collect();
-    let keys: Vec<u64> = Zipf::new(KEYS as usize, 0.99, 3)
+    let keys: Vec<u64> = Zipf::new(100_000, 0.99, 3)
         .keys(READS)
         .into_iter()
         .map(|rank| rank * 7_919 % KEYS)

@@ -74,7 +74,7 @@ pub(crate) fn fill(name: &str) {
     };
     let rival = make(Room::Bytes(FULL, FULL / VALUE));
     for key in 0..2 * FULL / VALUE {
-        rival.put(key, Bytes::from(vec![7; VALUE as usize]));
+        rival.put(key, Bytes::from(vec![7; 1_024]));
     }
     rival.settle();
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

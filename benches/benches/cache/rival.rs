@@ -54,8 +54,11 @@ pub(crate) type Make = (&'static str, fn(Room) -> Box<dyn Rival>);
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Room {
     Entries(u64),
-    /// And how many entries are expected.
-    Bytes(u64, u64),
+    /// And how many entries are expected, which some peers want to know.
+    Bytes(
+        u64,
+        #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "for peers"))] u64,
+    ),
 }
 
 /// Ours, every entry with so many tags.

@@ -25,12 +25,14 @@ pub(crate) fn check<S: Subject>(
     subject: S,
     (form, known): (InvalidateForm, Known),
 ) {
-    let mut plan = Plan::default();
-    plan.operations = OPERATIONS;
-    plan.keys = 16;
-    plan.written_through = 0.0;
-    plan.invalidate = vec![form];
-    plan.load = vec![LoadForm::Foreground];
+    let plan = Plan {
+        operations: OPERATIONS,
+        keys: 16,
+        written_through: 0.0,
+        invalidate: vec![form],
+        load: vec![LoadForm::Foreground],
+        ..Plan::default()
+    };
     let verdict = runtime.block_on(run(Arc::new(subject), &plan));
     let found = match &verdict {
         Ok(_) => Known::Never,

@@ -37,7 +37,7 @@ pub(crate) fn print() {
         .collect();
     let zipf = |seed| {
         // Frequent keys are not neighbours in memory.
-        let ranks = Zipf::new(KEYS as usize, 0.99, seed).keys(READS);
+        let ranks = Zipf::new(100_000, 0.99, seed).keys(READS);
         ranks
             .into_iter()
             .map(|rank| rank * 7_919 % KEYS)
