@@ -1,0 +1,420 @@
+//! One stream behind one lock: the ring, what is leased for it, its reader and
+//! its writers. Every method is one step; what it leaves to be done outside of
+//! the lock is in [`After`].
+
+use crate::{
+    after::After,
+    config::{SlowConsumer, StreamConfig},
+    error::{EndReason, ResourceExhausted, Scope, SendError},
+    lease,
+    line::{Line, Ticket},
+    purse::{Place, Purse},
+    ring::{Ring, Slot},
+};
+use bytes::Bytes;
+use std::task::{Poll, Waker};
+
+#[cfg(all(test, mcp_loom))]
+mod loom_models;
+mod reading;
+
+pub(crate) use reading::{Got, Pulled};
+
+/// What a step has to know of the world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a StreamConfig,
+    pub(crate) purse: &'a Purse,
+    pub(crate) now_ms: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Core {
+    ring: Ring,
+    /// The weight of permits that were not used yet.
+    reserved: u64,
+    /// Bytes taken from the purse; never below what is used.
+    leased: u64,
+    /// How much was last taken at once.
+    chunk: u64,
+    writers: u32,
+    /// The writers that wait; the first of them may have a place in the line
+    /// of a limit.
+    line: Line,
+    place: Option<Place>,
+    reader: reading::Reader,
+    end: Option<EndReason>,
+    coalesced: u64,
+    dropped: u64,
+}
+
+impl Core {
+    /// A stream with one writer and one reader, the generation 0.
+    pub(crate) fn new(first_id: u64, now_ms: u64) -> Self {
+        Self {
+            ring: Ring::new(first_id),
+            reserved: 0,
+            leased: 0,
+            chunk: 0,
+            writers: 1,
+            line: Line::default(),
+            place: None,
+            reader: reading::Reader::new(now_ms),
+            end: None,
+            coalesced: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Takes the event in, or says why not; then it stays where it is.
+    pub(crate) fn try_push(
+        &mut self,
+        event: &mut Option<Slot>,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<u64, SendError> {
+        self.step(event, None, cx, after)
+    }
+
+    /// Takes the event in as soon as there is room and the writer's turn has
+    /// come.
+    pub(crate) fn poll_push(
+        &mut self,
+        event: &mut Option<Slot>,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Poll<Result<u64, SendError>> {
+        self.poll(ticket, waker, cx, after, |core, ticket, after| {
+            core.step(event, ticket, cx, after)
+        })
+    }
+
+    /// Keeps `weight` bytes for an event to come.
+    pub(crate) fn try_reserve(
+        &mut self,
+        weight: u64,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        self.reserve(weight, None, cx, after)
+    }
+
+    /// Keeps `weight` bytes for an event to come, as soon as they are there and
+    /// the writer's turn has come.
+    pub(crate) fn poll_reserve(
+        &mut self,
+        weight: u64,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Poll<Result<(), SendError>> {
+        self.poll(ticket, waker, cx, after, |core, ticket, after| {
+            core.reserve(weight, ticket, cx, after)
+        })
+    }
+
+    /// Takes an event in for which `reserved` bytes were kept. It weighs no
+    /// more.
+    pub(crate) fn push_reserved(
+        &mut self,
+        reserved: u64,
+        event: Slot,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<u64, SendError> {
+        self.reserved -= reserved;
+        if let Some(reason) = self.end {
+            after.discard(event);
+            self.give_spare(cx, after);
+            return Err(SendError::Ended(reason));
+        }
+        let id = self.append(event, cx, after);
+        self.room_came(cx, after);
+        Ok(id)
+    }
+
+    /// A permit was dropped.
+    pub(crate) fn release(&mut self, reserved: u64, cx: Context<'_>, after: &mut After) {
+        self.reserved -= reserved;
+        self.room_came(cx, after);
+    }
+
+    /// A writer does not wait any more.
+    pub(crate) fn leave(&mut self, ticket: Ticket, cx: Context<'_>, after: &mut After) {
+        if self.line.leave(ticket) {
+            cx.purse.leave(&mut self.place, after);
+            after.wake(self.line.first());
+        }
+    }
+
+    /// Whether the stream ended by this. An end that leaves nothing to be read
+    /// goes over one that does.
+    pub(crate) fn end(&mut self, reason: EndReason, cx: Context<'_>, after: &mut After) -> bool {
+        let is_new = match self.end {
+            None => true,
+            Some(old) => old.drains() && !reason.drains() && self.ring.unread() > 0,
+        };
+        if is_new {
+            self.end = Some(reason);
+            after.ended = Some(reason);
+            after.wake(self.reader.take_waker());
+        }
+        if !reason.drains() {
+            after.discard_all(self.ring.clear());
+        }
+        for waker in self.line.all() {
+            after.wake(Some(waker));
+        }
+        self.give_spare(cx, after);
+        is_new
+    }
+
+    pub(crate) fn add_writer(&mut self) {
+        self.writers += 1;
+    }
+
+    pub(crate) fn drop_writer(&mut self, cx: Context<'_>, after: &mut After) {
+        self.writers -= 1;
+        if self.writers == 0 && self.end.is_none() {
+            self.end(EndReason::WriterLost, cx, after);
+        }
+    }
+
+    /// Gives up the history, and all that is leased and unused. Says how many
+    /// bytes went back.
+    pub(crate) fn shed(&mut self, cx: Context<'_>, after: &mut After) -> u64 {
+        let before = self.leased;
+        while let Some(slot) = self.ring.evict(false) {
+            after.discard(slot);
+        }
+        let spare = self.leased - self.used();
+        self.return_lease(spare, cx, after);
+        before - self.leased
+    }
+
+    /// The stream is gone: everything goes back.
+    pub(crate) fn dissolve(&mut self, cx: Context<'_>, after: &mut After) {
+        self.reserved = 0;
+        after.discard_all(self.ring.clear());
+        self.ring.rewind();
+        cx.purse.leave(&mut self.place, after);
+        self.return_lease(self.leased, cx, after);
+    }
+
+    fn poll<T>(
+        &mut self,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+        cx: Context<'_>,
+        after: &mut After,
+        mut step: impl FnMut(&mut Self, Option<Ticket>, &mut After) -> Result<T, SendError>,
+    ) -> Poll<Result<T, SendError>> {
+        loop {
+            let result = step(self, *ticket, after);
+            let Err(SendError::Exhausted(ResourceExhausted { scope, .. })) = result else {
+                if let Some(ticket) = ticket.take() {
+                    self.leave(ticket, cx, after);
+                }
+                return Poll::Ready(result);
+            };
+            drop(self.line.join(ticket, waker));
+            let is_first = ticket.is_some_and(|ticket| self.line.is_first(ticket));
+            if is_first && scope == Scope::Stream {
+                cx.purse.leave(&mut self.place, after);
+            } else if is_first && cx.purse.join(&mut self.place, scope, waker, after) {
+                after.short_of = Some(scope);
+                continue;
+            }
+            return Poll::Pending;
+        }
+    }
+
+    fn step(
+        &mut self,
+        event: &mut Option<Slot>,
+        ticket: Option<Ticket>,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<u64, SendError> {
+        if let Some(reason) = self.end {
+            return Err(SendError::Ended(reason));
+        }
+        let slot = event.as_ref().expect("not polled after it was ready");
+        let weight = slot.weight();
+        check_weight(weight, cx)?;
+        if let Some((id, old)) = self.predecessor(slot, cx.config) {
+            if weight > old {
+                self.make_room(weight - old, ticket, cx, after)?;
+            }
+            // What made room may have been the predecessor itself.
+            if self.ring.find_unread_at(id) {
+                if let Some(slot) = event.take() {
+                    after.discard(self.ring.replace(id, slot));
+                }
+                self.coalesced += 1;
+                self.give_spare(cx, after);
+                return Ok(id);
+            }
+        }
+        self.make_room(weight, ticket, cx, after)?;
+        let slot = event.take().expect("it was there above");
+        Ok(self.append(slot, cx, after))
+    }
+
+    fn predecessor(&self, slot: &Slot, config: &StreamConfig) -> Option<(u64, u64)> {
+        match config.slow_consumer {
+            SlowConsumer::Coalesce { .. } => self.ring.find_unread(slot.key.as_deref()?),
+            _ => None,
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        weight: u64,
+        ticket: Option<Ticket>,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        if let Some(reason) = self.end {
+            return Err(SendError::Ended(reason));
+        }
+        check_weight(weight, cx)?;
+        self.make_room(weight, ticket, cx, after)?;
+        self.reserved += weight;
+        Ok(())
+    }
+
+    fn append(&mut self, slot: Slot, cx: Context<'_>, after: &mut After) -> u64 {
+        if self.ring.unread_len() == 0 {
+            self.reader.note_work(cx.now_ms);
+        }
+        after.wake(self.reader.take_waker());
+        self.ring.push(slot)
+    }
+
+    /// Makes sure that `weight` more bytes are leased and below the stream's
+    /// limit. History makes room, and what the policy lets go.
+    fn make_room(
+        &mut self,
+        weight: u64,
+        ticket: Option<Ticket>,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        if !self.line.is_empty() && !ticket.is_some_and(|ticket| self.line.is_first(ticket)) {
+            return Err(self.exhausted(Scope::Stream, cx));
+        }
+        let drops = cx.config.slow_consumer == SlowConsumer::DropHistory;
+        while self.used() + weight > cx.config.bytes_max {
+            if !self.evict(drops, after) {
+                return self.is_full(cx, after);
+            }
+        }
+        while self.used() + weight > self.leased {
+            let Err(scope) = self.lease(weight, cx, after) else {
+                return Ok(());
+            };
+            // Unread events go only if that is enough.
+            let floor = self.ring.stuck() + self.reserved + weight;
+            if !self.evict(drops && floor <= self.leased, after) {
+                return Err(self.exhausted(scope, cx));
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&mut self, cx: Context<'_>, after: &mut After) -> Result<(), SendError> {
+        if cx.config.slow_consumer != SlowConsumer::Disconnect {
+            return Err(self.exhausted(Scope::Stream, cx));
+        }
+        self.end(EndReason::SlowConsumer, cx, after);
+        Err(SendError::Ended(EndReason::SlowConsumer))
+    }
+
+    fn evict(&mut self, unread: bool, after: &mut After) -> bool {
+        let unread_len = self.ring.unread_len();
+        let Some(slot) = self.ring.evict(unread) else {
+            return false;
+        };
+        self.dropped += unread_len - self.ring.unread_len();
+        after.discard(slot);
+        true
+    }
+
+    /// Leases what is missing for `weight` more bytes, if possible in chunks.
+    fn lease(&mut self, weight: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
+        let missing = self.used() + weight - self.leased;
+        self.chunk = cx.purse.chunk();
+        let room = cx.config.bytes_max - self.leased;
+        let wanted = lease::wanted(missing, self.chunk, room);
+        let taken = match cx.purse.take(wanted, self.place, after) {
+            Err(_) if wanted > missing => {
+                cx.purse.take(missing, self.place, after)?;
+                missing
+            }
+            result => {
+                result?;
+                wanted
+            }
+        };
+        self.leased += taken;
+        Ok(())
+    }
+
+    /// There may be room that was not there before.
+    fn room_came(&mut self, cx: Context<'_>, after: &mut After) {
+        self.give_spare(cx, after);
+        if !self.line.is_empty() {
+            after.wake(self.line.first());
+        }
+    }
+
+    fn give_spare(&mut self, cx: Context<'_>, after: &mut After) {
+        let pressed = cx.purse.is_waited_for();
+        let spare = lease::spare(self.used(), self.leased, self.chunk, pressed);
+        self.return_lease(spare, cx, after);
+    }
+
+    fn return_lease(&mut self, bytes: u64, cx: Context<'_>, after: &mut After) {
+        if bytes > 0 {
+            self.leased -= bytes;
+            cx.purse.give(bytes, after);
+        }
+    }
+
+    fn exhausted(&self, scope: Scope, cx: Context<'_>) -> SendError {
+        SendError::Exhausted(match scope {
+            Scope::Stream => ResourceExhausted {
+                scope,
+                used: self.used(),
+                limit: cx.config.bytes_max,
+            },
+            _ => cx.purse.exhausted(scope),
+        })
+    }
+
+    /// Bytes of events and permits.
+    pub(crate) fn used(&self) -> u64 {
+        self.ring.held() + self.reserved
+    }
+
+    pub(crate) fn leased(&self) -> u64 {
+        self.leased
+    }
+}
+
+fn check_weight(weight: u64, cx: Context<'_>) -> Result<(), SendError> {
+    let limit = cx.config.bytes_max.min(cx.purse.limit());
+    if weight > limit {
+        return Err(SendError::TooLarge { weight, limit });
+    }
+    Ok(())
+}
+
+/// An event without a key.
+pub(crate) fn plain(data: Bytes) -> Slot {
+    Slot { data, key: None }
+}

@@ -1,0 +1,201 @@
+//! One stream as its handles share it: the core behind its lock, and what the
+//! core needs of the world.
+
+use crate::{
+    after::After,
+    config::StreamConfig,
+    core::{Context, Core, Summary},
+    error::EndReason,
+    hub::{Expire, Hub},
+    id::{EventId, Origin},
+    meter::Meter,
+    pressure::millis,
+    purse::Purse,
+    stats::StreamStats,
+    sync::{Mutex, lock},
+    wheel::Key,
+};
+use std::{panic::Location, sync::Arc, time::Duration};
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    core: Mutex<Core>,
+    pub(crate) config: StreamConfig,
+    pub(crate) purse: Purse,
+    pub(crate) origin: Origin,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) created_at: &'static Location<'static>,
+    pub(crate) created_ms: u64,
+    timer: Mutex<Option<Key>>,
+}
+
+/// Where a stream belongs, and who made it.
+#[derive(Debug)]
+pub(crate) struct Birth {
+    /// The session's number and limit.
+    pub(crate) session: Option<(u32, Arc<Meter>)>,
+    pub(crate) first_id: u64,
+    pub(crate) created_at: &'static Location<'static>,
+}
+
+impl Stream {
+    pub(crate) fn new(hub: &Arc<Hub>, config: StreamConfig, birth: Birth) -> Arc<Self> {
+        let now_ms = hub.now_ms();
+        let session = birth.session.as_ref().map_or(0, |(number, _)| *number);
+        let in_session = birth.session.is_some();
+        let meter = birth.session.map(|(_, meter)| meter);
+        let stream = Arc::new(Self {
+            core: Mutex::new(Core::new(birth.first_id, now_ms)),
+            config,
+            purse: Purse::new(meter, Arc::clone(&hub.meter)),
+            origin: Origin {
+                epoch: hub.epoch,
+                session,
+                stream: hub.next_stream(),
+            },
+            hub: Arc::clone(hub),
+            created_at: birth.created_at,
+            created_ms: now_ms,
+            timer: Mutex::new(None),
+        });
+        stream.purse.enter();
+        let weak = Arc::downgrade(&stream);
+        hub.streams().insert(stream.origin.stream, weak);
+        match config.idle_timeout.filter(|_| !in_session) {
+            Some(idle) => hub.set_timer(now_ms.saturating_add(millis(idle)), &stream),
+            // The clock has to go on.
+            None if hub.meter.streams() == 1 => hub.ring(),
+            None => {}
+        }
+        stream
+    }
+
+    /// One step under the lock; what it leaves is done outside.
+    pub(crate) fn with<T>(
+        &self,
+        step: impl FnOnce(&mut Core, Context<'_>, &mut After) -> T,
+    ) -> T {
+        let mut after = After::default();
+        let cx = self.context();
+        let out = step(&mut lock(&self.core), cx, &mut after);
+        self.tell(&after);
+        out
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            config: &self.config,
+            purse: &self.purse,
+            now_ms: self.hub.coarse_ms(),
+        }
+    }
+
+    #[inline]
+    fn tell(&self, after: &After) {
+        if after.crossed != [None, None] || after.short_of.is_some() || after.ended.is_some() {
+            self.tell_rare(after);
+        }
+    }
+
+    #[cold]
+    fn tell_rare(&self, after: &After) {
+        for scope in after.crossed.iter().copied().flatten() {
+            let use_of = self.purse.exhausted(scope);
+            self.hub.tell_high(scope, use_of.used, use_of.limit);
+        }
+        if let Some(reason) = after.ended {
+            self.hub.tell_ended(self.origin.stream, reason);
+        }
+        if after.short_of.is_some() || after.crossed[1].is_some() {
+            self.hub.ring();
+        }
+    }
+
+    pub(crate) fn event_id(&self, seq: u64) -> EventId {
+        EventId {
+            origin: self.origin,
+            seq,
+        }
+    }
+
+    pub(crate) fn end(&self, reason: EndReason) -> bool {
+        self.with(|core, cx, after| core.end(reason, cx, after))
+    }
+
+    /// Gives up the history and what is leased and unused.
+    pub(crate) fn shed(&self) -> u64 {
+        self.with(|core, cx, after| core.shed(cx, after))
+    }
+
+    pub(crate) fn core(&self) -> &Mutex<Core> {
+        &self.core
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        lock(&self.core).summary()
+    }
+
+    /// For how long nobody has moved although there is something to do.
+    pub(crate) fn stood_still(&self, summary: &Summary) -> Duration {
+        if summary.attached && summary.unread_len == 0 {
+            return Duration::ZERO;
+        }
+        let still_ms = self.hub.coarse_ms().saturating_sub(summary.moved_ms);
+        Duration::from_millis(still_ms)
+    }
+
+    pub(crate) fn stats(&self) -> StreamStats {
+        let summary = self.summary();
+        StreamStats {
+            next_id: self.event_id(summary.next_id),
+            bytes_held: summary.used,
+            bytes_leased: summary.leased,
+            bytes_history: summary.history,
+            unread: summary.unread_len,
+            coalesced: summary.coalesced,
+            dropped: summary.dropped,
+            has_reader: summary.attached,
+            writers: summary.writers,
+            end: summary.end,
+            stood_still: self.stood_still(&summary),
+        }
+    }
+}
+
+/// A stream outside of a session that has had no reader for its idle time ends.
+impl Expire for Stream {
+    fn expire(&self, now_ms: u64) -> Option<u64> {
+        let idle_ms = millis(self.config.idle_timeout?);
+        let summary = self.summary();
+        let since_ms = if summary.attached { now_ms } else { summary.moved_ms };
+        let due_ms = since_ms.saturating_add(idle_ms);
+        if due_ms > now_ms {
+            return Some(due_ms);
+        }
+        self.end(EndReason::Idle);
+        None
+    }
+
+    fn timer(&self) -> &Mutex<Option<Key>> {
+        &self.timer
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let key = lock(&self.timer).take();
+        self.hub.remove_timer(key);
+        let mut after = After::default();
+        let cx = self.context();
+        // Under the lock of the list, so that an audit sees the stream with its
+        // bytes or neither.
+        let mut streams = self.hub.streams();
+        streams.remove(&self.origin.stream);
+        if streams.len() < streams.capacity() / 4 {
+            streams.shrink_to_fit();
+        }
+        lock(&self.core).dissolve(cx, &mut after);
+        self.purse.exit();
+        drop(streams);
+    }
+}
