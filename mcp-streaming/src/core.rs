@@ -18,7 +18,7 @@ use std::task::{Poll, Waker};
 mod loom_models;
 mod reading;
 
-pub(crate) use reading::{Got, Pulled};
+pub(crate) use reading::{Got, Pulled, Sought, Summary};
 
 /// What a step has to know of the world.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,6 @@ use crate::{
 };
 use std::task::Waker;
 
-#[cfg(all(test, mcp_loom))]
-mod loom_models;
 
 /// Set while the line is not empty.
 const WAITED_FOR: u64 = 1 << 63;

@@ -42,7 +42,7 @@ pub(crate) struct Ring {
     /// The weight of events that left the ring while the reader held them.
     stuck: u64,
     /// Unread events with a key; `None` while there are none.
-    keys: Option<Box<HashMap<Arc<str>, u64>>>,
+    keys: Option<HashMap<Arc<str>, u64>>,
 }
 
 impl Ring {
