@@ -225,7 +225,6 @@ impl Core {
             if is_first && scope == Scope::Stream {
                 cx.purse.leave(&mut self.place, after);
             } else if is_first && cx.purse.join(&mut self.place, scope, waker, after) {
-                after.short_of = Some(scope);
                 continue;
             }
             return Poll::Pending;
@@ -320,6 +319,7 @@ impl Core {
             // Unread events go only if that is enough.
             let floor = self.ring.stuck() + self.reserved + weight;
             if !self.evict(drops && floor <= self.leased, after) {
+                after.short_of = Some(scope);
                 return Err(self.exhausted(scope, cx));
             }
         }

@@ -20,6 +20,7 @@ mod purse;
 mod resume;
 mod ring;
 mod rx;
+mod session;
 mod stats;
 mod stream;
 mod sync;
@@ -38,5 +39,9 @@ pub use observer::Observer;
 pub use permit::Permit;
 pub use resume::{ResumeError, Resumed};
 pub use rx::Rx;
+pub use session::{
+    MemoryUsage, OpenError, OpenStreamError, ParseSessionIdError, SessionConfig, SessionId, Sessions,
+    SessionsStats, StreamingSession,
+};
 pub use stats::{Stats, StreamStats};
 pub use tx::Tx;

@@ -5,7 +5,7 @@ use crate::{
     after::After,
     config::StreamConfig,
     core::{Context, Core, Summary},
-    error::EndReason,
+    error::{EndReason, Scope},
     hub::{Expire, Hub},
     id::{EventId, Origin},
     meter::Meter,
@@ -15,9 +15,19 @@ use crate::{
     sync::{Mutex, lock},
     wheel::Key,
 };
-use std::{panic::Location, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    panic::Location,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
-#[derive(Debug)]
+/// The other streams of a session.
+pub(crate) trait Siblings: Send + Sync {
+    /// Gives up what nobody waits for.
+    fn make_room(&self);
+}
+
 pub(crate) struct Stream {
     core: Mutex<Core>,
     pub(crate) config: StreamConfig,
@@ -26,14 +36,14 @@ pub(crate) struct Stream {
     pub(crate) hub: Arc<Hub>,
     pub(crate) created_at: &'static Location<'static>,
     pub(crate) created_ms: u64,
+    siblings: Option<Weak<dyn Siblings>>,
     timer: Mutex<Option<Key>>,
 }
 
 /// Where a stream belongs, and who made it.
-#[derive(Debug)]
 pub(crate) struct Birth {
-    /// The session's number and limit.
-    pub(crate) session: Option<(u32, Arc<Meter>)>,
+    /// The session's number and limit, and the session.
+    pub(crate) session: Option<(u32, Arc<Meter>, Weak<dyn Siblings>)>,
     pub(crate) first_id: u64,
     pub(crate) created_at: &'static Location<'static>,
 }
@@ -41,9 +51,11 @@ pub(crate) struct Birth {
 impl Stream {
     pub(crate) fn new(hub: &Arc<Hub>, config: StreamConfig, birth: Birth) -> Arc<Self> {
         let now_ms = hub.now_ms();
-        let session = birth.session.as_ref().map_or(0, |(number, _)| *number);
-        let in_session = birth.session.is_some();
-        let meter = birth.session.map(|(_, meter)| meter);
+        let (session, meter, siblings) = match birth.session {
+            Some((number, meter, siblings)) => (number, Some(meter), Some(siblings)),
+            None => (0, None, None),
+        };
+        let in_session = siblings.is_some();
         let stream = Arc::new(Self {
             core: Mutex::new(Core::new(birth.first_id, now_ms)),
             config,
@@ -56,6 +68,7 @@ impl Stream {
             hub: Arc::clone(hub),
             created_at: birth.created_at,
             created_ms: now_ms,
+            siblings,
             timer: Mutex::new(None),
         });
         stream.purse.enter();
@@ -106,7 +119,11 @@ impl Stream {
         if let Some(reason) = after.ended {
             self.hub.tell_ended(self.origin.stream, reason);
         }
-        if after.short_of.is_some() || after.crossed[1].is_some() {
+        if after.short_of == Some(Scope::Session) {
+            if let Some(siblings) = self.siblings.as_ref().and_then(Weak::upgrade) {
+                siblings.make_room();
+            }
+        } else if after.short_of.is_some() || after.crossed[1].is_some() {
             self.hub.ring();
         }
     }
@@ -178,6 +195,14 @@ impl Expire for Stream {
 
     fn timer(&self) -> &Mutex<Option<Key>> {
         &self.timer
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 

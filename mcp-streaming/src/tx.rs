@@ -1,7 +1,7 @@
 //! The writer's end of a stream.
 
 use crate::{
-    EndReason, EventId, SendError, SlowConsumer, StreamStats,
+    EndReason, EventId, Scope, SendError, SlowConsumer, StreamStats,
     core::plain,
     line::Ticket,
     permit::Permit,
@@ -153,9 +153,12 @@ impl Tx {
 
     #[inline]
     fn try_push(&self, event: &mut Option<Slot>) -> Result<EventId, SendError> {
-        let pushed = self
-            .stream
-            .with(|core, cx, after| core.try_push(event, cx, after));
+        let mut step = || self.stream.with(|core, cx, after| core.try_push(event, cx, after));
+        let pushed = match step() {
+            // The session's other streams have made room by now, if they could.
+            Err(SendError::Exhausted(exhausted)) if exhausted.scope == Scope::Session => step(),
+            pushed => pushed,
+        };
         pushed.map(|seq| self.stream.event_id(seq))
     }
 
