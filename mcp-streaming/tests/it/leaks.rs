@@ -1,0 +1,87 @@
+//! The report, and the books.
+
+use crate::support::{KIB, budget, check_empty, messages, read_now, replaying, secs, stream, weighing};
+use tokio::time::sleep;
+
+#[tokio::test(start_paused = true)]
+async fn what_stands_still_is_reported_with_where_it_was_made() {
+    let budget = budget(1024 * KIB);
+    let (tx, rx) = stream(&budget, &replaying(16 * KIB));
+    let line = line!() + 1;
+    let (lost, lost_rx) = budget.stream(&replaying(16 * KIB)).expect("valid");
+    let (stuck, stuck_rx) = stream(&budget, &replaying(16 * KIB));
+    lost.try_send(weighing(KIB)).expect("room");
+    drop(lost_rx);
+    stuck.try_send(weighing(2 * KIB)).expect("room");
+    assert!(budget.leaks(secs(60)).is_clean());
+    sleep(secs(61)).await;
+    let report = budget.leaks(secs(60));
+    assert!(!report.is_clean());
+    let found: Vec<_> = report
+        .streams
+        .iter()
+        .map(|leak| (leak.bytes_held, leak.has_reader, leak.writers))
+        .collect();
+    assert_eq!(found, [(2 * KIB, true, 1), (KIB, false, 1)], "the largest first");
+    let leak = &report.streams[1];
+    let place = format!("leaks.rs:{line}:");
+    assert!(leak.created_at.contains(&place), "{}", leak.created_at);
+    assert!(leak.stood_still > secs(60) && leak.age >= leak.stood_still);
+    assert!(report.audit.is_balanced());
+    assert_eq!(report.audit.without_owner, 0);
+    let json = serde_json::to_value(&report).expect("JSON");
+    assert_eq!(json["streams"][0]["bytes_held"], 2 * KIB);
+    drop((tx, rx, lost, stuck, stuck_rx));
+    check_empty(&budget);
+}
+
+/// The books are right at any moment, while threads write, read and drop.
+#[test]
+fn an_audit_is_exact_while_streams_come_and_go() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let budget = budget(256 * KIB);
+        let mut tasks = tokio::task::JoinSet::new();
+        for seed in 0..8u64 {
+            let budget = budget.clone();
+            tasks.spawn(async move {
+                for round in 0..200 {
+                    let (tx, mut rx) = stream(&budget, &replaying(64 * KIB));
+                    for size in 0..(seed + round) % 20 {
+                        let _ = tx.try_send(weighing(128 + size * 300));
+                        if size % 3 == 0 {
+                            read_now(&mut rx);
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        while !tasks.is_empty() {
+            for _ in 0..50 {
+                let audit = budget.audit();
+                assert!(audit.is_balanced(), "{audit:?}");
+                assert!(audit.counted <= 256 * KIB);
+            }
+            while let Some(ended) = tasks.try_join_next() {
+                ended.expect("no panic");
+            }
+            tokio::task::yield_now().await;
+        }
+        check_empty(&budget);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_leaves_no_trace() {
+    let budget = budget(1024 * KIB);
+    let (tx, mut rx) = stream(&budget, &replaying(16 * KIB));
+    tx.try_send("one").expect("room");
+    assert_eq!(read_now(&mut rx), messages(1..=1));
+    sleep(secs(3_600)).await;
+    assert!(budget.leaks(secs(60)).is_clean(), "it waits for events");
+}
