@@ -12,6 +12,10 @@ use std::{
     time::Duration,
 };
 
+/// How often an audit waits for streams that are being dropped, which takes a
+/// moment, unless a thread is stopped in the middle of it.
+const TRIES: u32 = 10_000;
+
 /// The sum over all streams, beside the counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -83,8 +87,23 @@ impl Budget {
     /// still meanwhile, for some ten nanoseconds each.
     #[must_use]
     pub fn audit(&self) -> Audit {
+        for _ in 0..TRIES {
+            let audit = self.try_audit();
+            if let Ok(audit) = audit {
+                return audit;
+            }
+            // A thread is about to give back what its last handle held.
+            std::thread::yield_now();
+        }
+        self.try_audit().unwrap_or_else(|audit| audit)
+    }
+
+    /// `Err` if a stream is being dropped, so that its bytes are counted and
+    /// cannot be seen.
+    fn try_audit(&self) -> Result<Audit, Audit> {
         let list = self.0.streams();
         let streams: Vec<Arc<Stream>> = list.values().filter_map(Weak::upgrade).collect();
+        let is_exact = streams.len() == list.len();
         let cores: Vec<MutexGuard<'_, _>> =
             streams.iter().map(|stream| lock(stream.core())).collect();
         let counted = self.0.meter.used();
@@ -93,13 +112,14 @@ impl Budget {
         drop(cores);
         // Only without the lock may the last handle of a stream be dropped.
         drop(list);
-        Audit {
+        let audit = Audit {
             counted,
             leased,
             held,
             streams: streams.len() as u64,
             without_owner: counted.wrapping_sub(leased).cast_signed(),
-        }
+        };
+        if is_exact { Ok(audit) } else { Err(audit) }
     }
 
     /// The streams that have stood still for longer than `older_than`: without a

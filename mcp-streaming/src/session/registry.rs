@@ -212,8 +212,8 @@ impl Registry {
     ) -> Result<(), OpenError> {
         let used = |session: &Arc<StreamingSession>| session.used_ms.load(Ordering::Relaxed);
         let limit = self.config.sessions_per_owner_max;
-        let (count, oldest) = routes.oldest_of(owner, used);
-        let victim = if count >= limit {
+        let victim = if routes.len_of(owner) >= limit {
+            let oldest = routes.oldest_of(owner, used);
             let oldest = oldest.filter(|(_, session)| !session.is_busy(now_ms));
             Some(oldest.ok_or(OpenError::TooManyOfOwner { limit })?.0)
         } else if routes.len() >= self.config.sessions_max {

@@ -103,21 +103,25 @@ async fn everything_may_be_dropped_in_any_order() {
             1 => drop((rx, tx)),
             2 => {
                 tx.finish();
-                drop(rx);
+                drop((rx, tx));
             }
             3 => {
                 let newer = tx.reader();
-                drop(rx);
-                drop(newer);
+                drop((rx, newer, tx));
             }
             4 => {
-                let permit = tx.try_reserve(10);
-                assert!(permit.is_err(), "full");
+                let newer = tx.reader();
+                drop((newer, rx, tx));
             }
-            _ => drop(rx),
+            _ => {
+                let permit = tx.try_reserve(10).map(drop);
+                assert!(permit.is_err(), "full");
+                drop((tx, rx));
+            }
         }
         writer.abort();
-        assert!(writer.await.is_err() || order == 2);
+        // Aborted, or told that the stream has ended.
+        let _ = writer.await;
         check_empty(&budget);
     }
 }

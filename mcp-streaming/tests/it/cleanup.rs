@@ -13,7 +13,6 @@ fn sessions(budget: &Budget) -> Sessions {
     let config = SessionConfig {
         stream: replaying(16 * KIB),
         life_time: Some(secs(3600)),
-        sessions_per_owner_max: 10_000,
         ..SessionConfig::default()
     };
     Sessions::new(budget, &config).expect("a valid configuration")
@@ -27,7 +26,8 @@ async fn test_automatic_cleanup() {
     let sessions = sessions(&budget);
     let mut kept = Vec::new();
     for number in 0..10_000 {
-        let session = sessions.open("ann").expect("room");
+        let owner = format!("owner {}", number % 100);
+        let session = sessions.open(&owner).expect("room");
         if number % 2 == 0 {
             session.initialized();
         }
