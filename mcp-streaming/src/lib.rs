@@ -21,11 +21,15 @@ mod resume;
 mod ring;
 mod rx;
 mod session;
+#[cfg(feature = "sse")]
+pub mod sse;
 mod stats;
+pub mod store;
 mod stream;
 mod sync;
 mod tx;
 mod wheel;
+mod work;
 
 pub use audit::{Audit, Leak, LeakReport};
 pub use budget::Budget;
@@ -45,3 +49,4 @@ pub use session::{
 };
 pub use stats::{Stats, StreamStats};
 pub use tx::Tx;
+pub use work::{PoolConfig, PoolError, PoolStats, ResourcePool, WorkPermit};

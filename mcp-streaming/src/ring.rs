@@ -90,6 +90,12 @@ impl Ring {
         self.next_id() - self.taken.max(self.first)
     }
 
+    /// The id before the next one that is taken.
+    #[cfg(feature = "sse")]
+    pub(crate) fn position(&self) -> u64 {
+        self.taken - 1
+    }
+
     /// Appends an event.
     pub(crate) fn push(&mut self, slot: Slot) -> u64 {
         let id = self.next_id();

@@ -74,6 +74,14 @@ impl Rx {
         self.stream.stats()
     }
 
+    /// The id of the event before the next one.
+    #[cfg(feature = "sse")]
+    pub(crate) fn position(&self) -> crate::EventId {
+        let taken = self.stream.with(|core, _, _| core.position());
+        let in_batch = self.batch.iter().filter(|got| matches!(got, Got::Message { .. }));
+        self.stream.event_id(taken - in_batch.count() as u64)
+    }
+
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
         if self.ended {
             return Poll::Ready(None);

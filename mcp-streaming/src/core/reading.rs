@@ -159,6 +159,12 @@ impl Core {
         self.room_came(cx, after);
     }
 
+    /// The id of the last event that the reader took, or had before.
+    #[cfg(feature = "sse")]
+    pub(crate) fn position(&self) -> u64 {
+        self.ring.position()
+    }
+
     fn acknowledge(&mut self, cx: Context<'_>, after: &mut After) {
         if !self.ring.ack() {
             return;
