@@ -10,5 +10,11 @@ mod leaks;
 mod model;
 mod policies;
 mod pressure;
+#[cfg(feature = "redis")]
+mod redis;
 mod resume;
 mod sessions;
+#[cfg(feature = "sse")]
+mod sse;
+mod store;
+mod work;
