@@ -56,7 +56,10 @@ struct Cost {
 
 async fn compare_events() {
     println!("one event from writer to reader: ns, allocations");
-    println!("  {:<44} {:>16} {:>16} {:>16}", "", "256 B", "4 KiB", "64 KiB");
+    println!(
+        "  {:<44} {:>16} {:>16} {:>16}",
+        "", "256 B", "4 KiB", "64 KiB"
+    );
     let ours = Ours::new(256 << 10);
     let bare = Ours::new(0);
     let row = row("mcp-streaming, all budgets, replay", &ours, EVENTS).await;
@@ -65,13 +68,30 @@ async fn compare_events() {
     #[cfg(feature = "peers")]
     {
         print_row("tokio mpsc, two semaphores, no replay", &peers::BoundedMpsc).await;
-        print_row("async-channel, two semaphores, no replay", &peers::BoundedAsyncChannel).await;
+        print_row(
+            "async-channel, two semaphores, no replay",
+            &peers::BoundedAsyncChannel,
+        )
+        .await;
         let rmcp = peers::Rmcp(std::sync::Arc::default());
-        self::row("rmcp local session, 16 events of replay", &rmcp, EVENTS / 20).await;
+        self::row(
+            "rmcp local session, 16 events of replay",
+            &rmcp,
+            EVENTS / 20,
+        )
+        .await;
     }
-    figure("ns per event with both budgets and replay, 256 B", format!("{:.0}", row[0].ns), "<= 100");
+    figure(
+        "ns per event with both budgets and replay, 256 B",
+        format!("{:.0}", row[0].ns),
+        "<= 100",
+    );
     let most = row.iter().map(|cost| cost.allocations).fold(0.0, f64::max);
-    figure("allocations per event, the worst size", format!("{most:.4}"), "0");
+    figure(
+        "allocations per event, the worst size",
+        format!("{most:.4}"),
+        "0",
+    );
 }
 
 async fn print_row(name: &str, path: &impl Path) {
@@ -83,7 +103,9 @@ async fn row(name: &str, path: &impl Path, events: usize) -> Vec<Cost> {
     for size in SIZES {
         costs.push(cost(path, size, events).await);
     }
-    let cells = costs.iter().map(|cost| format!("{:>9.1} {:>6.2}", cost.ns, cost.allocations));
+    let cells = costs
+        .iter()
+        .map(|cost| format!("{:>9.1} {:>6.2}", cost.ns, cost.allocations));
     let cells: Vec<String> = cells.collect();
     println!("  {name:<44} {}", cells.join(" "));
     costs
@@ -141,13 +163,21 @@ async fn compare_idle() {
         }
         (tx, rx)
     });
-    figure("mcp-streaming, 100 small events in its history", used.await, "-");
+    figure(
+        "mcp-streaming, 100 small events in its history",
+        used.await,
+        "-",
+    );
     let mpsc = per_one(async || Mpsc(16).open().await).await;
     figure("tokio mpsc of 16", mpsc, "-");
     #[cfg(feature = "peers")]
     {
         let rmcp = peers::Rmcp(std::sync::Arc::default());
-        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
         let before = tasks();
         let bytes = per_one(async || rmcp.open().await).await;
         figure("rmcp, a session with a stream", bytes, "-");
@@ -187,7 +217,11 @@ async fn unread() {
     while stuck.try_send(vec![0; 1_000]).is_ok() {}
     let beside = cost(&Sibling(&session), 256, EVENTS).await.ns;
     let ratio = format!("{:.2}", beside / alone);
-    figure("mcp-streaming, time per event beside it and alone", ratio, "1 (full speed)");
+    figure(
+        "mcp-streaming, time per event beside it and alone",
+        ratio,
+        "1 (full speed)",
+    );
     #[cfg(feature = "peers")]
     {
         let (taken, served) = peers::rmcp_unread().await;

@@ -6,7 +6,6 @@ use crate::{
     after::After,
     config::{SlowConsumer, StreamConfig},
     error::{EndReason, ResourceExhausted, Scope, SendError},
-    lease,
     line::{Line, Ticket},
     purse::{Place, Purse},
     ring::{Ring, Slot},
@@ -17,6 +16,9 @@ use std::task::{Poll, Waker};
 #[cfg(all(test, mcp_loom))]
 mod loom_models;
 mod reading;
+mod room;
+
+use room::check_weight;
 
 pub(crate) use reading::{Got, Pulled, Sought, Summary};
 
@@ -294,108 +296,6 @@ impl Core {
         self.ring.push(slot)
     }
 
-    /// Makes sure that `weight` more bytes are leased and below the stream's
-    /// limit. History makes room, and what the policy lets go.
-    fn make_room(
-        &mut self,
-        weight: u64,
-        ticket: Option<Ticket>,
-        cx: Context<'_>,
-        after: &mut After,
-    ) -> Result<(), SendError> {
-        if !self.line.is_empty() && !ticket.is_some_and(|ticket| self.line.is_first(ticket)) {
-            return Err(self.exhausted(Scope::Stream, cx));
-        }
-        let drops = cx.config.slow_consumer == SlowConsumer::DropHistory;
-        while self.used() + weight > cx.config.bytes_max {
-            if !self.evict(drops, after) {
-                return self.is_full(cx, after);
-            }
-        }
-        while self.used() + weight > self.leased {
-            let Err(scope) = self.lease(weight, cx, after) else {
-                return Ok(());
-            };
-            // Unread events go only if that is enough.
-            let floor = self.ring.stuck() + self.reserved + weight;
-            if !self.evict(drops && floor <= self.leased, after) {
-                after.short_of = Some(scope);
-                return Err(self.exhausted(scope, cx));
-            }
-        }
-        Ok(())
-    }
-
-    fn is_full(&mut self, cx: Context<'_>, after: &mut After) -> Result<(), SendError> {
-        if cx.config.slow_consumer != SlowConsumer::Disconnect {
-            return Err(self.exhausted(Scope::Stream, cx));
-        }
-        self.end(EndReason::SlowConsumer, cx, after);
-        Err(SendError::Ended(EndReason::SlowConsumer))
-    }
-
-    fn evict(&mut self, unread: bool, after: &mut After) -> bool {
-        let unread_len = self.ring.unread_len();
-        let Some(slot) = self.ring.evict(unread) else {
-            return false;
-        };
-        self.dropped += unread_len - self.ring.unread_len();
-        after.discard(slot);
-        true
-    }
-
-    /// Leases what is missing for `weight` more bytes, if possible in chunks.
-    fn lease(&mut self, weight: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
-        let missing = self.used() + weight - self.leased;
-        self.chunk = cx.purse.chunk();
-        let room = cx.config.bytes_max - self.leased;
-        let wanted = lease::wanted(missing, self.chunk, room);
-        let taken = match cx.purse.take(wanted, self.place, after) {
-            Err(_) if wanted > missing => {
-                cx.purse.take(missing, self.place, after)?;
-                missing
-            }
-            result => {
-                result?;
-                wanted
-            }
-        };
-        self.leased += taken;
-        Ok(())
-    }
-
-    /// There may be room that was not there before.
-    fn room_came(&mut self, cx: Context<'_>, after: &mut After) {
-        self.give_spare(cx, after);
-        if !self.line.is_empty() {
-            after.wake(self.line.first());
-        }
-    }
-
-    fn give_spare(&mut self, cx: Context<'_>, after: &mut After) {
-        let pressed = cx.purse.is_waited_for();
-        let spare = lease::spare(self.used(), self.leased, self.chunk, pressed);
-        self.return_lease(spare, cx, after);
-    }
-
-    fn return_lease(&mut self, bytes: u64, cx: Context<'_>, after: &mut After) {
-        if bytes > 0 {
-            self.leased -= bytes;
-            cx.purse.give(bytes, after);
-        }
-    }
-
-    fn exhausted(&self, scope: Scope, cx: Context<'_>) -> SendError {
-        SendError::Exhausted(match scope {
-            Scope::Stream => ResourceExhausted {
-                scope,
-                used: self.used(),
-                limit: cx.config.bytes_max,
-            },
-            _ => cx.purse.exhausted(scope),
-        })
-    }
-
     /// Bytes of events and permits.
     pub(crate) fn used(&self) -> u64 {
         self.ring.held() + self.reserved
@@ -404,14 +304,6 @@ impl Core {
     pub(crate) fn leased(&self) -> u64 {
         self.leased
     }
-}
-
-fn check_weight(weight: u64, cx: Context<'_>) -> Result<(), SendError> {
-    let limit = cx.config.bytes_max.min(cx.purse.limit());
-    if weight > limit {
-        return Err(SendError::TooLarge { weight, limit });
-    }
-    Ok(())
 }
 
 /// An event without a key.

@@ -153,6 +153,12 @@ impl Hub {
         }
     }
 
+    pub(crate) fn tell_full(&self, scope: Scope, used: u64, limit: u64) {
+        if let Some(observer) = &self.observer {
+            observer.on_full(scope, used, limit);
+        }
+    }
+
     pub(crate) fn tell_shed(&self, bytes: u64) {
         let counter = &self.counters.shed_bytes;
         counter.fetch_add(bytes, Ordering::Relaxed);

@@ -110,7 +110,17 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "1", "1-2-3", "1-2-3-4-5", "1-2-3-", "1-2-3-G", "01-2-3-4", "+1-2-3-4", "100000000-0-0-0"] {
+        for text in [
+            "",
+            "1",
+            "1-2-3",
+            "1-2-3-4-5",
+            "1-2-3-",
+            "1-2-3-G",
+            "01-2-3-4",
+            "+1-2-3-4",
+            "100000000-0-0-0",
+        ] {
             assert_eq!(text.parse::<EventId>(), Err(ParseEventIdError), "{text}");
         }
     }

@@ -44,8 +44,8 @@ pub use permit::Permit;
 pub use resume::{ResumeError, Resumed};
 pub use rx::Rx;
 pub use session::{
-    MemoryUsage, OpenError, OpenStreamError, ParseSessionIdError, SessionConfig, SessionId, Sessions,
-    SessionsStats, StreamingSession,
+    MemoryUsage, OpenError, OpenStreamError, ParseSessionIdError, SessionConfig, SessionId,
+    Sessions, SessionsStats, StreamingSession,
 };
 pub use stats::{Stats, StreamStats};
 pub use tx::Tx;

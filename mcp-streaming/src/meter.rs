@@ -9,7 +9,6 @@ use crate::{
 };
 use std::task::Waker;
 
-
 /// Set while the line is not empty.
 const WAITED_FOR: u64 = 1 << 63;
 
@@ -228,7 +227,10 @@ mod tests {
         assert!(meter.try_take(1, None).is_none(), "others are not served");
         assert!(meter.try_take(1, b).is_none());
         assert!(meter.try_take(500, a).is_some());
-        assert!(meter.leave(a.expect("joined")).is_some(), "the next is woken");
+        assert!(
+            meter.leave(a.expect("joined")).is_some(),
+            "the next is woken"
+        );
         assert!(meter.leave(b.expect("joined")).is_none());
         assert!(!meter.is_waited_for());
     }

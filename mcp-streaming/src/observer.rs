@@ -14,6 +14,12 @@ pub trait Observer: Send + Sync {
         let _ = (scope, used, limit);
     }
 
+    /// A limit left no room for an event: its writer waits, or was refused. Told
+    /// for each time, which under pressure is often.
+    fn on_full(&self, scope: Scope, used: u64, limit: u64) {
+        let _ = (scope, used, limit);
+    }
+
     /// Histories and unused leases were given up for others.
     fn on_shed(&self, bytes: u64) {
         let _ = bytes;

@@ -35,7 +35,9 @@ pub(crate) fn relieve(hub: &Hub, now_ms: u64, waited_since_ms: &mut Option<u64>)
 fn shed(hub: &Hub) -> u64 {
     let marks = hub.meter.marks();
     let target = match hub.meter.is_waited_for() {
-        true => marks.low.min(hub.meter.used().saturating_sub(marks.limit / 10)),
+        true => marks
+            .low
+            .min(hub.meter.used().saturating_sub(marks.limit / 10)),
         false => marks.low,
     };
     let streams = hub.all();

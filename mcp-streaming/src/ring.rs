@@ -156,7 +156,11 @@ impl Ring {
     pub(crate) fn clear(&mut self) -> Vec<Slot> {
         let from = self.acked.max(self.first);
         let in_hand = clip(self.taken.saturating_sub(from));
-        let in_hand = self.slots.iter().skip(clip(from - self.first)).take(in_hand);
+        let in_hand = self
+            .slots
+            .iter()
+            .skip(clip(from - self.first))
+            .take(in_hand);
         self.stuck += in_hand.map(Slot::weight).sum::<u64>();
         self.first = self.next_id();
         self.taken = self.first;

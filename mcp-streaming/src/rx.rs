@@ -78,7 +78,10 @@ impl Rx {
     #[cfg(feature = "sse")]
     pub(crate) fn position(&self) -> crate::EventId {
         let taken = self.stream.with(|core, _, _| core.position());
-        let in_batch = self.batch.iter().filter(|got| matches!(got, Got::Message { .. }));
+        let in_batch = self
+            .batch
+            .iter()
+            .filter(|got| matches!(got, Got::Message { .. }));
         self.stream.event_id(taken - in_batch.count() as u64)
     }
 
@@ -88,9 +91,9 @@ impl Rx {
         }
         if self.batch.is_empty() {
             let (generation, batch) = (self.generation, &mut self.batch);
-            let pulled = self.stream.with(|core, world, after| {
-                core.pull(generation, batch, cx.waker(), world, after)
-            });
+            let pulled = self
+                .stream
+                .with(|core, world, after| core.pull(generation, batch, cx.waker(), world, after));
             match pulled {
                 Pulled::Some => {}
                 Pulled::Pending => return Poll::Pending,

@@ -90,12 +90,7 @@ pub struct StreamingSession {
 }
 
 impl StreamingSession {
-    fn new(
-        id: SessionId,
-        number: u32,
-        owner: Arc<str>,
-        registry: &Arc<Registry>,
-    ) -> Arc<Self> {
+    fn new(id: SessionId, number: u32, owner: Arc<str>, registry: &Arc<Registry>) -> Arc<Self> {
         let (hub, config) = (Arc::clone(registry.hub()), Arc::clone(registry.config()));
         let now_ms = hub.now_ms();
         let marks = Marks::new(
@@ -179,7 +174,8 @@ impl StreamingSession {
 
     /// Notes that the session is used.
     pub fn touch(&self) {
-        self.used_ms.fetch_max(self.hub.coarse_ms(), Ordering::Relaxed);
+        self.used_ms
+            .fetch_max(self.hub.coarse_ms(), Ordering::Relaxed);
     }
 
     /// Whether and why it has ended.
@@ -293,9 +289,14 @@ impl StreamingSession {
     }
 
     fn limit_reached(&self, now_ms: u64) -> Option<EndReason> {
-        let over = |since_ms: u64, limit: Duration| now_ms >= since_ms.saturating_add(millis(limit));
+        let over =
+            |since_ms: u64, limit: Duration| now_ms >= since_ms.saturating_add(millis(limit));
         let used_ms = self.used_ms.load(Ordering::Relaxed);
-        if self.config.life_time.is_some_and(|limit| over(self.start_ms, limit)) {
+        if self
+            .config
+            .life_time
+            .is_some_and(|limit| over(self.start_ms, limit))
+        {
             Some(EndReason::LifeTime)
         } else if !self.is_initialized.load(Ordering::Relaxed) {
             over(self.start_ms, self.config.init_timeout).then_some(EndReason::NotInitialized)
@@ -308,12 +309,19 @@ impl StreamingSession {
     fn due_ms(&self, now_ms: u64) -> u64 {
         let after = |since_ms: u64, limit: Duration| since_ms.saturating_add(millis(limit));
         let next = if self.is_initialized.load(Ordering::Relaxed) {
-            after(self.used_ms.load(Ordering::Relaxed), self.config.idle_timeout)
+            after(
+                self.used_ms.load(Ordering::Relaxed),
+                self.config.idle_timeout,
+            )
         } else {
             after(self.start_ms, self.config.init_timeout)
         };
-        let life = self.config.life_time.map(|limit| after(self.start_ms, limit));
-        next.min(life.unwrap_or(u64::MAX)).min(now_ms + ENDED_KEEP_MS)
+        let life = self
+            .config
+            .life_time
+            .map(|limit| after(self.start_ms, limit));
+        next.min(life.unwrap_or(u64::MAX))
+            .min(now_ms + ENDED_KEEP_MS)
     }
 }
 

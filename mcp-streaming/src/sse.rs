@@ -61,7 +61,8 @@ impl SseConfig {
     /// # Errors
     /// Names the first field that makes no sense, and says why.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.retry.map_or(Ok(()), |time| check_time(time, "retry"))?;
+        self.retry
+            .map_or(Ok(()), |time| check_time(time, "retry"))?;
         self.keep_alive
             .map_or(Ok(()), |time| check_time(time, "keep_alive"))
     }

@@ -84,10 +84,7 @@ impl Stream {
     }
 
     /// One step under the lock; what it leaves is done outside.
-    pub(crate) fn with<T>(
-        &self,
-        step: impl FnOnce(&mut Core, Context<'_>, &mut After) -> T,
-    ) -> T {
+    pub(crate) fn with<T>(&self, step: impl FnOnce(&mut Core, Context<'_>, &mut After) -> T) -> T {
         let mut after = After::default();
         let cx = self.context();
         let out = step(&mut lock(&self.core), cx, &mut after);
@@ -118,6 +115,10 @@ impl Stream {
         }
         if let Some(reason) = after.ended {
             self.hub.tell_ended(self.origin.stream, reason);
+        }
+        if let Some(scope) = after.short_of {
+            let use_of = self.purse.exhausted(scope);
+            self.hub.tell_full(scope, use_of.used, use_of.limit);
         }
         if after.short_of == Some(Scope::Session) {
             if let Some(siblings) = self.siblings.as_ref().and_then(Weak::upgrade) {
@@ -184,7 +185,11 @@ impl Expire for Stream {
     fn expire(&self, now_ms: u64) -> Option<u64> {
         let idle_ms = millis(self.config.idle_timeout?);
         let summary = self.summary();
-        let since_ms = if summary.attached { now_ms } else { summary.moved_ms };
+        let since_ms = if summary.attached {
+            now_ms
+        } else {
+            summary.moved_ms
+        };
         let due_ms = since_ms.saturating_add(idle_ms);
         if due_ms > now_ms {
             return Some(due_ms);

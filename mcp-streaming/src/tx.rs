@@ -1,12 +1,8 @@
 //! The writer's end of a stream.
 
 use crate::{
-    EndReason, EventId, Scope, SendError, SlowConsumer, StreamStats,
-    core::plain,
-    line::Ticket,
-    permit::Permit,
-    ring::Slot,
-    stream::Stream,
+    EndReason, EventId, Scope, SendError, SlowConsumer, StreamStats, core::plain, line::Ticket,
+    permit::Permit, ring::Slot, stream::Stream,
 };
 use bytes::Bytes;
 use std::{
@@ -153,7 +149,10 @@ impl Tx {
 
     #[inline]
     fn try_push(&self, event: &mut Option<Slot>) -> Result<EventId, SendError> {
-        let mut step = || self.stream.with(|core, cx, after| core.try_push(event, cx, after));
+        let mut step = || {
+            self.stream
+                .with(|core, cx, after| core.try_push(event, cx, after))
+        };
         let pushed = match step() {
             // The session's other streams have made room by now, if they could.
             Err(SendError::Exhausted(exhausted)) if exhausted.scope == Scope::Session => step(),
@@ -171,9 +170,7 @@ impl Tx {
         let mut wait = Wait::new(&self.stream);
         let seq = wait
             .until(error, |stream, ticket, waker| {
-                stream.with(|core, cx, after| {
-                    core.poll_push(&mut event, ticket, waker, cx, after)
-                })
+                stream.with(|core, cx, after| core.poll_push(&mut event, ticket, waker, cx, after))
             })
             .await?;
         Ok(self.stream.event_id(seq))

@@ -49,7 +49,11 @@ impl PoolConfig {
     /// Names the first field that makes no sense, and says why.
     pub fn validate(&self) -> Result<(), ConfigError> {
         check(self.permits >= 1, "permits", "must be at least 1")?;
-        check(self.permits <= 1 << 20, "permits", "must be at most 1048576")?;
+        check(
+            self.permits <= 1 << 20,
+            "permits",
+            "must be at most 1048576",
+        )?;
         check(
             self.queue_len_max <= 1 << 20,
             "queue_len_max",

@@ -105,7 +105,10 @@ async fn clients_that_never_read_hold_little() {
         let (stop, budget) = (Arc::clone(&stop), budget.clone());
         tokio::spawn(async move {
             let mut most = 0;
-            while tokio::time::timeout(Duration::from_millis(20), stop.acquire()).await.is_err() {
+            while tokio::time::timeout(Duration::from_millis(20), stop.acquire())
+                .await
+                .is_err()
+            {
                 most = most.max(rss());
                 assert!(budget.stats().bytes_leased <= BUDGET);
             }

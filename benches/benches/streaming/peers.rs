@@ -112,13 +112,13 @@ fn server(message: serde_json::Value) -> ServerJsonRpcMessage {
 }
 
 /// A session whose handler has answered `initialize`.
-async fn session(
-    manager: &LocalSessionManager,
-) -> (Arc<str>, WorkerTransport<LocalSessionWorker>) {
+async fn session(manager: &LocalSessionManager) -> (Arc<str>, WorkerTransport<LocalSessionWorker>) {
     let (id, mut transport) = manager.create_session().await.expect("a session");
-    let initialize = client(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+    let initialize = client(
+        json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-06-18", "capabilities": {},
-        "clientInfo": {"name": "bench", "version": "1"}}}));
+        "clientInfo": {"name": "bench", "version": "1"}}}),
+    );
     let answer = server(json!({"jsonrpc": "2.0", "id": 1, "result": {
         "protocolVersion": "2025-06-18", "capabilities": {},
         "serverInfo": {"name": "bench", "version": "1"}}}));
@@ -138,9 +138,15 @@ impl Path for Rmcp {
     async fn open(&self) -> (Self::Tx, Self::Rx) {
         let manager = Arc::clone(&self.0);
         let (id, transport) = session(&manager).await;
-        let events = manager.create_standalone_stream(&id).await.expect("a stream");
+        let events = manager
+            .create_standalone_stream(&id)
+            .await
+            .expect("a stream");
         let message = None;
-        (RmcpTx { transport, message }, Box::pin(Discard(Box::pin(events))))
+        (
+            RmcpTx { transport, message },
+            Box::pin(Discard(Box::pin(events))),
+        )
     }
 }
 
@@ -164,7 +170,8 @@ impl Write for RmcpTx {
         let (_, message) = self.message.get_or_insert_with(|| {
             let text = "x".repeat(len);
             let params = json!({"level": "info", "data": text});
-            let message = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params});
+            let message =
+                json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params});
             (len, server(message))
         });
         let message = message.clone();
@@ -174,7 +181,9 @@ impl Write for RmcpTx {
 
 impl Read for Events<dyn Stream<Item = ()>> {
     async fn recv(&mut self) {
-        poll_fn(|cx| self.as_mut().poll_next(cx)).await.expect("an event");
+        poll_fn(|cx| self.as_mut().poll_next(cx))
+            .await
+            .expect("an event");
     }
 }
 
@@ -183,12 +192,18 @@ impl Read for Events<dyn Stream<Item = ()>> {
 pub(crate) async fn rmcp_unread() -> (u32, bool) {
     let manager = LocalSessionManager::default();
     let (id, mut transport) = session(&manager).await;
-    let _unread = manager.create_standalone_stream(&id).await.expect("a stream");
+    let _unread = manager
+        .create_standalone_stream(&id)
+        .await
+        .expect("a stream");
     let mut taken = 0;
     let second = Duration::from_secs(1);
     let event = server(json!({"jsonrpc": "2.0", "method": "notifications/message",
         "params": {"level": "info", "data": "x"}}));
-    while tokio::time::timeout(second, transport.send(event.clone())).await.is_ok() {
+    while tokio::time::timeout(second, transport.send(event.clone()))
+        .await
+        .is_ok()
+    {
         taken += 1;
     }
     let request = client(json!({"jsonrpc": "2.0", "id": 2, "method": "ping"}));

@@ -80,7 +80,11 @@ impl Model {
         out
     }
 
-    fn poll_send(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Poll<Result<u64, SendError>> {
+    fn poll_send(
+        &self,
+        ticket: &mut Option<Ticket>,
+        waker: &Waker,
+    ) -> Poll<Result<u64, SendError>> {
         let mut event = Some(plain(Bytes::new()));
         self.with(|core, cx, after| core.poll_push(&mut event, ticket, waker, cx, after))
     }
@@ -183,8 +187,9 @@ fn a_writer_that_goes_away_gives_its_turn_on() {
 /// Two streams share a limit that has room for one event: the second writer is
 /// served when the first stream is read, or dropped, and no byte is lost.
 ///
-/// Seen to fail: with `Meter::join` not setting the sign under the lock of the
-/// line; with `return_lease` not waking whom `give` names.
+/// Seen to fail: with `Meter::join` setting the sign by a load and a store; with
+/// `Purse::give` not waking whom the meter names; with `poll` not trying once
+/// more after it has joined the line.
 #[test]
 fn bytes_move_from_stream_to_stream() {
     for is_read in [true, false] {
@@ -214,7 +219,8 @@ fn bytes_move_from_stream_to_stream() {
 /// The one who waits for the shared limit goes away while bytes come back: the
 /// next one is served.
 ///
-/// Seen to fail: with `Core::leave` keeping its stream's place at the limit.
+/// Seen to fail: with `Core::leave` keeping its stream's place at the limit; with
+/// `Meter::leave` not naming the next one.
 #[test]
 fn a_place_at_the_limit_is_given_on() {
     loom::model(|| {

@@ -24,7 +24,10 @@ fn take_ids(ring: &mut Ring, len_max: usize) -> Vec<u64> {
 #[test]
 fn read_events_become_history_when_the_reader_comes_back() {
     let mut ring = Ring::new(1);
-    assert_eq!((1..=3).map(|_| ring.push(slot(10))).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        (1..=3).map(|_| ring.push(slot(10))).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
     assert_eq!(take_ids(&mut ring, 2), [1, 2]);
     assert_eq!(ring.history(), 0);
     assert!(ring.evict(false).is_none(), "in the reader's hands");

@@ -61,9 +61,23 @@ mod tests {
         assert_eq!(a.to_string().parse(), Ok(a));
         assert_eq!(a.to_string().len(), 32);
         let shown = format!("{a:?}");
-        assert!(!shown.contains(&a.to_string()) && shown.len() < 20, "{shown}");
-        for text in ["", "0", &"g".repeat(32), &"A".repeat(32), &"+".repeat(32), &"0".repeat(33)] {
-            assert_eq!(text.parse::<SessionId>(), Err(ParseSessionIdError), "{text}");
+        assert!(
+            !shown.contains(&a.to_string()) && shown.len() < 20,
+            "{shown}"
+        );
+        for text in [
+            "",
+            "0",
+            &"g".repeat(32),
+            &"A".repeat(32),
+            &"+".repeat(32),
+            &"0".repeat(33),
+        ] {
+            assert_eq!(
+                text.parse::<SessionId>(),
+                Err(ParseSessionIdError),
+                "{text}"
+            );
         }
     }
 }

@@ -39,7 +39,11 @@ pub(super) fn head(retry: Option<Duration>, priming: Option<EventId>) -> Option<
     if let Some(retry) = retry {
         let _ = writeln!(text, "retry: {}", retry.as_millis());
     }
-    text.push_str(if priming.is_some() { "data: \n\n" } else { "\n" });
+    text.push_str(if priming.is_some() {
+        "data: \n\n"
+    } else {
+        "\n"
+    });
     (text != "\n").then(|| text.into())
 }
 
@@ -59,7 +63,11 @@ pub(super) fn message(id: &EventId, data: Bytes) -> Framed {
     while let Some(at) = rest.iter().position(is_break) {
         text.extend_from_slice(&rest[..at]);
         text.extend_from_slice(b"\ndata: ");
-        let len = if rest[at..].starts_with(b"\r\n") { 2 } else { 1 };
+        let len = if rest[at..].starts_with(b"\r\n") {
+            2
+        } else {
+            1
+        };
         rest = &rest[at + len..];
     }
     text.extend_from_slice(rest);
@@ -122,9 +130,15 @@ mod tests {
         };
         check("one", "data: one");
         check("", "data: ");
-        check("a\nb\r\nc\rd\n", "data: a\ndata: b\ndata: c\ndata: d\ndata: ");
+        check(
+            "a\nb\r\nc\rd\n",
+            "data: a\ndata: b\ndata: c\ndata: d\ndata: ",
+        );
         assert_eq!(text(gap(3)), "event: gap\ndata: {\"missed\":3}\n\n");
-        assert_eq!(text(end(EndReason::Idle)), "event: end\ndata: {\"reason\":\"idle\"}\n\n");
+        assert_eq!(
+            text(end(EndReason::Idle)),
+            "event: end\ndata: {\"reason\":\"idle\"}\n\n"
+        );
     }
 
     #[test]
@@ -136,7 +150,11 @@ mod tests {
         check(None, None, None);
         check(retry, None, Some("retry: 3000\n\n"));
         check(None, Some(ID), Some("id: a-b-c-d\ndata: \n\n"));
-        check(retry, Some(ID), Some("id: a-b-c-d\nretry: 3000\ndata: \n\n"));
+        check(
+            retry,
+            Some(ID),
+            Some("id: a-b-c-d\nretry: 3000\ndata: \n\n"),
+        );
     }
 
     #[test]
@@ -144,7 +162,10 @@ mod tests {
         let data = Bytes::from(vec![b'x'; COPY_LEN_MAX]);
         let mut framed = message(&ID, data.clone());
         framed.next();
-        assert_eq!(framed.next().map(|piece| piece.as_ptr()), Some(data.as_ptr()));
+        assert_eq!(
+            framed.next().map(|piece| piece.as_ptr()),
+            Some(data.as_ptr())
+        );
     }
 
     #[test]

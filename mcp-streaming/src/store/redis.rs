@@ -207,7 +207,9 @@ impl EventStore for RedisStore {
         let (Some(first), Some(is_last)) = (answer.next(), answer.next()) else {
             return Ok(None);
         };
-        let first = std::str::from_utf8(&first).ok().and_then(|text| text.parse::<u64>().ok());
+        let first = std::str::from_utf8(&first)
+            .ok()
+            .and_then(|text| text.parse::<u64>().ok());
         let first = first.ok_or_else(|| StoreError {
             source: "the stored stream has no number".into(),
             is_retryable: false,

@@ -96,7 +96,8 @@ async fn everything_may_be_dropped_in_any_order() {
     for order in 0..6 {
         let (tx, rx) = stream(&budget, &replaying(4 * KIB));
         let waiting = tx.clone();
-        let writer = tokio::spawn(async move { while waiting.send(weighing(KIB)).await.is_ok() {} });
+        let writer =
+            tokio::spawn(async move { while waiting.send(weighing(KIB)).await.is_ok() {} });
         settle().await;
         match order {
             0 => drop((tx, rx)),

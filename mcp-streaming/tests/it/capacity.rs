@@ -26,7 +26,11 @@ async fn test_memory_limits_streaming() {
 
     // The stream's limit, then the session's.
     let exhausted = |scope, used, limit| {
-        Err(SendError::Exhausted(ResourceExhausted { scope, used, limit }))
+        Err(SendError::Exhausted(ResourceExhausted {
+            scope,
+            used,
+            limit,
+        }))
     };
     for _ in 0..4 {
         tx.try_send(weighing(KIB)).expect("room");
@@ -73,8 +77,16 @@ async fn an_event_that_can_never_fit_is_refused_with_its_size() {
     let check = |result: Result<_, _>, weight, limit| {
         assert_eq!(result, Err(SendError::TooLarge { weight, limit }));
     };
-    check(small.try_send(weighing(2 * KIB + 1)).map(drop), 2 * KIB + 1, 2 * KIB);
-    check(large.send(weighing(5 * KIB)).await.map(drop), 5 * KIB, 4 * KIB);
+    check(
+        small.try_send(weighing(2 * KIB + 1)).map(drop),
+        2 * KIB + 1,
+        2 * KIB,
+    );
+    check(
+        large.send(weighing(5 * KIB)).await.map(drop),
+        5 * KIB,
+        4 * KIB,
+    );
     assert!(small.try_reserve(4 * 1024).is_err());
     small.try_send(weighing(2 * KIB)).expect("it fits exactly");
 }
@@ -115,7 +127,11 @@ async fn a_writer_that_waits_too_long_is_told() {
         if waited == secs(1) && exhausted.scope == Scope::Stream));
     assert!(error.is_retryable());
     assert_eq!(read_now(&mut rx), messages(1..=1));
-    assert_eq!(tx.send(weighing(KIB)).await.map(|id| id.seq()), Ok(2), "no id is lost");
+    assert_eq!(
+        tx.send(weighing(KIB)).await.map(|id| id.seq()),
+        Ok(2),
+        "no id is lost"
+    );
 }
 
 /// Nobody overtakes: neither a newer writer of the stream, nor another stream.
@@ -159,7 +175,13 @@ async fn a_permit_keeps_its_room() {
     let sent = tx.try_send(weighing(KIB)).map(|id| id.seq());
     assert_eq!(sent, Ok(2), "what the permit did not need is back");
     let error = other.send(vec![0; 513]).expect_err("more than it reserved");
-    assert!(matches!(error, SendError::TooLarge { weight: 641, limit: 640 }));
+    assert!(matches!(
+        error,
+        SendError::TooLarge {
+            weight: 641,
+            limit: 640
+        }
+    ));
     assert_eq!(tx.stats().bytes_held, 228 + KIB);
     assert_eq!(read_now(&mut rx), messages(1..=2));
 }
@@ -169,15 +191,23 @@ async fn a_permit_keeps_its_room() {
 #[tokio::test(start_paused = true)]
 async fn idle_streams_hold_nothing() {
     let budget = budget(1024 * KIB);
-    let streams: Vec<_> = (0..1_000).map(|_| stream(&budget, &waiting(64 * KIB))).collect();
+    let streams: Vec<_> = (0..1_000)
+        .map(|_| stream(&budget, &waiting(64 * KIB)))
+        .collect();
     let mut streams = streams;
     for (tx, rx) in &mut streams {
         tx.try_send(weighing(KIB)).expect("room");
         assert_eq!(read_now(rx), messages(1..=1));
     }
     assert_eq!(budget.stats().bytes_leased, 0);
-    let all: Vec<_> = streams.iter().map(|(tx, _)| tx.try_send(weighing(KIB))).collect();
-    assert!(all.iter().all(Result::is_ok), "and small leases, where there are many");
+    let all: Vec<_> = streams
+        .iter()
+        .map(|(tx, _)| tx.try_send(weighing(KIB)))
+        .collect();
+    assert!(
+        all.iter().all(Result::is_ok),
+        "and small leases, where there are many"
+    );
 }
 
 /// An unread stream fills its own part, and the session's other streams go on.
@@ -213,12 +243,17 @@ async fn the_watermark_is_told_once() {
         ..BudgetConfig::default()
     };
     let (budget, heard) = crate::support::observed(&config);
-    let (tx, mut rx) = stream(&budget, &waiting(100 * KIB));
+    let (tx, mut rx) = stream(&budget, &waiting(200 * KIB));
     for _ in 0..2 {
         while tx.try_send(weighing(KIB)).is_ok() {}
         assert_eq!(budget.stats().bytes_leased, 100 * KIB);
         read_now(&mut rx);
     }
     assert_eq!(heard.high(), [Scope::Budget; 2]);
+    assert_eq!(
+        heard.full(),
+        [Scope::Budget; 2],
+        "and the end of the room each time"
+    );
     assert_eq!(budget.stats().warnings, 2);
 }

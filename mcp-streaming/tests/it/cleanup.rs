@@ -105,8 +105,15 @@ async fn a_session_is_used_as_long_as_it_is_read() {
     assert_eq!(session.end(), None, "it waits for events");
     tx.try_send("one").expect("room");
     sleep(secs(601)).await;
-    assert_eq!(session.end(), Some(EndReason::Idle), "it does not read what there is");
-    assert_eq!(read_now(&mut rx), [Seen::Ended(EndReason::Idle), Seen::Over]);
+    assert_eq!(
+        session.end(),
+        Some(EndReason::Idle),
+        "it does not read what there is"
+    );
+    assert_eq!(
+        read_now(&mut rx),
+        [Seen::Ended(EndReason::Idle), Seen::Over]
+    );
 }
 
 /// Streams outside of sessions, too; what is dropped leaves the wheel at once.

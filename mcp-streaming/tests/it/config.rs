@@ -37,7 +37,9 @@ fn nonsense_is_named() {
     check(|c| c.replay_bytes_max = c.bytes_max + 1, "replay_bytes_max");
     check(|c| c.idle_timeout = Some(TIME_MAX * 2), "idle_timeout");
     let never = |c: &mut StreamConfig| {
-        c.slow_consumer = SlowConsumer::Wait { at_most: Duration::ZERO };
+        c.slow_consumer = SlowConsumer::Wait {
+            at_most: Duration::ZERO,
+        };
     };
     check(never, "slow_consumer.at_most");
 
@@ -61,7 +63,10 @@ fn nonsense_is_named() {
 fn read_back<T: Serialize + DeserializeOwned + PartialEq + Debug + Default>(config: &T) -> String {
     let text = serde_json::to_string(config).expect("JSON");
     assert_eq!(&serde_json::from_str::<T>(&text).expect("valid"), config);
-    assert_eq!(serde_json::from_str::<T>("{}").expect("valid"), T::default());
+    assert_eq!(
+        serde_json::from_str::<T>("{}").expect("valid"),
+        T::default()
+    );
     assert!(serde_json::from_str::<T>(r#"{"bytes_maxx": 1}"#).is_err());
     text
 }
@@ -71,12 +76,19 @@ fn it_is_written_and_read_back() {
     read_back(&BudgetConfig::default());
     read_back(&SessionConfig::default());
     for slow_consumer in [
-        SlowConsumer::Wait { at_most: Duration::from_secs(3) },
-        SlowConsumer::Coalesce { at_most: Duration::from_millis(5) },
+        SlowConsumer::Wait {
+            at_most: Duration::from_secs(3),
+        },
+        SlowConsumer::Coalesce {
+            at_most: Duration::from_millis(5),
+        },
         SlowConsumer::DropHistory,
         SlowConsumer::Disconnect,
     ] {
-        read_back(&StreamConfig { slow_consumer, ..StreamConfig::default() });
+        read_back(&StreamConfig {
+            slow_consumer,
+            ..StreamConfig::default()
+        });
     }
     let text = read_back(&StreamConfig::default());
     let expect = r#""slow_consumer":{"policy":"wait","at_most":"30s"},"idle_timeout":"5m""#;

@@ -1,6 +1,8 @@
 //! The report, and the books.
 
-use crate::support::{KIB, budget, check_empty, messages, read_now, replaying, secs, stream, weighing};
+use crate::support::{
+    KIB, budget, check_empty, messages, read_now, replaying, secs, stream, weighing,
+};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -22,7 +24,11 @@ async fn what_stands_still_is_reported_with_where_it_was_made() {
         .iter()
         .map(|leak| (leak.bytes_held, leak.has_reader, leak.writers))
         .collect();
-    assert_eq!(found, [(2 * KIB, true, 1), (KIB, false, 1)], "the largest first");
+    assert_eq!(
+        found,
+        [(2 * KIB, true, 1), (KIB, false, 1)],
+        "the largest first"
+    );
     let leak = &report.streams[1];
     let place = format!("leaks.rs:{line}:");
     assert!(leak.created_at.contains(&place), "{}", leak.created_at);

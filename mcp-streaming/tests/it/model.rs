@@ -85,7 +85,10 @@ impl Modelled {
                 }
                 Some(Event::Gap { missed }) => {
                     let may_miss = self.config.slow_consumer == SlowConsumer::DropHistory;
-                    assert!(missed > 0 && may_miss, "only the policy drops unread events");
+                    assert!(
+                        missed > 0 && may_miss,
+                        "only the policy drops unread events"
+                    );
                     self.next += missed;
                 }
                 Some(Event::Ended(reason)) => panic!("{reason}"),
@@ -122,7 +125,10 @@ fn check(budget: &Budget, streams: &[Modelled]) {
     let audit = budget.audit();
     assert!(audit.is_balanced(), "{audit:?}");
     assert!(audit.counted <= 8 * KIB, "{audit:?}");
-    let held: u64 = streams.iter().map(|stream| stream.tx.stats().bytes_held).sum();
+    let held: u64 = streams
+        .iter()
+        .map(|stream| stream.tx.stats().bytes_held)
+        .sum();
     assert_eq!(audit.held, held);
     for stream in streams {
         let stats = stream.tx.stats();
@@ -139,7 +145,10 @@ async fn run(steps: Vec<Step>) {
     });
     let budget = budget.expect("a valid configuration");
     let at_most = std::time::Duration::from_secs(1);
-    let with = |slow_consumer, config| StreamConfig { slow_consumer, ..config };
+    let with = |slow_consumer, config| StreamConfig {
+        slow_consumer,
+        ..config
+    };
     let configs = [
         with(SlowConsumer::Wait { at_most }, replaying(4 * KIB)),
         with(SlowConsumer::DropHistory, replaying(3 * KIB)),
@@ -154,7 +163,8 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Key(which, key) => {
                 let stream = &mut streams[which];
-                let coalesces = matches!(stream.config.slow_consumer, SlowConsumer::Coalesce { .. });
+                let coalesces =
+                    matches!(stream.config.slow_consumer, SlowConsumer::Coalesce { .. });
                 let sent = stream.tx.try_send_keyed(key.to_string(), vec![key; 300]);
                 stream.note_sent(sent, coalesces);
             }

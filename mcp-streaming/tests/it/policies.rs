@@ -31,7 +31,8 @@ async fn dropped_history_is_a_gap() {
         tx.try_send(weighing(KIB)).expect("room");
     }
     assert!(matches!(rx.try_next(), Some(Event::Message { id, .. }) if id.seq() == 11));
-    tx.try_send(weighing(4 * KIB)).expect_err("three of four are in its hands");
+    tx.try_send(weighing(4 * KIB))
+        .expect_err("three of four are in its hands");
     assert!(budget.audit().held <= 4 * KIB);
 }
 
@@ -42,7 +43,9 @@ async fn an_event_takes_the_place_of_an_unread_one_with_its_key() {
     let (tx, mut rx) = stream(&budget, &with(SlowConsumer::Coalesce { at_most }));
     for round in 0..100 {
         for key in ["tools", "prompts"] {
-            tx.send_keyed(key, format!("{key} {round}")).await.expect("room");
+            tx.send_keyed(key, format!("{key} {round}"))
+                .await
+                .expect("room");
         }
     }
     tx.try_send("no key").expect("room");
@@ -52,7 +55,10 @@ async fn an_event_takes_the_place_of_an_unread_one_with_its_key() {
         texts.push((id.seq(), data));
     }
     let expect = [(1, "tools 99"), (2, "prompts 99"), (3, "no key")];
-    assert_eq!(texts, expect.map(|(id, text)| (id, Bytes::from_static(text.as_bytes()))));
+    assert_eq!(
+        texts,
+        expect.map(|(id, text)| (id, Bytes::from_static(text.as_bytes())))
+    );
     let id = tx.try_send_keyed("tools", "again").expect("room");
     assert_eq!(id.seq(), 4, "what was read is not replaced");
     // A longer text needs room too.
@@ -73,8 +79,15 @@ async fn a_slow_consumer_is_disconnected() {
     let ended = Err(SendError::Ended(EndReason::SlowConsumer));
     assert_eq!(tx.send(weighing(KIB)).await.map(drop), ended);
     assert_eq!(tx.try_send(weighing(KIB)).map(drop), ended);
-    assert_eq!(budget.stats().bytes_leased, 0, "what it held is free at once");
-    assert_eq!(read_now(&mut rx), [Seen::Ended(EndReason::SlowConsumer), Seen::Over]);
+    assert_eq!(
+        budget.stats().bytes_leased,
+        0,
+        "what it held is free at once"
+    );
+    assert_eq!(
+        read_now(&mut rx),
+        [Seen::Ended(EndReason::SlowConsumer), Seen::Over]
+    );
     assert_eq!(budget.stats().ended_slow, 1);
     drop((tx, rx));
     check_empty(&budget);
@@ -107,13 +120,20 @@ async fn a_stream_is_whole_only_if_its_writer_says_so() {
     assert_eq!(read_now(&mut rx), messages(1..=1));
     other.try_send("two").expect("room");
     drop(other);
-    let lost = [Seen::Message(2), Seen::Ended(EndReason::WriterLost), Seen::Over];
+    let lost = [
+        Seen::Message(2),
+        Seen::Ended(EndReason::WriterLost),
+        Seen::Over,
+    ];
     assert_eq!(read_now(&mut rx), lost);
 
     let (tx, mut rx) = stream(&budget, &waiting(4 * KIB));
     tx.try_send("one").expect("room");
     tx.finish();
-    assert_eq!(tx.try_send("two").map(drop), Err(SendError::Ended(EndReason::Finished)));
+    assert_eq!(
+        tx.try_send("two").map(drop),
+        Err(SendError::Ended(EndReason::Finished))
+    );
     drop(tx);
     assert_eq!(read_now(&mut rx), [Seen::Message(1), Seen::Over]);
 }
@@ -154,7 +174,11 @@ async fn a_body_is_whole_or_an_error() {
     }
     let frame = rx.frame().await.expect("not over");
     assert_eq!(frame.map(drop), Err(Interrupted::Gap { missed: 1 }));
-    let frame = rx.frame().await.expect("not over").expect("the second event");
+    let frame = rx
+        .frame()
+        .await
+        .expect("not over")
+        .expect("the second event");
     let data = frame.into_data().expect("no trailers");
     assert_eq!(data.len(), 1024 - 128);
 }

@@ -42,7 +42,10 @@ async fn idle_history_is_shed_at_the_high_watermark() {
     let (tx, _rx) = stream(&budget, &waiting(20 * KIB));
     tx.try_send(weighing(15 * KIB)).expect("room");
     sleep(secs(1)).await;
-    assert_eq!(kept(&streams), [false, false, true, true, true, true, true, true]);
+    assert_eq!(
+        kept(&streams),
+        [false, false, true, true, true, true, true, true]
+    );
     assert_eq!(heard.high().len(), 1);
     assert!(budget.stats().shed_bytes >= 15 * KIB);
     assert!(budget.audit().is_balanced());
@@ -91,7 +94,10 @@ async fn the_worst_stalled_stream_is_ended() {
     let took = start.elapsed();
     assert!(took >= secs(5) && took < secs(7), "{took:?}");
     assert_eq!(heard.ended(), [EndReason::Stalled]);
-    assert_eq!(read_now(&mut large_rx), [Seen::Ended(EndReason::Stalled), Seen::Over]);
+    assert_eq!(
+        read_now(&mut large_rx),
+        [Seen::Ended(EndReason::Stalled), Seen::Over]
+    );
     assert_eq!(read_now(&mut small_rx), messages(1..=1));
     assert_eq!(budget.stats().ended_stalled, 1);
     reader.abort();
@@ -116,7 +122,11 @@ async fn a_crowd_of_stalled_readers_is_cleared() {
     let start = Instant::now();
     tx.send(weighing(45 * KIB)).await.expect("room comes");
     assert!(start.elapsed() < secs(60));
-    assert_eq!(heard.ended(), [EndReason::Stalled; 5], "and no more than it takes");
+    assert_eq!(
+        heard.ended(),
+        [EndReason::Stalled; 5],
+        "and no more than it takes"
+    );
     assert!(budget.audit().is_balanced());
     drop(stalled);
 }
@@ -137,6 +147,8 @@ async fn the_keeper_needs_no_handle() {
     drop(tx);
     sleep(ms(300)).await;
     settle().await;
-    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
     assert_eq!(tasks, 0);
 }

@@ -1,4 +1,5 @@
 //! The store in Redis, against a server of its own.
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
 use crate::store::{STREAM_BYTES_MAX, check_contract, check_hand_over};
 use mcp_streaming::store::{EventStore, RedisStore, RedisStoreConfig, StreamKey};
@@ -8,14 +9,14 @@ use tokio::process::{Child, Command};
 
 /// Stops with the test.
 struct Server {
-    _process: Child,
+    process: Child,
     _folder: TempDir,
     url: String,
 }
 
 impl Server {
     /// A server on a free port; `None`, said aloud, where there is none to start.
-    async fn start() -> Option<Self> {
+    fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = port.local_addr().expect("bound").port();
@@ -36,7 +37,7 @@ impl Server {
             }
         };
         Some(Self {
-            _process: process,
+            process,
             _folder: folder,
             url: format!("redis://127.0.0.1:{port}"),
         })
@@ -63,7 +64,7 @@ impl Server {
 
 #[tokio::test]
 async fn redis_keeps_the_contract() {
-    let Some(server) = Server::start().await else {
+    let Some(server) = Server::start() else {
         return;
     };
     check_contract(&server.store().await).await;
@@ -71,7 +72,7 @@ async fn redis_keeps_the_contract() {
 
 #[tokio::test]
 async fn a_stream_moves_to_another_instance() {
-    let Some(server) = Server::start().await else {
+    let Some(server) = Server::start() else {
         return;
     };
     check_hand_over(Arc::new(server.store().await)).await;
@@ -81,7 +82,7 @@ async fn a_stream_moves_to_another_instance() {
 /// back, so is the store.
 #[tokio::test]
 async fn a_server_that_is_away_is_an_error() {
-    let Some(mut server) = Server::start().await else {
+    let Some(mut server) = Server::start() else {
         return;
     };
     let store = server.store().await;
@@ -91,14 +92,23 @@ async fn a_server_that_is_away_is_an_error() {
         stream: 1,
     };
     store.append(&key, 1, "one".into()).await.expect("it works");
-    assert!(store.read_after(&key, 0, 100).await.expect("it works").is_some());
-    server._process.kill().await.expect("it ran");
+    assert!(
+        store
+            .read_after(&key, 0, 100)
+            .await
+            .expect("it works")
+            .is_some()
+    );
+    server.process.kill().await.expect("it ran");
     let started = tokio::time::Instant::now();
     let error = store.append(&key, 2, "two".into()).await.expect_err("away");
     assert!(error.is_retryable, "{error:?}");
     assert!(started.elapsed() < Duration::from_secs(20));
     let shown = format!("{store:?}");
-    assert!(!shown.contains("127.0.0.1"), "addresses may hold passwords: {shown}");
+    assert!(
+        !shown.contains("127.0.0.1"),
+        "addresses may hold passwords: {shown}"
+    );
 }
 
 #[test]

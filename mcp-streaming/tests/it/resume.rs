@@ -1,8 +1,6 @@
 //! Going on behind the last event that a client has.
 
-use crate::support::{
-    KIB, Seen, budget, messages, read_now, replaying, stream, weighing,
-};
+use crate::support::{KIB, Seen, budget, messages, read_now, replaying, stream, weighing};
 use mcp_streaming::{
     EndReason, Event, EventId, ResumeError, Resumed, Rx, SessionConfig, SessionId, Sessions, Tx,
 };
@@ -59,7 +57,10 @@ async fn what_is_gone_is_a_gap() {
     other.try_send(weighing(60 * KIB)).expect("room");
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let resumed = tx.resume_from(&ids[8]).expect("known");
-    assert!(matches!(resumed, Resumed::WithGap { missed: 1, .. }), "{resumed:?}");
+    assert!(
+        matches!(resumed, Resumed::WithGap { missed: 1, .. }),
+        "{resumed:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +76,10 @@ async fn a_new_reader_replaces_the_old_one() {
     let (event, old) = waiting.await.expect("no panic");
     assert_eq!(event, Some(Event::Ended(EndReason::Replaced)));
     drop(old);
-    assert!(tx.stats().has_reader, "the old one's end is not the new one's");
+    assert!(
+        tx.stats().has_reader,
+        "the old one's end is not the new one's"
+    );
     tx.try_send("one").expect("room");
     assert_eq!(read_now(&mut new), messages(1..=1));
 }
@@ -101,19 +105,27 @@ async fn a_finished_stream_can_be_resumed() {
 async fn only_its_owner_resumes_a_session() {
     let budget = budget(64 * KIB);
     let sessions = sessions(&budget);
-    let (ann, bob) = (sessions.open("ann").expect("room"), sessions.open("bob").expect("room"));
+    let (ann, bob) = (
+        sessions.open("ann").expect("room"),
+        sessions.open("bob").expect("room"),
+    );
     let (tx, mut rx) = ann.open_stream().expect("room");
     let ids = exchange(&tx, &mut rx, 2);
-    let resume = |owner, id: &SessionId, event: &EventId| {
-        sessions.resume(owner, id, event).map(drop)
-    };
+    let resume =
+        |owner, id: &SessionId, event: &EventId| sessions.resume(owner, id, event).map(drop);
     assert_eq!(resume("ann", ann.id(), &ids[0]), Ok(()));
-    assert_eq!(resume("bob", ann.id(), &ids[0]), Err(ResumeError::UnknownSession));
+    assert_eq!(
+        resume("bob", ann.id(), &ids[0]),
+        Err(ResumeError::UnknownSession)
+    );
     assert_eq!(resume("bob", bob.id(), &ids[0]), Err(ResumeError::Foreign));
     let later = ids[1].to_string();
     let (head, _) = later.rsplit_once('-').expect("four parts");
     let made_up = |seq: &str| -> EventId { format!("{head}-{seq}").parse().expect("an id") };
-    assert_eq!(resume("ann", ann.id(), &made_up("3")), Err(ResumeError::UnknownEvent));
+    assert_eq!(
+        resume("ann", ann.id(), &made_up("3")),
+        Err(ResumeError::UnknownEvent)
+    );
     assert_eq!(
         resume("ann", ann.id(), &made_up("ffffffffffffffff")),
         Err(ResumeError::UnknownEvent)
@@ -121,5 +133,8 @@ async fn only_its_owner_resumes_a_session() {
     let (_, seq) = later.rsplit_once('-').expect("four parts");
     let (head, _) = head.rsplit_once('-').expect("three parts");
     let other: EventId = format!("{head}-ffff-{seq}").parse().expect("an id");
-    assert_eq!(resume("ann", ann.id(), &other), Err(ResumeError::UnknownStream));
+    assert_eq!(
+        resume("ann", ann.id(), &other),
+        Err(ResumeError::UnknownStream)
+    );
 }

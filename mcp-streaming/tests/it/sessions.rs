@@ -28,7 +28,10 @@ async fn a_session_knows_itself() {
     let budget = budget(1024 * KIB);
     let sessions = sessions(&budget);
     let session = sessions.open("ann").expect("room");
-    assert_eq!((&**session.owner(), session.max_memory()), ("ann", 16 * KIB));
+    assert_eq!(
+        (&**session.owner(), session.max_memory()),
+        ("ann", 16 * KIB)
+    );
     assert!(session.start_time().elapsed().expect("in the past") < secs(60));
     let (tx, _rx) = session.open_stream().expect("room");
     tx.try_send(weighing(KIB)).expect("room");
@@ -36,7 +39,10 @@ async fn a_session_knows_itself() {
     let usage = session.check_memory_limit().expect("room");
     assert_eq!((usage.used, usage.limit), (KIB, 16 * KIB));
     let shown = format!("{session:?}");
-    assert!(!shown.contains(&session.id().to_string()), "the id is a secret: {shown}");
+    assert!(
+        !shown.contains(&session.id().to_string()),
+        "the id is a secret: {shown}"
+    );
     let id: SessionId = session.id().to_string().parse().expect("an id");
     assert!(sessions.get("ann", &id).is_some());
     assert!(sessions.get("bob", &id).is_none());
@@ -59,10 +65,15 @@ async fn ids_cannot_be_guessed() {
     let ids: Vec<SessionId> = (0..1_000).map(open).collect();
     assert_eq!(ids.iter().collect::<HashSet<_>>().len(), 1_000);
     // Each of the 128 bits is 1 about half of the time: six deviations.
-    let numbers = ids.iter().map(|id| u128::from_str_radix(&id.to_string(), 16).expect("hex"));
+    let numbers = ids
+        .iter()
+        .map(|id| u128::from_str_radix(&id.to_string(), 16).expect("hex"));
     let numbers: Vec<u128> = numbers.collect();
     for bit in 0..128 {
-        let ones = numbers.iter().filter(|number| *number >> bit & 1 == 1).count();
+        let ones = numbers
+            .iter()
+            .filter(|number| *number >> bit & 1 == 1)
+            .count();
         assert!((400..=600).contains(&ones), "bit {bit}: {ones} of 1000");
     }
 }
@@ -78,7 +89,11 @@ async fn the_least_recently_used_makes_room() {
         sleep(secs(1)).await;
     }
     let full = sessions.open("ann").map(drop);
-    assert_eq!(full, Err(OpenError::TooManyOfOwner { limit: 3 }), "all are in use");
+    assert_eq!(
+        full,
+        Err(OpenError::TooManyOfOwner { limit: 3 }),
+        "all are in use"
+    );
     sleep(secs(70)).await;
     assert!(sessions.get("ann", anns[0].id()).is_some());
     let newest = sessions.open("ann").expect("the second makes room");
@@ -97,7 +112,10 @@ async fn the_least_recently_used_makes_room() {
     assert_eq!(full, OpenError::TooMany { limit: 4 });
     assert!(full.is_retryable());
     let stats = sessions.stats();
-    assert_eq!((stats.open, stats.opened, stats.refused, stats.evicted), (4, 6, 2, 2));
+    assert_eq!(
+        (stats.open, stats.opened, stats.refused, stats.evicted),
+        (4, 6, 2, 2)
+    );
     drop(sessions);
     assert_eq!(bob.end(), Some(EndReason::Closed));
     drop((anns, newest, bob, carl));
@@ -131,7 +149,8 @@ async fn a_session_makes_room_within_itself() {
     let (b, _b_rx) = session.open_stream().expect("room");
     b.try_send(weighing(8 * KIB)).expect("room");
     assert_eq!(heard.high(), [Scope::Session]);
-    a.try_send(weighing(4 * KIB)).expect("its own history makes room");
+    a.try_send(weighing(4 * KIB))
+        .expect("its own history makes room");
     drop(b);
     assert!(session.memory_usage() <= 16 * KIB);
     let (c, _c_rx) = {

@@ -64,7 +64,10 @@ async fn what_is_missing_is_an_event() {
     }
     drop(tx);
     let text = text(body(rx, &bare())).await;
-    assert!(text.starts_with("event: gap\ndata: {\"missed\":3}\n\nid: "), "{text}");
+    assert!(
+        text.starts_with("event: gap\ndata: {\"missed\":3}\n\nid: "),
+        "{text}"
+    );
     let end = "event: end\ndata: {\"reason\":\"writer_lost\"}\n\n";
     assert!(text.ends_with(end), "{text}");
 }
@@ -112,5 +115,11 @@ fn nonsense_is_named() {
     assert_eq!(field(SseConfig::default()), None);
     let (retry, keep_alive) = (Some(ms(0)), Some(ms(0)));
     assert_eq!(field(SseConfig { retry, ..bare() }), Some("retry"));
-    assert_eq!(field(SseConfig { keep_alive, ..bare() }), Some("keep_alive"));
+    assert_eq!(
+        field(SseConfig {
+            keep_alive,
+            ..bare()
+        }),
+        Some("keep_alive")
+    );
 }

@@ -54,7 +54,10 @@ fn page(missed: u64, seqs: std::ops::RangeInclusive<u64>, is_last: bool) -> Opti
 pub(crate) async fn check_contract(store: &dyn EventStore) {
     let (ann, bob) = (key("ann", 1), key("bob", 1));
     let read = async |key: &StreamKey, after, bytes_max| {
-        store.read_after(key, after, bytes_max).await.expect("it works")
+        store
+            .read_after(key, after, bytes_max)
+            .await
+            .expect("it works")
     };
     assert_eq!(read(&ann, 0, 10_000).await, None);
     for seq in 1..=5 {
@@ -63,7 +66,11 @@ pub(crate) async fn check_contract(store: &dyn EventStore) {
     assert_eq!(read(&ann, 0, 10_000).await, page(0, 1..=5, true));
     assert_eq!(read(&ann, 3, 10_000).await, page(0, 4..=5, true));
     assert_eq!(read(&ann, 0, 500).await, page(0, 1..=2, false));
-    assert_eq!(read(&ann, 0, 1).await, page(0, 1..=1, false), "one at least");
+    assert_eq!(
+        read(&ann, 0, 1).await,
+        page(0, 1..=1, false),
+        "one at least"
+    );
     let nothing_new = Page {
         missed: 0,
         events: Vec::new(),
@@ -75,7 +82,10 @@ pub(crate) async fn check_contract(store: &dyn EventStore) {
     assert_eq!(read(&key("ann", 2), 0, 10_000).await, None);
 
     // The same number again keeps the later event.
-    store.append(&ann, 5, Bytes::from_static(b"other")).await.expect("it works");
+    store
+        .append(&ann, 5, Bytes::from_static(b"other"))
+        .await
+        .expect("it works");
     let page_5 = read(&ann, 4, 10_000).await.expect("there");
     assert_eq!(page_5.events, [(5, Bytes::from_static(b"other"))]);
     store.append(&ann, 5, event(5)).await.expect("it works");
@@ -86,7 +96,10 @@ pub(crate) async fn check_contract(store: &dyn EventStore) {
     assert_eq!(read(&ann, 1, 10_000).await, page(2, 4..=10, true));
     // An event that alone is too large is kept, and nothing else.
     let large = Bytes::from(vec![7; 5_000]);
-    store.append(&ann, 11, large.clone()).await.expect("it works");
+    store
+        .append(&ann, 11, large.clone())
+        .await
+        .expect("it works");
     let page_11 = read(&ann, 9, 10).await.expect("there");
     assert_eq!((page_11.missed, page_11.events), (1, vec![(11, large)]));
     // Numbers that jump begin anew.
@@ -126,7 +139,9 @@ pub(crate) async fn check_hand_over(store: Arc<dyn EventStore>) {
     };
     let refused = Replay::begin(Arc::clone(&store), foreign, 2).await;
     assert!(matches!(refused, Err(RecordError::Unknown)));
-    let replay = Replay::begin(Arc::clone(&store), key.clone(), 2).await.expect("stored");
+    let replay = Replay::begin(Arc::clone(&store), key.clone(), 2)
+        .await
+        .expect("stored");
     assert_eq!((replay.missed(), replay.next_seq()), (0, 3));
     // Less room than the replay needs: it waits for the reader.
     let made = second.stream_at(&waiting(KIB), replay.next_seq());
@@ -174,7 +189,10 @@ async fn memory_is_bounded_in_all() {
     let store = MemoryStore::new(&config).expect("a valid configuration");
     for number in 0..1_000 {
         let key = key("ann", number % 100);
-        store.append(&key, number / 100 + 1, event(number)).await.expect("it works");
+        store
+            .append(&key, number / 100 + 1, event(number))
+            .await
+            .expect("it works");
         assert!(store.bytes() <= 8 * KIB);
     }
     assert!(store.bytes() > 6 * KIB);
@@ -232,12 +250,22 @@ async fn what_is_not_stored_is_not_sent() {
     store.1.store(true, std::sync::atomic::Ordering::Relaxed);
     let error = recorder.send(event(2)).await.expect_err("down");
     assert!(error.is_retryable(), "{error}");
-    assert_eq!(recorder.tx().stats().bytes_held, 228, "its room is free again");
+    assert_eq!(
+        recorder.tx().stats().bytes_held,
+        228,
+        "its room is free again"
+    );
     store.1.store(false, std::sync::atomic::Ordering::Relaxed);
     recorder.send(event(3)).await.expect("stored");
     assert_eq!(read_now(&mut rx), messages(1..=2));
-    let page = store.read_after(&key("ann", 1), 0, 10_000).await.expect("it works");
-    assert_eq!(page.map(|page| page.events), Some(vec![(1, event(1)), (2, event(3))]));
+    let page = store
+        .read_after(&key("ann", 1), 0, 10_000)
+        .await
+        .expect("it works");
+    assert_eq!(
+        page.map(|page| page.events),
+        Some(vec![(1, event(1)), (2, event(3))])
+    );
     let other = recorder.tx().clone();
     let error = recorder.send(event(4)).await.expect_err("two writers");
     assert!(matches!(error, RecordError::Shared { writers: 2 }));

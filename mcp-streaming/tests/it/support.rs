@@ -95,6 +95,7 @@ pub(crate) async fn settle() {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     high: Mutex<Vec<Scope>>,
+    full: Mutex<Vec<Scope>>,
     ended: Mutex<Vec<EndReason>>,
     sessions: Mutex<Vec<EndReason>>,
 }
@@ -102,6 +103,10 @@ pub(crate) struct Heard {
 impl Heard {
     pub(crate) fn high(&self) -> Vec<Scope> {
         self.high.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn full(&self) -> Vec<Scope> {
+        self.full.lock().expect("no panic").clone()
     }
 
     pub(crate) fn ended(&self) -> Vec<EndReason> {
@@ -117,6 +122,11 @@ impl Observer for Heard {
     fn on_high(&self, scope: Scope, used: u64, limit: u64) {
         assert!(used <= limit);
         self.high.lock().expect("no panic").push(scope);
+    }
+
+    fn on_full(&self, scope: Scope, used: u64, limit: u64) {
+        assert!(used <= limit);
+        self.full.lock().expect("no panic").push(scope);
     }
 
     fn on_ended(&self, _stream: u64, reason: EndReason) {
