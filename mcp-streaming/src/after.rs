@@ -16,6 +16,7 @@ const SLOTS: usize = 4;
 pub(crate) struct After {
     wakers: [Option<Waker>; 3],
     crowd: Vec<Waker>,
+    retired: Vec<Waker>,
     slots: [Option<Slot>; SLOTS],
     slots_len: usize,
     more: Vec<Slot>,
@@ -34,6 +35,11 @@ impl After {
             Some(place) => *place = Some(waker),
             None => self.crowd.push(waker),
         }
+    }
+
+    /// A waker that is not called any more: its drop is foreign code too.
+    pub(crate) fn retire(&mut self, waker: Option<Waker>) {
+        self.retired.extend(waker);
     }
 
     pub(crate) fn discard(&mut self, slot: Slot) {

@@ -7,7 +7,7 @@ use crate::{
     config::{SlowConsumer, StreamConfig},
     error::{EndReason, ResourceExhausted, Scope, SendError},
     line::{Line, Ticket},
-    purse::{Place, Purse},
+    purse::{Places, Purse},
     ring::{Ring, Slot},
 };
 use bytes::Bytes;
@@ -40,10 +40,12 @@ pub(crate) struct Core {
     /// How much was last taken at once.
     chunk: u64,
     writers: u32,
-    /// The writers that wait; the first of them may have a place in the line
-    /// of a limit.
+    /// The writers that wait; the first of them may have places in the lines of
+    /// the limits.
     line: Line,
-    place: Option<Place>,
+    places: Places,
+    /// What was not there when a lease was last tried.
+    missing: u64,
     reader: reading::Reader,
     end: Option<EndReason>,
     coalesced: u64,
@@ -60,7 +62,8 @@ impl Core {
             chunk: 0,
             writers: 1,
             line: Line::default(),
-            place: None,
+            places: Places::default(),
+            missing: 0,
             reader: reading::Reader::new(now_ms),
             end: None,
             coalesced: 0,
@@ -146,8 +149,10 @@ impl Core {
 
     /// A writer does not wait any more.
     pub(crate) fn leave(&mut self, ticket: Ticket, cx: Context<'_>, after: &mut After) {
-        if self.line.leave(ticket) {
-            cx.purse.leave(&mut self.place, after);
+        let left = self.line.leave(ticket);
+        after.retire(left.old);
+        if left.was_first {
+            cx.purse.leave(&mut self.places, after);
             after.wake(self.line.first());
         }
     }
@@ -165,13 +170,26 @@ impl Core {
             after.wake(self.reader.take_waker());
         }
         if !reason.drains() {
-            after.discard_all(self.ring.clear());
+            after.discard_all(self.ring.clear(self.generation()));
         }
+        // Those who wait are told when they are polled, which may be late.
+        cx.purse.leave(&mut self.places, after);
         for waker in self.line.all() {
             after.wake(Some(waker));
         }
         self.give_spare(cx, after);
         is_new
+    }
+
+    /// Ends the stream if its reader has not moved since `moved_ms`.
+    pub(crate) fn end_unmoved(
+        &mut self,
+        reason: EndReason,
+        moved_ms: u64,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> bool {
+        self.reader.moved_ms() == moved_ms && self.end(reason, cx, after)
     }
 
     pub(crate) fn add_writer(&mut self) {
@@ -200,9 +218,8 @@ impl Core {
     /// The stream is gone: everything goes back.
     pub(crate) fn dissolve(&mut self, cx: Context<'_>, after: &mut After) {
         self.reserved = 0;
-        after.discard_all(self.ring.clear());
-        self.ring.rewind();
-        cx.purse.leave(&mut self.place, after);
+        after.discard_all(self.ring.clear(self.generation()));
+        cx.purse.leave(&mut self.places, after);
         self.return_lease(self.leased, cx, after);
     }
 
@@ -222,11 +239,12 @@ impl Core {
                 }
                 return Poll::Ready(result);
             };
-            drop(self.line.join(ticket, waker));
+            after.retire(self.line.join(ticket, waker, 0).old);
             let is_first = ticket.is_some_and(|ticket| self.line.is_first(ticket));
+            let (places, missing) = (&mut self.places, self.missing);
             if is_first && scope == Scope::Stream {
-                cx.purse.leave(&mut self.place, after);
-            } else if is_first && cx.purse.join(&mut self.place, scope, waker, after) {
+                cx.purse.leave(places, after);
+            } else if is_first && cx.purse.join(places, scope, missing, waker, after) {
                 continue;
             }
             return Poll::Pending;
@@ -256,7 +274,7 @@ impl Core {
                     after.discard(self.ring.replace(id, slot));
                 }
                 self.coalesced += 1;
-                self.give_spare(cx, after);
+                self.room_came(cx, after);
                 return Ok(id);
             }
         }

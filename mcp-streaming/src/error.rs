@@ -116,7 +116,8 @@ pub enum EndReason {
     /// The reader did not keep up, and the stream's policy is to disconnect.
     #[error("the reader did not keep up")]
     SlowConsumer,
-    /// The budget was full, and this stream was the worst that stood still.
+    /// The budget, or its session, was full, and this stream was the worst that
+    /// stood still.
     #[error("ended to free memory for others")]
     Stalled,
     /// It was not used for its idle time.

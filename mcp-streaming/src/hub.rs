@@ -7,14 +7,16 @@ use crate::{
     keeper,
     meter::{Marks, Meter},
     observer::Observer,
+    pressure::{Short, ShortSessions},
     stats::Counters,
-    stream::Stream,
+    stream::{Siblings, Stream},
     sync::{Mutex, MutexGuard, lock},
     wheel::{Key, Wheel},
 };
 use std::{
     collections::HashMap,
     fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -30,6 +32,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(250);
 pub(crate) trait Expire: Send + Sync {
     /// Its time may have come. Says when to ask again.
     fn expire(&self, now_ms: u64) -> Option<u64>;
+    /// Whether it was ended, and has no time limit any more.
+    fn is_over(&self) -> bool;
     /// Where its key is kept, so that it can leave the wheel when it is dropped.
     fn timer(&self) -> &Mutex<Option<Key>>;
 }
@@ -47,6 +51,7 @@ pub(crate) struct Hub {
     next_stream: AtomicU64,
     streams: Mutex<Streams>,
     wheel: Mutex<Wheel<Weak<dyn Expire>>>,
+    short: Mutex<ShortSessions>,
     bell: Arc<Notify>,
 }
 
@@ -76,6 +81,7 @@ impl Hub {
             next_stream: AtomicU64::new(1),
             streams: Mutex::new(Streams::new()),
             wheel: Mutex::new(Wheel::new()),
+            short: Mutex::new(ShortSessions::new()),
             bell: Arc::new(Notify::new()),
         });
         let bell = Arc::clone(&hub.bell);
@@ -114,10 +120,29 @@ impl Hub {
         self.bell.notify_one();
     }
 
+    /// Writers wait for the session: the keeper makes room for them.
+    pub(crate) fn watch(&self, meter: &Arc<Meter>, session: &Weak<dyn Siblings>) {
+        let key = Arc::as_ptr(meter).addr();
+        let mut short = lock(&self.short);
+        short
+            .entry(key)
+            .or_insert_with(|| Short::new(meter, session));
+    }
+
+    pub(crate) fn take_short(&self) -> ShortSessions {
+        std::mem::take(&mut *lock(&self.short))
+    }
+
+    pub(crate) fn put_short(&self, short: ShortSessions) {
+        lock(&self.short).extend(short);
+    }
+
     /// Enters what has a time limit into the wheel, to be asked at `due_ms`.
     pub(crate) fn set_timer(&self, due_ms: u64, what: &Arc<impl Expire + 'static>) {
         let weak: Weak<dyn Expire> = Arc::downgrade(&(Arc::clone(what) as Arc<dyn Expire>));
-        *lock(what.timer()) = Some(self.insert_timer(due_ms, weak));
+        let mut timer = lock(what.timer());
+        *timer = Some(self.insert_timer(due_ms, weak));
+        drop(timer);
         self.ring();
     }
 
@@ -139,31 +164,37 @@ impl Hub {
         let mut due = Vec::new();
         lock(&self.wheel).advance(now_ms / tick_ms(), &mut due);
         for what in due.iter().filter_map(Weak::upgrade) {
-            let key = what
-                .expire(now_ms)
+            // What could not be done is tried again.
+            let due_ms = guarded(|| what.expire(now_ms)).unwrap_or(Some(now_ms));
+            let mut timer = lock(what.timer());
+            // An end takes the key under the same lock.
+            *timer = due_ms
+                .filter(|_| !what.is_over())
                 .map(|due_ms| self.insert_timer(due_ms, Arc::downgrade(&what)));
-            *lock(what.timer()) = key;
+        }
+    }
+
+    /// Tells the observer, if there is one. That it panics is its own affair.
+    pub(crate) fn tell(&self, tell: impl FnOnce(&dyn Observer)) {
+        if let Some(observer) = &self.observer {
+            guarded(|| tell(&**observer));
         }
     }
 
     pub(crate) fn tell_high(&self, scope: Scope, used: u64, limit: u64) {
         tracing::debug!(%scope, used, limit, "high watermark crossed");
-        if let Some(observer) = &self.observer {
-            observer.on_high(scope, used, limit);
-        }
+        self.tell(|observer| observer.on_high(scope, used, limit));
     }
 
     pub(crate) fn tell_full(&self, scope: Scope, used: u64, limit: u64) {
-        if let Some(observer) = &self.observer {
-            observer.on_full(scope, used, limit);
-        }
+        self.tell(|observer| observer.on_full(scope, used, limit));
     }
 
     pub(crate) fn tell_shed(&self, bytes: u64) {
         let counter = &self.counters.shed_bytes;
         counter.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(observer) = self.observer.as_ref().filter(|_| bytes > 0) {
-            observer.on_shed(bytes);
+        if bytes > 0 {
+            self.tell(|observer| observer.on_shed(bytes));
         }
     }
 
@@ -178,9 +209,7 @@ impl Hub {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         tracing::trace!(stream, %reason, "stream ended");
-        if let Some(observer) = &self.observer {
-            observer.on_ended(stream, reason);
-        }
+        self.tell(|observer| observer.on_ended(stream, reason));
     }
 }
 
@@ -198,6 +227,17 @@ impl fmt::Debug for Hub {
             .field("meter", &self.meter)
             .finish_non_exhaustive()
     }
+}
+
+/// Runs what may run foreign code (an observer, a waker, the drop of a payload),
+/// whose panic must not end the keeper, or keep a writer's room. `None` if it
+/// panicked, which is logged.
+pub(crate) fn guarded<T>(run: impl FnOnce() -> T) -> Option<T> {
+    let result = catch_unwind(AssertUnwindSafe(run));
+    if result.is_err() {
+        tracing::error!("a callback panicked");
+    }
+    result.ok()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is 250")]

@@ -2,8 +2,8 @@
 //! where writers wait. It sleeps while there is nothing to keep.
 
 use crate::{
-    hub::{Hub, TICK},
-    pressure,
+    hub::{Hub, TICK, guarded},
+    pressure::{self, Pressure},
 };
 use std::{
     sync::{Arc, Weak},
@@ -16,8 +16,8 @@ const PASS_EVERY: Duration = Duration::from_millis(10);
 
 /// Runs until the budget and all its streams are gone.
 pub(crate) async fn keep(hub: Weak<Hub>, bell: Arc<Notify>) {
-    let mut waited_since_ms = None;
-    while let Some(pause) = turn(&hub, &mut waited_since_ms) {
+    let mut pressure = Pressure::default();
+    while let Some(pause) = turn(&hub, &mut pressure) {
         let rung = bell.notified();
         match pause {
             Pause::UntilRung => rung.await,
@@ -38,11 +38,12 @@ enum Pause {
 }
 
 /// One turn; `None` if there is nothing left. No handle is kept while it pauses.
-fn turn(hub: &Weak<Hub>, waited_since_ms: &mut Option<u64>) -> Option<Pause> {
+fn turn(hub: &Weak<Hub>, pressure: &mut Pressure) -> Option<Pause> {
     let hub = hub.upgrade()?;
     let now_ms = hub.now_ms();
     hub.turn_wheel(now_ms);
-    pressure::relieve(&hub, now_ms, waited_since_ms);
+    guarded(|| pressure::relieve(&hub, now_ms, pressure));
+    guarded(|| pressure::relieve_sessions(&hub, now_ms));
     let busy = hub.timers() > 0 || hub.meter.streams() > 0;
     Some(if busy { Pause::Tick } else { Pause::UntilRung })
 }

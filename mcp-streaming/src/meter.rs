@@ -4,7 +4,7 @@
 //! release and a wait cannot miss each other, and a lease is one read-modify-write.
 
 use crate::{
-    line::{Line, Ticket},
+    line::{Joined, Line, Ticket},
     sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
 };
 use std::task::Waker;
@@ -105,25 +105,39 @@ impl Meter {
         lock(&self.line).first()
     }
 
-    /// Takes or keeps a place in the line. Whoever is new has to try once more
-    /// afterwards, because bytes may have come back in between.
-    pub(crate) fn join(&self, ticket: &mut Option<Ticket>, waker: &Waker) -> Option<Waker> {
-        let mut line = lock(&self.line);
-        let old = line.join(ticket, waker);
-        self.word.fetch_or(WAITED_FOR, Ordering::AcqRel);
-        old
+    /// Gives `bytes` back that were never used; nobody is woken for them.
+    pub(crate) fn refund(&self, bytes: u64) {
+        let before = self.word.fetch_sub(bytes, Ordering::AcqRel);
+        self.note_fall((before & !WAITED_FOR) - bytes);
     }
 
-    /// Gives the place up; the waker is that of who is first now, if it was not
-    /// before.
-    #[must_use]
-    pub(crate) fn leave(&self, ticket: Ticket) -> Option<Waker> {
+    /// Takes or keeps a place in the line for so many bytes. Whoever is new has
+    /// to try once more afterwards, because bytes may have come back in between.
+    pub(crate) fn join(&self, ticket: &mut Option<Ticket>, waker: &Waker, bytes: u64) -> Joined {
         let mut line = lock(&self.line);
-        let was_first = line.leave(ticket);
+        let joined = line.join(ticket, waker, bytes);
+        self.word.fetch_or(WAITED_FOR, Ordering::AcqRel);
+        joined
+    }
+
+    /// Gives the place up: the waker of who is first now, if it was not before,
+    /// and the one that is not to be called any more.
+    #[must_use]
+    pub(crate) fn leave(&self, ticket: Ticket) -> (Option<Waker>, Option<Waker>) {
+        let mut line = lock(&self.line);
+        let left = line.leave(ticket);
         if line.is_empty() {
             self.word.fetch_and(!WAITED_FOR, Ordering::AcqRel);
         }
-        if was_first { line.first() } else { None }
+        let next = left.was_first.then(|| line.first()).flatten();
+        (next, left.old)
+    }
+
+    /// The first one in the line, if there is room for it now: it has been woken
+    /// and only has to come.
+    pub(crate) fn is_due(&self) -> Option<Ticket> {
+        let (ticket, bytes) = lock(&self.line).head()?;
+        (bytes <= self.marks.limit.saturating_sub(self.used())).then_some(ticket)
     }
 
     fn is_first(&self, ticket: Option<Ticket>) -> bool {
@@ -173,8 +187,9 @@ impl Meter {
         self.streams.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn enter(&self) {
-        self.streams.fetch_add(1, Ordering::Relaxed);
+    /// Says how many streams there were before.
+    pub(crate) fn enter(&self) -> u64 {
+        self.streams.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(crate) fn exit(&self) {
@@ -221,17 +236,19 @@ mod tests {
         let (meter, waker) = (meter(), Waker::noop());
         meter.try_take(1_000, None).expect("room");
         let (mut a, mut b) = (None, None);
-        meter.join(&mut a, waker);
-        meter.join(&mut b, waker);
+        meter.join(&mut a, waker, 500);
+        meter.join(&mut b, waker, 1);
+        assert_eq!(meter.is_due(), None);
         assert!(meter.give(500).is_some(), "the first is woken");
         assert!(meter.try_take(1, None).is_none(), "others are not served");
         assert!(meter.try_take(1, b).is_none());
+        assert_eq!(meter.is_due(), a, "it only has to come");
         assert!(meter.try_take(500, a).is_some());
         assert!(
-            meter.leave(a.expect("joined")).is_some(),
+            meter.leave(a.expect("joined")).0.is_some(),
             "the next is woken"
         );
-        assert!(meter.leave(b.expect("joined")).is_none());
+        assert!(meter.leave(b.expect("joined")).0.is_none());
         assert!(!meter.is_waited_for());
     }
 }

@@ -16,16 +16,23 @@ pub(crate) struct Purse {
     budget: Arc<Meter>,
 }
 
-/// A place in the line of one of the limits.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    scope: Scope,
-    ticket: Ticket,
+/// The places of one writer in the lines of the limits. A place in the budget's
+/// line comes only with one in the session's: who is first of its session keeps
+/// its turn there while it waits for the budget, and all lines are joined in one
+/// order, so that nobody waits in a circle.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Places {
+    session: Option<Ticket>,
+    budget: Option<Ticket>,
 }
 
 impl Purse {
     pub(crate) fn new(session: Option<Arc<Meter>>, budget: Arc<Meter>) -> Self {
         Self { session, budget }
+    }
+
+    pub(crate) fn session(&self) -> Option<&Arc<Meter>> {
+        self.session.as_ref()
     }
 
     /// All limits, the narrow one first.
@@ -42,36 +49,27 @@ impl Purse {
     }
 
     /// Leases `bytes` from all limits, or says which one is short.
-    pub(crate) fn take(
-        &self,
-        bytes: u64,
-        place: Option<Place>,
-        after: &mut After,
-    ) -> Result<(), Scope> {
-        let ticket = |scope| {
-            let place = place.filter(|place| place.scope == scope);
-            place.map(|place| place.ticket)
-        };
+    pub(crate) fn take(&self, bytes: u64, places: Places, after: &mut After) -> Result<(), Scope> {
         if let Some(session) = &self.session {
-            let leased = session.try_take(bytes, ticket(Scope::Session));
+            let leased = session.try_take(bytes, places.session);
             if leased.ok_or(Scope::Session)?.crossed {
                 after.cross(Scope::Session);
             }
         }
-        match self.budget.try_take(bytes, ticket(Scope::Budget)) {
-            Some(leased) => {
-                if leased.crossed {
-                    after.cross(Scope::Budget);
-                }
-                Ok(())
+        if let Some(leased) = self.budget.try_take(bytes, places.budget) {
+            if leased.crossed {
+                after.cross(Scope::Budget);
             }
-            None => {
-                if let Some(session) = &self.session {
-                    after.wake(session.give(bytes));
-                }
-                Err(Scope::Budget)
+            return Ok(());
+        }
+        if let Some(session) = &self.session {
+            match places.session {
+                // It took as the first in the line: nobody else could.
+                Some(_) => session.refund(bytes),
+                None => after.wake(session.give(bytes)),
             }
         }
+        Err(Scope::Budget)
     }
 
     pub(crate) fn give(&self, bytes: u64, after: &mut After) {
@@ -80,28 +78,36 @@ impl Purse {
         }
     }
 
-    /// Waits in the line of `scope`, and in no other. Says whether the place is
-    /// new, and so has to be tried.
+    /// Waits for so many bytes of `scope`. Says whether a place is new, and so
+    /// has to be tried.
     pub(crate) fn join(
         &self,
-        place: &mut Option<Place>,
+        places: &mut Places,
         scope: Scope,
+        bytes: u64,
         waker: &Waker,
         after: &mut After,
     ) -> bool {
-        if place.is_some_and(|place| place.scope != scope) {
-            self.leave(place, after);
+        let mut join = |meter: &Meter, ticket: &mut Option<Ticket>| {
+            let joined = meter.join(ticket, waker, bytes);
+            after.retire(joined.old);
+            joined.is_new
+        };
+        let session = self.session.as_ref();
+        let mut is_new = session.is_some_and(|session| join(session, &mut places.session));
+        if scope == Scope::Budget {
+            is_new |= join(&self.budget, &mut places.budget);
+        } else {
+            leave(&self.budget, &mut places.budget, after);
         }
-        let mut ticket = place.map(|place| place.ticket);
-        let is_new = ticket.is_none();
-        drop(self.meter(scope).join(&mut ticket, waker));
-        *place = ticket.map(|ticket| Place { scope, ticket });
         is_new
     }
 
-    pub(crate) fn leave(&self, place: &mut Option<Place>, after: &mut After) {
-        if let Some(place) = place.take() {
-            after.wake(self.meter(place.scope).leave(place.ticket));
+    /// Gives all places up.
+    pub(crate) fn leave(&self, places: &mut Places, after: &mut After) {
+        leave(&self.budget, &mut places.budget, after);
+        if let Some(session) = &self.session {
+            leave(session, &mut places.session, after);
         }
     }
 
@@ -132,11 +138,23 @@ impl Purse {
         }
     }
 
-    pub(crate) fn enter(&self) {
-        self.meters().for_each(|(_, meter)| meter.enter());
+    /// Says how many streams the budget had before.
+    pub(crate) fn enter(&self) -> u64 {
+        if let Some(session) = &self.session {
+            session.enter();
+        }
+        self.budget.enter()
     }
 
     pub(crate) fn exit(&self) {
         self.meters().for_each(|(_, meter)| meter.exit());
+    }
+}
+
+fn leave(meter: &Meter, place: &mut Option<Ticket>, after: &mut After) {
+    if let Some(ticket) = place.take() {
+        let (next, old) = meter.leave(ticket);
+        after.wake(next);
+        after.retire(old);
     }
 }

@@ -75,12 +75,12 @@ impl Tx {
 }
 
 pub(crate) fn attach(stream: &Arc<Stream>) -> Rx {
-    let generation = stream.with(|core, cx, after| core.attach(cx, after));
+    let generation = stream.take_over(|core, cx, after| core.attach(cx, after));
     Rx::new(Arc::clone(stream), generation)
 }
 
 pub(crate) fn resume(stream: &Arc<Stream>, after_seq: u64) -> Result<Resumed, ResumeError> {
-    let sought = stream.with(|core, cx, after| core.attach_behind(after_seq, cx, after));
+    let sought = stream.take_over(|core, cx, after| core.attach_behind(after_seq, cx, after));
     let Sought::Found { generation, missed } = sought else {
         return Err(ResumeError::UnknownEvent);
     };

@@ -10,8 +10,13 @@ use crate::config::EVENT_OVERHEAD_BYTES;
 use bytes::Bytes;
 use std::{
     collections::{HashMap, VecDeque},
+    ops::Range,
     sync::Arc,
 };
+
+mod hands;
+
+use hands::Hands;
 
 /// Below this many slots the ring does not shrink.
 const SLOTS_MIN: usize = 16;
@@ -39,8 +44,10 @@ pub(crate) struct Ring {
     taken: u64,
     held: u64,
     history: u64,
-    /// The weight of events that left the ring while the reader held them.
+    /// The weight of events that left the ring while a reader held them.
     stuck: u64,
+    /// What replaced readers hold, and what left the ring while it was held.
+    hands: Option<Box<Hands>>,
     /// Unread events with a key; `None` while there are none.
     keys: Option<HashMap<Arc<str>, u64>>,
 }
@@ -56,6 +63,7 @@ impl Ring {
             held: 0,
             history: 0,
             stuck: 0,
+            hands: None,
             keys: None,
         }
     }
@@ -80,9 +88,17 @@ impl Ring {
         self.held - self.history - self.stuck
     }
 
-    /// The weight that no eviction frees.
-    pub(crate) fn stuck(&self) -> u64 {
-        self.stuck
+    /// The weight of what readers hold, in the ring or no more: no eviction frees
+    /// it.
+    pub(crate) fn in_hands(&self) -> u64 {
+        // What replaced readers hold may lie anywhere.
+        let (from, to) = match self.hands {
+            Some(_) => (self.first, self.next_id()),
+            None => (self.acked.max(self.first), self.taken),
+        };
+        let ids = (from..to).filter(|id| self.holders(*id) > 0);
+        let weight = |id| self.slots[clip(id - self.first)].weight();
+        self.stuck + ids.map(weight).sum::<u64>()
     }
 
     /// Events that wait to be taken.
@@ -138,12 +154,14 @@ impl Ring {
         }
         let slot = self.slots.pop_front()?;
         let (id, weight) = (self.first, slot.weight());
+        let holders = self.holders(id);
         self.first += 1;
         self.forget_key(slot.key.as_deref(), id);
         if is_history {
             self.history -= weight;
-            self.held -= weight;
-        } else if id < self.taken {
+        }
+        if holders > 0 {
+            self.hands.get_or_insert_default().left(id, weight, holders);
             self.stuck += weight;
         } else {
             self.held -= weight;
@@ -152,16 +170,18 @@ impl Ring {
         Some(slot)
     }
 
-    /// Removes everything; the reader will find nothing more.
-    pub(crate) fn clear(&mut self) -> Vec<Slot> {
-        let from = self.acked.max(self.first);
-        let in_hand = clip(self.taken.saturating_sub(from));
-        let in_hand = self
-            .slots
-            .iter()
-            .skip(clip(from - self.first))
-            .take(in_hand);
-        self.stuck += in_hand.map(Slot::weight).sum::<u64>();
+    /// Removes everything; the reader will find nothing more. What it holds is
+    /// kept for it under this number.
+    pub(crate) fn clear(&mut self, reader: u32) -> Vec<Slot> {
+        for id in self.first..self.next_id() {
+            let holders = self.holders(id);
+            if holders > 0 {
+                let weight = self.slots[clip(id - self.first)].weight();
+                self.hands.get_or_insert_default().left(id, weight, holders);
+                self.stuck += weight;
+            }
+        }
+        self.hand_over(reader);
         self.first = self.next_id();
         self.taken = self.first;
         self.acked = self.first;
@@ -174,22 +194,42 @@ impl Ring {
     /// The reader is done with what it held: that becomes history. Says whether
     /// it held anything.
     pub(crate) fn ack(&mut self) -> bool {
-        if self.acked == self.taken && self.stuck == 0 {
+        if self.acked == self.taken {
             return false;
         }
         for id in self.acked.max(self.first)..self.taken {
             let index = clip(id - self.first);
             self.history += self.slots[index].weight();
         }
+        self.release(|hands, ids| hands.release(ids));
         self.acked = self.taken;
-        self.held -= std::mem::take(&mut self.stuck);
         true
+    }
+
+    /// A reader that was replaced, or whose events were removed, is done with
+    /// what it held. Says whether it held anything.
+    pub(crate) fn leave(&mut self, reader: u32) -> bool {
+        self.hands.is_some() && {
+            self.release(|hands, _| hands.leave(reader));
+            true
+        }
+    }
+
+    fn release(&mut self, release: impl FnOnce(&mut Hands, Range<u64>) -> u64) {
+        let Some(hands) = &mut self.hands else { return };
+        let weight = release(hands, self.acked..self.taken);
+        if hands.is_empty() {
+            self.hands = None;
+        }
+        self.stuck -= weight;
+        self.held -= weight;
     }
 
     /// How many events are missing before the next one that the reader takes;
     /// asked once, they are told.
     pub(crate) fn pass_gap(&mut self) -> Option<u64> {
         let missed = self.first.checked_sub(self.taken).filter(|n| *n > 0)?;
+        self.release(|hands, ids| hands.release(ids));
         self.taken = self.first;
         self.acked = self.first;
         Some(missed)
@@ -216,8 +256,18 @@ impl Ring {
 
     /// The reader went away with what it held: that is unread again.
     pub(crate) fn rewind(&mut self) {
+        self.release(|hands, ids| hands.release(ids));
         self.taken = self.acked;
-        self.held -= std::mem::take(&mut self.stuck);
+    }
+
+    /// The reader is replaced, and still holds what it held: that is unread
+    /// again too, and is not free before [`leave`](Self::leave).
+    pub(crate) fn hand_over(&mut self, reader: u32) {
+        if self.acked < self.taken {
+            let hands = self.hands.get_or_insert_default();
+            hands.keep(reader, self.acked..self.taken);
+        }
+        self.taken = self.acked;
     }
 
     /// Sets the reader behind the event with the id `after`. Refused if that
@@ -236,6 +286,12 @@ impl Ring {
     /// How many events a reader behind `after` would miss.
     pub(crate) fn missed_after(&self, after: u64) -> u64 {
         self.first.saturating_sub(after.saturating_add(1))
+    }
+
+    /// In how many hands the event is.
+    fn holders(&self, id: u64) -> u32 {
+        let before = self.hands.as_ref().map_or(0, |hands| hands.holders(id));
+        before + u32::from((self.acked..self.taken).contains(&id))
     }
 
     fn index(&self, id: u64) -> Option<usize> {

@@ -89,6 +89,10 @@ impl Rx {
         if self.ended {
             return Poll::Ready(None);
         }
+        if self.stream.is_replaced(self.generation) {
+            // The newer reader reads these again.
+            self.batch.clear();
+        }
         if self.batch.is_empty() {
             let (generation, batch) = (self.generation, &mut self.batch);
             let pulled = self

@@ -260,9 +260,7 @@ impl StreamingSession {
         if let Some(registry) = self.registry.upgrade() {
             registry.forget(&self.id, reason);
         }
-        if let Some(observer) = &self.hub.observer {
-            observer.on_session_ended(reason);
-        }
+        self.hub.tell(|observer| observer.on_session_ended(reason));
     }
 
     /// Whether a newer session may not take its place.
@@ -340,6 +338,10 @@ impl Expire for StreamingSession {
         Some(self.due_ms(now_ms))
     }
 
+    fn is_over(&self) -> bool {
+        self.end().is_some()
+    }
+
     fn timer(&self) -> &Mutex<Option<Key>> {
         &self.timer
     }
@@ -348,8 +350,12 @@ impl Expire for StreamingSession {
 /// A stream of the session is short of the session's memory: the others give up
 /// what nobody waits for.
 impl Siblings for StreamingSession {
+    fn streams(&self) -> Vec<Arc<Stream>> {
+        lock(&self.streams).clone()
+    }
+
     fn make_room(&self) {
-        let streams = lock(&self.streams).clone();
+        let streams = self.streams();
         let shed = streams.iter().map(|stream| stream.shed()).sum();
         self.hub.tell_shed(shed);
     }

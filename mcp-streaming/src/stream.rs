@@ -18,7 +18,10 @@ use crate::{
 use std::{
     fmt,
     panic::Location,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,7 @@ use std::{
 pub(crate) trait Siblings: Send + Sync {
     /// Gives up what nobody waits for.
     fn make_room(&self);
+    fn streams(&self) -> Vec<Arc<Stream>>;
 }
 
 pub(crate) struct Stream {
@@ -38,6 +42,8 @@ pub(crate) struct Stream {
     pub(crate) created_ms: u64,
     siblings: Option<Weak<dyn Siblings>>,
     timer: Mutex<Option<Key>>,
+    /// The newest reader, so that an older one knows without the lock.
+    reader: AtomicU32,
 }
 
 /// Where a stream belongs, and who made it.
@@ -70,14 +76,15 @@ impl Stream {
             created_ms: now_ms,
             siblings,
             timer: Mutex::new(None),
+            reader: AtomicU32::new(0),
         });
-        stream.purse.enter();
+        let is_first = stream.purse.enter() == 0;
         let weak = Arc::downgrade(&stream);
         hub.streams().insert(stream.origin.stream, weak);
         match config.idle_timeout.filter(|_| !in_session) {
             Some(idle) => hub.set_timer(now_ms.saturating_add(millis(idle)), &stream),
             // The clock has to go on.
-            None if hub.meter.streams() == 1 => hub.ring(),
+            None if is_first => hub.ring(),
             None => {}
         }
         stream
@@ -124,8 +131,18 @@ impl Stream {
             if let Some(siblings) = self.siblings.as_ref().and_then(Weak::upgrade) {
                 siblings.make_room();
             }
+            self.watch_session();
         } else if after.short_of.is_some() || after.crossed[1].is_some() {
             self.hub.ring();
+        }
+    }
+
+    /// Has the keeper look after the session, if somebody waits for it.
+    fn watch_session(&self) {
+        if let (Some(meter), Some(session)) = (self.purse.session(), &self.siblings)
+            && meter.is_waited_for()
+        {
+            self.hub.watch(meter, session);
         }
     }
 
@@ -136,8 +153,30 @@ impl Stream {
         }
     }
 
+    /// A new reader takes over, by `attach`.
+    pub(crate) fn take_over<T>(
+        &self,
+        attach: impl FnOnce(&mut Core, Context<'_>, &mut After) -> T,
+    ) -> T {
+        self.with(|core, cx, after| {
+            let out = attach(core, cx, after);
+            self.reader.store(core.generation(), Ordering::Release);
+            out
+        })
+    }
+
+    /// Whether a newer reader has taken over.
+    pub(crate) fn is_replaced(&self, generation: u32) -> bool {
+        self.reader.load(Ordering::Acquire) != generation
+    }
+
     pub(crate) fn end(&self, reason: EndReason) -> bool {
         self.with(|core, cx, after| core.end(reason, cx, after))
+    }
+
+    /// Ends the stream if its reader has not moved since `moved_ms`.
+    pub(crate) fn end_unmoved(&self, reason: EndReason, moved_ms: u64) -> bool {
+        self.with(|core, cx, after| core.end_unmoved(reason, moved_ms, cx, after))
     }
 
     /// Gives up the history and what is leased and unused.
@@ -194,8 +233,15 @@ impl Expire for Stream {
         if due_ms > now_ms {
             return Some(due_ms);
         }
-        self.end(EndReason::Idle);
-        None
+        match self.end_unmoved(EndReason::Idle, summary.moved_ms) || summary.end.is_some() {
+            true => None,
+            // A reader came just now.
+            false => Some(now_ms.saturating_add(idle_ms)),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        false
     }
 
     fn timer(&self) -> &Mutex<Option<Key>> {

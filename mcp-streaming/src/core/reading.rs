@@ -30,6 +30,10 @@ impl Reader {
         }
     }
 
+    pub(super) fn moved_ms(&self) -> u64 {
+        self.moved_ms
+    }
+
     pub(super) fn take_waker(&mut self) -> Option<Waker> {
         self.waker.take()
     }
@@ -75,6 +79,8 @@ pub(crate) struct Summary {
     pub(crate) history: u64,
     pub(crate) unread: u64,
     pub(crate) unread_len: u64,
+    /// What ending the stream does not give back: in readers' hands, or reserved.
+    pub(crate) pinned: u64,
     pub(crate) next_id: u64,
     pub(crate) coalesced: u64,
     pub(crate) dropped: u64,
@@ -95,6 +101,7 @@ impl Core {
         after: &mut After,
     ) -> Pulled {
         if generation != self.reader.generation {
+            self.let_go(generation, cx, after);
             return Pulled::Ended(EndReason::Replaced);
         }
         self.acknowledge(cx, after);
@@ -113,7 +120,7 @@ impl Core {
         }
         let known = self.reader.waker.as_ref();
         if !known.is_some_and(|known| known.will_wake(waker)) {
-            self.reader.waker = Some(waker.clone());
+            after.retire(self.reader.waker.replace(waker.clone()));
         }
         Pulled::Pending
     }
@@ -121,7 +128,7 @@ impl Core {
     /// A new reader takes over and goes on where the last one was.
     pub(crate) fn attach(&mut self, cx: Context<'_>, after: &mut After) -> u32 {
         after.wake(self.reader.take_waker());
-        self.ring.rewind();
+        self.ring.hand_over(self.reader.generation);
         self.reader.attached = true;
         self.reader.moved_ms = cx.now_ms;
         self.reader.generation = self.reader.generation.wrapping_add(1);
@@ -136,23 +143,31 @@ impl Core {
         cx: Context<'_>,
         after: &mut After,
     ) -> Sought {
-        if !self.ring.seek(after_id) {
+        if after_id >= self.ring.next_id() {
             return Sought::Unknown;
         }
         let missed = self.ring.missed_after(after_id);
         let generation = self.attach(cx, after);
+        self.ring.seek(after_id);
         Sought::Found { generation, missed }
+    }
+
+    /// The newest reader.
+    pub(crate) fn generation(&self) -> u32 {
+        self.reader.generation
     }
 
     /// The reader is gone.
     pub(crate) fn detach(&mut self, generation: u32, cx: Context<'_>, after: &mut After) {
         if generation != self.reader.generation {
+            self.let_go(generation, cx, after);
             return;
         }
         self.reader.attached = false;
-        self.reader.waker = None;
+        after.retire(self.reader.take_waker());
         self.reader.moved_ms = cx.now_ms;
         self.ring.rewind();
+        self.ring.leave(generation);
         if cx.config.replay_bytes_max == 0 {
             self.end(EndReason::ReaderLost, cx, after);
         }
@@ -165,8 +180,16 @@ impl Core {
         self.ring.position()
     }
 
+    /// A replaced reader holds nothing any more.
+    fn let_go(&mut self, generation: u32, cx: Context<'_>, after: &mut After) {
+        if self.ring.leave(generation) {
+            self.room_came(cx, after);
+        }
+    }
+
     fn acknowledge(&mut self, cx: Context<'_>, after: &mut After) {
-        if !self.ring.ack() {
+        let has_left = self.ring.leave(self.reader.generation);
+        if !self.ring.ack() && !has_left {
             return;
         }
         while self.ring.history() > cx.config.replay_bytes_max {
@@ -185,6 +208,7 @@ impl Core {
             history: self.ring.history(),
             unread: self.ring.unread(),
             unread_len: self.ring.unread_len(),
+            pinned: self.ring.in_hands() + self.reserved,
             next_id: self.ring.next_id(),
             coalesced: self.coalesced,
             dropped: self.dropped,

@@ -33,7 +33,7 @@ impl Core {
                 return Ok(());
             };
             // Unread events go only if that is enough.
-            let floor = self.ring.stuck() + self.reserved + weight;
+            let floor = self.ring.in_hands() + self.reserved + weight;
             if !self.evict(drops && floor <= self.leased, after) {
                 after.short_of = Some(scope);
                 return Err(self.exhausted(scope, cx));
@@ -63,12 +63,13 @@ impl Core {
     /// Leases what is missing for `weight` more bytes, if possible in chunks.
     fn lease(&mut self, weight: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
         let missing = self.used() + weight - self.leased;
+        self.missing = missing;
         self.chunk = cx.purse.chunk();
         let room = cx.config.bytes_max - self.leased;
         let wanted = lease::wanted(missing, self.chunk, room);
-        let taken = match cx.purse.take(wanted, self.place, after) {
+        let taken = match cx.purse.take(wanted, self.places, after) {
             Err(_) if wanted > missing => {
-                cx.purse.take(missing, self.place, after)?;
+                cx.purse.take(missing, self.places, after)?;
                 missing
             }
             result => {

@@ -47,7 +47,7 @@ fn an_event_dropped_in_the_readers_hands_is_held_until_it_comes_back() {
     assert_eq!(take_ids(&mut ring, 1), [1]);
     ring.evict(true).expect("the one in hand");
     ring.evict(true).expect("an unread one");
-    assert_eq!((ring.held(), ring.stuck()), (138 + 158, 138));
+    assert_eq!((ring.held(), ring.stuck), (138 + 158, 138));
     ring.ack();
     assert_eq!(ring.held(), 158);
     assert_eq!(ring.pass_gap(), Some(1));
@@ -67,6 +67,28 @@ fn what_a_lost_reader_held_is_read_again() {
     ring.rewind();
     assert_eq!(ring.pass_gap(), Some(1), "and what was dropped is missing");
     assert_eq!(ring.held(), 129);
+}
+
+#[test]
+fn what_a_replaced_reader_holds_is_counted_once_and_until_it_leaves() {
+    let mut ring = Ring::new(1);
+    ring.push(slot(10));
+    ring.push(slot(20));
+    assert_eq!(take_ids(&mut ring, 9), [1, 2]);
+    ring.hand_over(0);
+    assert_eq!(ring.held(), 138 + 148, "in the ring, and in its hands");
+    assert_eq!(take_ids(&mut ring, 9), [1, 2]);
+    ring.hand_over(1);
+    assert_eq!(take_ids(&mut ring, 9), [1, 2]);
+    ring.ack();
+    ring.evict(false).expect("read");
+    assert_eq!((ring.held(), ring.in_hands()), (286, 286));
+    drop(ring.clear(2));
+    ring.leave(0);
+    assert_eq!(ring.held(), 286, "the second one holds the same");
+    ring.leave(1);
+    assert_eq!((ring.held(), ring.in_hands()), (0, 0));
+    assert!(ring.hands.is_none());
 }
 
 #[test]
@@ -128,6 +150,8 @@ enum Step {
     Ack,
     Rewind,
     Seek(u64),
+    Replace,
+    Leave(u32),
     Clear,
 }
 
@@ -140,6 +164,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => Just(Step::Ack),
         1 => Just(Step::Rewind),
         1 => (0u64..40).prop_map(Step::Seek),
+        1 => Just(Step::Replace),
+        1 => (0u32..6).prop_map(Step::Leave),
         1 => Just(Step::Clear),
     ]
 }
@@ -150,7 +176,7 @@ proptest! {
     #[test]
     fn sums_and_ids_hold(steps in prop::collection::vec(step(), 0..120)) {
         let mut ring = Ring::new(1);
-        let mut seen = 0;
+        let (mut seen, mut reader) = (0, 0);
         for step in steps {
             match step {
                 Step::Push(len) => { ring.push(slot(len)); }
@@ -175,7 +201,13 @@ proptest! {
                 Step::Ack => { ring.ack(); }
                 Step::Rewind => { ring.rewind(); seen = ring.acked - 1; }
                 Step::Seek(after) => if ring.seek(after) { seen = after; },
-                Step::Clear => { drop(ring.clear()); seen = ring.next_id() - 1; }
+                Step::Replace => {
+                    ring.hand_over(reader);
+                    reader += 1;
+                    seen = ring.acked - 1;
+                }
+                Step::Leave(reader) => { ring.leave(reader); }
+                Step::Clear => { drop(ring.clear(reader)); seen = ring.next_id() - 1; }
             }
             let sum = |from: u64, to: u64| -> u64 {
                 let skip = clip(from.saturating_sub(ring.first));
@@ -185,6 +217,12 @@ proptest! {
             prop_assert_eq!(ring.held, sum(ring.first, ring.next_id()) + ring.stuck);
             prop_assert_eq!(ring.history, sum(ring.first, ring.acked));
             prop_assert!(ring.acked <= ring.taken && ring.taken <= ring.next_id());
+            prop_assert!(ring.in_hands() <= ring.held && ring.stuck <= ring.in_hands());
         }
+        for reader in 0..=reader {
+            ring.leave(reader);
+        }
+        ring.rewind();
+        prop_assert_eq!(ring.stuck, 0, "nobody holds anything");
     }
 }

@@ -1,18 +1,10 @@
 //! Writers and readers that go away where they wait.
 
 use crate::support::{
-    KIB, budget, check_empty, messages, ms, read_now, replaying, settle, stream, waiting, weighing,
-};
-use std::{
-    future::{Future, poll_fn},
-    task::Poll,
+    KIB, budget, check_empty, messages, ms, poll_once, read_now, replaying, settle, stream,
+    waiting, weighing,
 };
 use tokio::time::timeout;
-
-/// Polls once.
-async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    poll_fn(|cx| Poll::Ready(std::pin::Pin::new(&mut *future).poll(cx))).await
-}
 
 /// `send` and `reserve` are dropped while they wait for the stream, for the
 /// session and the budget, first in the line and behind another: the other

@@ -6,6 +6,7 @@ mod cancellation;
 mod capacity;
 mod cleanup;
 mod config;
+mod fairness;
 mod leaks;
 mod model;
 mod policies;

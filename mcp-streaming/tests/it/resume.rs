@@ -1,9 +1,13 @@
 //! Going on behind the last event that a client has.
 
-use crate::support::{KIB, Seen, budget, messages, read_now, replaying, stream, weighing};
+use crate::support::{
+    KIB, Seen, budget, check_empty, messages, read_now, replaying, stream, weighing,
+};
+use bytes::Bytes;
 use mcp_streaming::{
     EndReason, Event, EventId, ResumeError, Resumed, Rx, SessionConfig, SessionId, Sessions, Tx,
 };
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn sessions(budget: &mcp_streaming::Budget) -> Sessions {
     let config = SessionConfig {
@@ -82,6 +86,51 @@ async fn a_new_reader_replaces_the_old_one() {
     );
     tx.try_send("one").expect("room");
     assert_eq!(read_now(&mut new), messages(1..=1));
+}
+
+/// A client that connects, stalls, and connects again, ever again: what its old
+/// readers hold is in memory, so it counts, until they come back or are dropped.
+#[tokio::test(start_paused = true)]
+async fn what_replaced_readers_hold_is_counted() {
+    static LIVE: AtomicUsize = AtomicUsize::new(0);
+    struct Owned(Vec<u8>);
+    impl AsRef<[u8]> for Owned {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    impl Drop for Owned {
+        fn drop(&mut self) {
+            LIVE.fetch_sub(self.0.len(), Ordering::SeqCst);
+        }
+    }
+    let payload = || {
+        LIVE.fetch_add(15 * 1024, Ordering::SeqCst);
+        Bytes::from_owner(Owned(vec![0; 15 * 1024]))
+    };
+    let budget = budget(64 * KIB);
+    let (tx, mut rx) = stream(&budget, &replaying(64 * KIB));
+    let mut old = Vec::new();
+    for _ in 0..100 {
+        while tx.try_send(payload()).is_ok() {}
+        drop(rx.try_next());
+        old.push(std::mem::replace(&mut rx, tx.reader()));
+        read_now(&mut rx);
+        assert!(LIVE.load(Ordering::SeqCst) <= 64 * 1024);
+        assert!(budget.audit().is_balanced());
+    }
+    assert!(
+        tx.try_send(payload()).is_err(),
+        "the old readers hold it all"
+    );
+    for rx in &mut old {
+        let replaced = [Seen::Ended(EndReason::Replaced), Seen::Over];
+        assert_eq!(read_now(rx), replaced, "and hand nothing on");
+    }
+    tx.try_send(payload()).expect("it came back");
+    drop((tx, rx, old));
+    assert_eq!(LIVE.load(Ordering::SeqCst), 0);
+    check_empty(&budget);
 }
 
 #[tokio::test(start_paused = true)]

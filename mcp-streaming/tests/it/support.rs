@@ -5,7 +5,10 @@ use mcp_streaming::{
     SlowConsumer, StreamConfig, Tx,
 };
 use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
@@ -89,6 +92,11 @@ pub(crate) async fn settle() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Polls once.
+pub(crate) async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
 
 /// What an observer heard.
