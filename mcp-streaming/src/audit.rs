@@ -51,8 +51,8 @@ pub struct Leak {
     pub created_at: String,
     /// How old it is.
     pub age: Duration,
-    /// For how long it has had no reader, or its reader has not moved although
-    /// there was something to read.
+    /// For how long it has had no reader, its reader has not moved although there
+    /// was something to read or in its hands, or permits have kept room.
     pub stood_still: Duration,
     /// Whether there is a reader.
     pub has_reader: bool,
@@ -123,7 +123,8 @@ impl Budget {
     }
 
     /// The streams that have stood still for longer than `older_than`: without a
-    /// reader, or with one that does not read what there is.
+    /// reader, with one that does not read what there is or let go of what it has,
+    /// or with permits that nobody used.
     #[must_use]
     pub fn leaks(&self, older_than: Duration) -> LeakReport {
         self.0.now_ms();

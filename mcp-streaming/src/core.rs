@@ -35,6 +35,8 @@ pub(crate) struct Core {
     ring: Ring,
     /// The weight of permits that were not used yet.
     reserved: u64,
+    /// Since when there have been such permits.
+    reserved_ms: u64,
     /// Bytes taken from the purse; never below what is used.
     leased: u64,
     /// How much was last taken at once.
@@ -58,6 +60,7 @@ impl Core {
         Self {
             ring: Ring::new(first_id),
             reserved: 0,
+            reserved_ms: now_ms,
             leased: 0,
             chunk: 0,
             writers: 1,
@@ -136,7 +139,8 @@ impl Core {
             self.give_spare(cx, after);
             return Err(SendError::Ended(reason));
         }
-        let id = self.append(event, cx, after);
+        let was_idle = self.is_idle();
+        let id = self.append(event, was_idle, cx, after);
         self.room_came(cx, after);
         Ok(id)
     }
@@ -264,6 +268,7 @@ impl Core {
         let slot = event.as_ref().expect("not polled after it was ready");
         let weight = slot.weight();
         check_weight(weight, cx)?;
+        let was_idle = self.is_idle();
         if let Some((id, old)) = self.predecessor(slot, cx.config) {
             if weight > old {
                 self.make_room(weight - old, ticket, cx, after)?;
@@ -280,7 +285,7 @@ impl Core {
         }
         self.make_room(weight, ticket, cx, after)?;
         let slot = event.take().expect("it was there above");
-        Ok(self.append(slot, cx, after))
+        Ok(self.append(slot, was_idle, cx, after))
     }
 
     fn predecessor(&self, slot: &Slot, config: &StreamConfig) -> Option<(u64, u64)> {
@@ -302,12 +307,20 @@ impl Core {
         }
         check_weight(weight, cx)?;
         self.make_room(weight, ticket, cx, after)?;
+        if self.reserved == 0 {
+            self.reserved_ms = cx.now_ms;
+        }
         self.reserved += weight;
         Ok(())
     }
 
-    fn append(&mut self, slot: Slot, cx: Context<'_>, after: &mut After) -> u64 {
-        if self.ring.unread_len() == 0 {
+    /// Whether there is a reader that has read everything and waits for more.
+    fn is_idle(&self) -> bool {
+        self.reader.is_attached() && self.ring.held() == self.ring.history()
+    }
+
+    fn append(&mut self, slot: Slot, was_idle: bool, cx: Context<'_>, after: &mut After) -> u64 {
+        if was_idle {
             self.reader.note_work(cx.now_ms);
         }
         after.wake(self.reader.take_waker());

@@ -129,8 +129,8 @@ pub enum EndReason {
     /// Its session reached its life-time.
     #[error("its session reached its life-time")]
     LifeTime,
-    /// Its session made room for a newer one.
-    #[error("its session made room for a newer one")]
+    /// It, or its session, made room for a newer one.
+    #[error("it or its session made room for a newer one")]
     Evicted,
     /// Its session was closed.
     #[error("its session was closed")]

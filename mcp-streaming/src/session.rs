@@ -185,7 +185,8 @@ impl StreamingSession {
     }
 
     /// Opens a stream. One that has ended makes room for it if there are too
-    /// many.
+    /// many: one without a reader first, and a reader that has not read all gets
+    /// [`EndReason::Evicted`].
     ///
     /// # Errors
     /// The session has ended, or has as many live streams as it may have.
@@ -205,17 +206,20 @@ impl StreamingSession {
         }
         let mut gone = None;
         if streams.len() >= self.config.streams_max {
-            let ended = streams
-                .iter()
-                .position(|stream| stream.summary().end.is_some());
+            let ended = (streams.iter().map(|stream| stream.summary()).enumerate())
+                .filter(|(_, summary)| summary.end.is_some())
+                .min_by_key(|(_, summary)| summary.attached);
             let limit = self.config.streams_max;
-            let ended = ended.ok_or(OpenStreamError::TooManyStreams { limit })?;
+            let (ended, _) = ended.ok_or(OpenStreamError::TooManyStreams { limit })?;
             gone = Some(streams.remove(ended));
         }
         let stream = Stream::new(&self.hub, self.config.stream, birth);
         streams.push(Arc::clone(&stream));
         drop(streams);
-        drop(gone);
+        if let Some(gone) = gone {
+            // Its reader may live on; what it holds goes with the session's place.
+            gone.end(EndReason::Evicted);
+        }
         Ok((Tx::first(&stream), Rx::first(stream)))
     }
 
@@ -263,10 +267,17 @@ impl StreamingSession {
         self.hub.tell(|observer| observer.on_session_ended(reason));
     }
 
-    /// Whether a newer session may not take its place.
+    /// Whether a newer session may not take its place: it was used just now, or
+    /// is being read.
     fn is_busy(&self, now_ms: u64) -> bool {
         let quiet_ms = now_ms.saturating_sub(self.used_ms.load(Ordering::Relaxed));
-        self.is_initialized.load(Ordering::Relaxed) && quiet_ms < millis(self.config.busy_for)
+        let busy_for = self.config.busy_for;
+        let is_read = |stream: &Arc<Stream>| {
+            let summary = stream.summary();
+            summary.attached && stream.unread_for(&summary) < busy_for
+        };
+        self.is_initialized.load(Ordering::Relaxed)
+            && (quiet_ms < millis(busy_for) || lock(&self.streams).iter().any(is_read))
     }
 
     /// Lets go of streams that ended long ago, and finds out whether one of the
@@ -277,7 +288,7 @@ impl StreamingSession {
         let gone: Vec<Arc<Stream>> = lock(&self.streams)
             .extract_if(.., |stream| {
                 let summary = stream.summary();
-                is_read |= summary.attached && stream.stood_still(&summary) < idle;
+                is_read |= summary.attached && stream.unread_for(&summary) < idle;
                 let kept_ms = now_ms.saturating_sub(summary.moved_ms);
                 summary.end.is_some() && !summary.attached && kept_ms >= ENDED_KEEP_MS
             })

@@ -67,7 +67,8 @@ pub struct StreamStats {
     pub writers: u32,
     /// Whether and why the stream ended.
     pub end: Option<EndReason>,
-    /// Since when its reader has not moved although there is something to
-    /// read, or since when there is none; to a quarter of a second.
+    /// For how long its reader has not moved although there is something to
+    /// read or in its hands, there has been no reader, or permits have kept room;
+    /// to a quarter of a second.
     pub stood_still: Duration,
 }

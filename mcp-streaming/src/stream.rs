@@ -192,13 +192,27 @@ impl Stream {
         lock(&self.core).summary()
     }
 
-    /// For how long nobody has moved although there is something to do.
-    pub(crate) fn stood_still(&self, summary: &Summary) -> Duration {
-        if summary.attached && summary.unread_len == 0 {
+    /// For how long the reader has not moved although something waits for it or
+    /// is in its hands, or since when there is none.
+    pub(crate) fn unread_for(&self, summary: &Summary) -> Duration {
+        let is_read = summary.used - summary.reserved == summary.history;
+        if summary.attached && is_read {
             return Duration::ZERO;
         }
-        let still_ms = self.hub.coarse_ms().saturating_sub(summary.moved_ms);
-        Duration::from_millis(still_ms)
+        self.since(summary.moved_ms)
+    }
+
+    /// The same, or for how long permits have kept room, whichever is longer.
+    pub(crate) fn stood_still(&self, summary: &Summary) -> Duration {
+        let reserved_for = match summary.reserved {
+            0 => Duration::ZERO,
+            _ => self.since(summary.reserved_ms),
+        };
+        self.unread_for(summary).max(reserved_for)
+    }
+
+    fn since(&self, then_ms: u64) -> Duration {
+        Duration::from_millis(self.hub.coarse_ms().saturating_sub(then_ms))
     }
 
     pub(crate) fn stats(&self) -> StreamStats {

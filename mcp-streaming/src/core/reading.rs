@@ -30,6 +30,10 @@ impl Reader {
         }
     }
 
+    pub(super) fn is_attached(&self) -> bool {
+        self.attached
+    }
+
     pub(super) fn moved_ms(&self) -> u64 {
         self.moved_ms
     }
@@ -75,6 +79,9 @@ pub(crate) enum Sought {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Summary {
     pub(crate) used: u64,
+    /// The part of it that permits keep, and since when there have been any.
+    pub(crate) reserved: u64,
+    pub(crate) reserved_ms: u64,
     pub(crate) leased: u64,
     pub(crate) history: u64,
     pub(crate) unread: u64,
@@ -204,6 +211,8 @@ impl Core {
     pub(crate) fn summary(&self) -> Summary {
         Summary {
             used: self.used(),
+            reserved: self.reserved,
+            reserved_ms: self.reserved_ms,
             leased: self.leased,
             history: self.ring.history(),
             unread: self.ring.unread(),

@@ -23,23 +23,49 @@ impl Core {
             return Err(self.exhausted(Scope::Stream, cx));
         }
         let drops = cx.config.slow_consumer == SlowConsumer::DropHistory;
+        if drops {
+            self.secure_floor(weight, cx, after)?;
+        }
         while self.used() + weight > cx.config.bytes_max {
             if !self.evict(drops, after) {
                 return self.is_full(cx, after);
             }
         }
         while self.used() + weight > self.leased {
-            let Err(scope) = self.lease(weight, cx, after) else {
+            let missing = self.used() + weight - self.leased;
+            let Err(scope) = self.lease(missing, cx, after) else {
                 return Ok(());
             };
-            // Unread events go only if that is enough.
-            let floor = self.ring.in_hands() + self.reserved + weight;
-            if !self.evict(drops && floor <= self.leased, after) {
+            if !self.evict(drops, after) {
                 after.short_of = Some(scope);
                 return Err(self.exhausted(scope, cx));
             }
         }
         Ok(())
+    }
+
+    /// Unread events go only if that is enough: what no eviction frees, and the
+    /// new event, must have room and be leased before.
+    fn secure_floor(
+        &mut self,
+        weight: u64,
+        cx: Context<'_>,
+        after: &mut After,
+    ) -> Result<(), SendError> {
+        let floor = self.ring.in_hands() + self.reserved + weight;
+        if floor > cx.config.bytes_max {
+            return Err(self.exhausted(Scope::Stream, cx));
+        }
+        match floor
+            .checked_sub(self.leased)
+            .filter(|missing| *missing > 0)
+        {
+            Some(missing) => self.lease(missing, cx, after).map_err(|scope| {
+                after.short_of = Some(scope);
+                self.exhausted(scope, cx)
+            }),
+            None => Ok(()),
+        }
     }
 
     fn is_full(&mut self, cx: Context<'_>, after: &mut After) -> Result<(), SendError> {
@@ -60,9 +86,8 @@ impl Core {
         true
     }
 
-    /// Leases what is missing for `weight` more bytes, if possible in chunks.
-    fn lease(&mut self, weight: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
-        let missing = self.used() + weight - self.leased;
+    /// Leases what is missing, if possible in chunks.
+    fn lease(&mut self, missing: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
         self.missing = missing;
         self.chunk = cx.purse.chunk();
         let room = cx.config.bytes_max - self.leased;

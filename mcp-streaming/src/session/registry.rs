@@ -210,17 +210,21 @@ impl Registry {
         now_ms: u64,
         evicted: &mut Vec<Arc<StreamingSession>>,
     ) -> Result<(), OpenError> {
-        let used = |session: &Arc<StreamingSession>| session.used_ms.load(Ordering::Relaxed);
+        let may_go = |session: &Arc<StreamingSession>| !session.is_busy(now_ms);
         let limit = self.config.sessions_per_owner_max;
         let victim = if routes.len_of(owner) >= limit {
-            let oldest = routes.oldest_of(owner, used);
-            let oldest = oldest.filter(|(_, session)| !session.is_busy(now_ms));
-            Some(oldest.ok_or(OpenError::TooManyOfOwner { limit })?.0)
+            // One that was never initialized goes before any other.
+            let rank = |session: &Arc<StreamingSession>| {
+                let is_initialized = session.is_initialized.load(Ordering::Relaxed);
+                let used_ms = session.used_ms.load(Ordering::Relaxed);
+                may_go(session).then_some((is_initialized, used_ms))
+            };
+            let oldest = routes.oldest_of(owner, rank);
+            Some(oldest.ok_or(OpenError::TooManyOfOwner { limit })?)
         } else if routes.len() >= self.config.sessions_max {
             let limit = self.config.sessions_max;
-            let oldest = routes.oldest();
-            let oldest = oldest.filter(|(_, session)| !session.is_busy(now_ms));
-            Some(oldest.ok_or(OpenError::TooMany { limit })?.0)
+            let oldest = routes.oldest(may_go);
+            Some(oldest.ok_or(OpenError::TooMany { limit })?)
         } else {
             None
         };

@@ -5,6 +5,10 @@ use super::SessionId;
 use lru::LruCache;
 use std::{collections::HashMap, sync::Arc};
 
+/// How many sessions in use are passed by in search of one that may go. Each
+/// search begins where the last one ended.
+const LOOKS_MAX: usize = 64;
+
 pub(super) struct Routes<V> {
     all: LruCache<SessionId, Route<V>>,
     owners: HashMap<Arc<str>, Vec<SessionId>>,
@@ -60,10 +64,19 @@ impl<V> Routes<V> {
         Some(route.value)
     }
 
-    /// The session that was not used for longest.
-    pub(super) fn oldest(&self) -> Option<(SessionId, &V)> {
-        let (id, route) = self.all.peek_lru()?;
-        Some((*id, &route.value))
+    /// The session that was not found for longest among those that may go. One
+    /// that may not is used in other ways, and counts as used now. Looks at a few
+    /// only.
+    pub(super) fn oldest(&mut self, may_go: impl Fn(&V) -> bool) -> Option<SessionId> {
+        for _ in 0..self.all.len().min(LOOKS_MAX) {
+            let (id, route) = self.all.peek_lru()?;
+            let id = *id;
+            if may_go(&route.value) {
+                return Some(id);
+            }
+            self.all.promote(&id);
+        }
+        None
     }
 
     /// How many sessions the owner has.
@@ -71,15 +84,15 @@ impl<V> Routes<V> {
         self.owners.get(owner).map_or(0, Vec::len)
     }
 
-    /// The owner's session with the smallest `used`.
-    pub(super) fn oldest_of(
+    /// The owner's session with the smallest `rank` among those that have one.
+    pub(super) fn oldest_of<R: Ord>(
         &self,
         owner: &str,
-        used: impl Fn(&V) -> u64,
-    ) -> Option<(SessionId, &V)> {
+        rank: impl Fn(&V) -> Option<R>,
+    ) -> Option<SessionId> {
         let ids = self.owners.get(owner)?.iter();
-        let sessions = ids.filter_map(|id| Some((*id, &self.all.peek(id)?.value)));
-        sessions.min_by_key(|(_, value)| used(value))
+        let ranked = ids.filter_map(|id| Some((rank(&self.all.peek(id)?.value)?, *id)));
+        ranked.min_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, id)| id)
     }
 
     pub(super) fn drain(&mut self) -> Vec<V> {
@@ -124,14 +137,19 @@ mod tests {
     #[test]
     fn what_was_not_used_for_longest_is_known() {
         let (mut routes, [a, b, c]) = (Routes::new(), ids());
-        for (id, used) in [(a, 5), (b, 4), (c, 6)] {
+        for (id, used) in [(a, 5u64), (b, 4), (c, 6)] {
             routes.insert(id, routes.owner("ann"), used);
         }
-        assert_eq!(routes.oldest(), Some((a, &5)));
+        assert_eq!(routes.oldest(|_| true), Some(a));
         routes.get("ann", &a);
-        assert_eq!(routes.oldest(), Some((b, &4)));
-        assert_eq!(routes.oldest_of("ann", |used| *used), Some((b, &4)));
+        assert_eq!(routes.oldest(|_| true), Some(b));
+        assert_eq!(routes.oldest(|used| *used > 4), Some(c));
+        assert_eq!(routes.oldest(|_| true), Some(c), "b counts as used now");
+        assert_eq!(routes.oldest(|_| false), None);
+        assert_eq!(routes.oldest_of("ann", |used| Some(*used)), Some(b));
+        let rank = |used: &u64| (*used > 4).then_some(*used);
+        assert_eq!(routes.oldest_of("ann", rank), Some(a));
         assert_eq!(routes.drain().len(), 3);
-        assert_eq!(routes.oldest(), None);
+        assert_eq!(routes.oldest(|_| true), None);
     }
 }

@@ -3,6 +3,7 @@
 use crate::support::{
     KIB, budget, check_empty, messages, read_now, replaying, secs, stream, weighing,
 };
+use mcp_streaming::{EndReason, SessionConfig, Sessions, SlowConsumer, StreamConfig};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -90,4 +91,64 @@ async fn reading_leaves_no_trace() {
     assert_eq!(read_now(&mut rx), messages(1..=1));
     sleep(secs(3_600)).await;
     assert!(budget.leaks(secs(60)).is_clean(), "it waits for events");
+}
+
+/// A reader that took what there was and never came back reads nothing, and its
+/// session is not used.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_dead_readers_hands_is_a_leak() {
+    let budget = budget(1024 * KIB);
+    let config = SessionConfig {
+        bytes_max: 64 * KIB,
+        stream: replaying(32 * KIB),
+        ..SessionConfig::default()
+    };
+    let sessions = Sessions::new(&budget, &config).expect("a valid configuration");
+    let session = sessions.open("ann").expect("room");
+    session.initialized();
+    let (tx, mut rx) = session.open_stream().expect("room");
+    for _ in 0..4 {
+        tx.try_send(weighing(8 * KIB)).expect("room");
+    }
+    assert!(rx.next().await.is_some());
+    sleep(secs(61)).await;
+    let report = budget.leaks(secs(60));
+    assert_eq!(report.streams.len(), 1);
+    assert_eq!(report.streams[0].bytes_held, 32 * KIB);
+    sleep(secs(600)).await;
+    assert_eq!(session.end(), Some(EndReason::Idle));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_permit_is_a_leak() {
+    let budget = budget(64 * KIB);
+    let (tx, _rx) = stream(&budget, &replaying(64 * KIB));
+    sleep(secs(100)).await;
+    let permit = tx.try_reserve(60 * 1024).expect("room");
+    assert!(budget.leaks(secs(60)).is_clean(), "it is new");
+    sleep(secs(61)).await;
+    assert_eq!(budget.leaks(secs(60)).streams.len(), 1);
+    drop(permit);
+    assert!(budget.leaks(secs(60)).is_clean());
+}
+
+/// Events that make room for newer ones are no work of a reader that is not there.
+#[tokio::test(start_paused = true)]
+async fn a_writer_does_not_keep_an_unread_stream_alive() {
+    let budget = budget(1024 * KIB);
+    let config = StreamConfig {
+        slow_consumer: SlowConsumer::DropHistory,
+        idle_timeout: Some(secs(300)),
+        ..replaying(4 * KIB)
+    };
+    let (tx, rx) = stream(&budget, &config);
+    drop(rx);
+    for _ in 0..2 {
+        sleep(secs(100)).await;
+        tx.try_send(weighing(3 * KIB))
+            .expect("the oldest makes room");
+    }
+    assert!(!budget.leaks(secs(150)).is_clean());
+    sleep(secs(101)).await;
+    assert_eq!(tx.end(), Some(EndReason::Idle));
 }

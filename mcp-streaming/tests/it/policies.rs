@@ -182,3 +182,26 @@ async fn a_body_is_whole_or_an_error() {
     let data = frame.into_data().expect("no trailers");
     assert_eq!(data.len(), 1024 - 128);
 }
+
+/// What cannot get in pushes nothing out.
+#[tokio::test(start_paused = true)]
+async fn a_refused_event_drops_no_other() {
+    let budget = budget(64 * KIB);
+    let (tx, mut rx) = stream(&budget, &with(SlowConsumer::DropHistory));
+    for _ in 0..3 {
+        tx.try_send(weighing(KIB)).expect("room");
+    }
+    assert!(rx.try_next().is_some(), "and three are in its hands");
+    tx.try_send(weighing(KIB)).expect("room");
+    assert!(tx.try_send(weighing(2 * KIB)).is_err());
+    assert_eq!((tx.stats().dropped, tx.stats().unread), (0, 1));
+    assert_eq!(read_now(&mut rx), messages(2..=4));
+
+    // Nor where the budget has no room for it.
+    let (other, _other_rx) = stream(&budget, &waiting(64 * KIB));
+    tx.try_send(weighing(KIB)).expect("room");
+    while other.try_send(weighing(KIB)).is_ok() {}
+    while other.try_send("").is_ok() {}
+    assert!(tx.try_send(weighing(4 * KIB)).is_err());
+    assert_eq!((tx.stats().dropped, tx.stats().unread), (0, 1));
+}

@@ -4,7 +4,14 @@ use crate::support::{
     KIB, Seen, check_empty, messages, ms, observed, read_now, replaying, secs, settle, stream,
     waiting, weighing,
 };
-use mcp_streaming::{Budget, BudgetConfig, EndReason, SlowConsumer, StreamConfig};
+use mcp_streaming::{
+    Budget, BudgetConfig, EndReason, Observer, Scope, SessionConfig, Sessions, SlowConsumer,
+    StreamConfig, Tx,
+};
+use std::{
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
 use tokio::time::{Instant, sleep};
 
 fn config() -> BudgetConfig {
@@ -104,6 +111,73 @@ async fn the_worst_stalled_stream_is_ended() {
     let _ = reader.await;
     drop((small, large, moving, small_rx, large_rx));
     check_empty(&budget);
+}
+
+/// What is in a reader's hands is not free when its stream ends: the stream whose
+/// end frees something goes.
+#[tokio::test(start_paused = true)]
+async fn the_end_that_frees_nothing_is_spared() {
+    let (budget, heard) = observed(&config());
+    let (a, mut a_rx) = stream(&budget, &replaying(100 * KIB));
+    let (b, _b_rx) = stream(&budget, &replaying(100 * KIB));
+    a.try_send(weighing(50 * KIB)).expect("room");
+    b.try_send(weighing(40 * KIB)).expect("room");
+    assert!(a_rx.next().await.is_some());
+    let (tx, _rx) = stream(&budget, &patient(100 * KIB));
+    tx.send(weighing(30 * KIB)).await.expect("room comes");
+    assert_eq!(heard.ended(), [EndReason::Stalled]);
+    assert_eq!((a.end(), b.end()), (None, Some(EndReason::Stalled)));
+}
+
+/// An observer that panics harms nobody: the keeper goes on, and no room is kept.
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_panics_harms_nobody() {
+    struct Panics;
+    impl Observer for Panics {
+        fn on_high(&self, _: Scope, _: u64, _: u64) {
+            panic!("the observer's own")
+        }
+        fn on_session_ended(&self, _: EndReason) {
+            panic!("the observer's own")
+        }
+    }
+    let budget = Budget::with_observer(&config(), Arc::new(Panics)).expect("valid");
+    let (tx, _rx) = stream(&budget, &replaying(100 * KIB));
+    drop(tx.try_reserve(95 * 1024).expect("room"));
+    assert_eq!((tx.stats().bytes_held, budget.stats().warnings), (0, 1));
+    let defaults = SessionConfig {
+        bytes_max: 16 * KIB,
+        stream: replaying(8 * KIB),
+        ..SessionConfig::default()
+    };
+    let sessions = Sessions::new(&budget, &defaults).expect("valid");
+    for _ in 0..10 {
+        drop(sessions.open("ann").expect("room"));
+    }
+    sleep(secs(61)).await;
+    assert_eq!((sessions.stats().open, budget.stats().timers), (0, 0));
+}
+
+/// A waker may own a handle, and its drop may drop it.
+#[tokio::test(start_paused = true)]
+async fn wakers_are_dropped_outside_of_the_locks() {
+    struct Owns(#[expect(dead_code, reason = "it is owned")] Tx);
+    impl Wake for Owns {
+        fn wake(self: Arc<Self>) {}
+    }
+    let budget = Budget::new(&config()).expect("a valid configuration");
+    let (tx, mut rx) = stream(&budget, &replaying(4 * KIB));
+    let owning = |tx: &Tx| Waker::from(Arc::new(Owns(tx.clone())));
+    let mut next = Box::pin(rx.next());
+    let mut poll = |waker: &Waker| next.as_mut().poll(&mut Context::from_waker(waker));
+    assert!(poll(&owning(&tx)).is_pending());
+    assert!(poll(Waker::noop()).is_pending());
+    tx.try_send(weighing(4 * KIB)).expect("room");
+    let mut send = Box::pin(tx.send(weighing(KIB)));
+    let mut poll = |waker: &Waker| send.as_mut().poll(&mut Context::from_waker(waker));
+    assert!(poll(&owning(&tx)).is_pending());
+    assert!(poll(Waker::noop()).is_pending());
+    assert_eq!(tx.stats().writers, 1, "both were dropped");
 }
 
 /// The whole budget in the hands of readers who do not move: the writers who

@@ -1,6 +1,6 @@
 //! Caps, owners, and who makes room for whom.
 
-use crate::support::{KIB, budget, check_empty, observed, replaying, secs, weighing};
+use crate::support::{KIB, Seen, budget, check_empty, observed, replaying, secs, weighing};
 use mcp_streaming::{
     Budget, BudgetConfig, EndReason, OpenError, OpenStreamError, Scope, SessionConfig, SessionId,
     Sessions,
@@ -161,4 +161,67 @@ async fn a_session_makes_room_within_itself() {
     crate::support::read_now(&mut a_rx);
     c.try_send(weighing(4 * KIB)).expect("room");
     assert!(session.memory_usage() <= 16 * KIB);
+}
+
+/// Whatever way a session is used: those that are not make room.
+#[tokio::test(start_paused = true)]
+async fn a_session_in_use_does_not_stand_before_idle_ones() {
+    let budget = budget(1024 * KIB);
+    let config = SessionConfig {
+        sessions_max: 3,
+        busy_for: secs(30),
+        ..config()
+    };
+    let sessions = Sessions::new(&budget, &config).expect("a valid configuration");
+    let open = |owner| {
+        let session = sessions.open(owner).expect("room");
+        session.initialized();
+        session
+    };
+    let [touched, read, idle] = ["ann", "bob", "carl"].map(open);
+    let (tx, mut rx) = read.open_stream().expect("room");
+    for _ in 0..110 {
+        sleep(secs(1)).await;
+        touched.touch();
+        tx.try_send("x").expect("room");
+        assert_eq!(crate::support::read_now(&mut rx).len(), 1);
+    }
+    let newest = open("dora");
+    assert_eq!(idle.end(), Some(EndReason::Evicted));
+    assert_eq!((touched.end(), read.end()), (None, None));
+    let refused = sessions.open("eve").map(drop);
+    assert_eq!(refused, Err(OpenError::TooMany { limit: 3 }));
+    assert_eq!(newest.end(), None);
+}
+
+/// A stream that ended and still has a reader counts until it makes room, and is
+/// over then.
+#[tokio::test(start_paused = true)]
+async fn no_stream_outlives_its_session() {
+    let budget = budget(1024 * KIB);
+    let sessions = sessions(&budget);
+    let session = sessions.open("ann").expect("room");
+    let mut readers = Vec::new();
+    for _ in 0..4 {
+        let (tx, rx) = session.open_stream().expect("room");
+        tx.try_send(weighing(7 * KIB)).expect("room");
+        tx.finish();
+        readers.push(rx);
+    }
+    assert_eq!(session.memory_usage(), 14 * KIB);
+    assert_eq!(budget.audit().held, 14 * KIB);
+    session.close();
+    assert_eq!(budget.stats().bytes_leased, 0);
+    let ends = [
+        EndReason::Evicted,
+        EndReason::Evicted,
+        EndReason::Closed,
+        EndReason::Closed,
+    ];
+    for (rx, reason) in readers.iter_mut().zip(ends) {
+        assert_eq!(
+            crate::support::read_now(rx),
+            [Seen::Ended(reason), Seen::Over]
+        );
+    }
 }
