@@ -145,7 +145,7 @@ fn describe(stream: &Stream) -> Leak {
     let summary = stream.summary();
     let age_ms = stream.hub.coarse_ms().saturating_sub(stream.created_ms);
     Leak {
-        stream: stream.origin.stream,
+        stream: stream.number,
         created_at: stream.created_at.to_string(),
         age: Duration::from_millis(age_ms),
         stood_still: stream.stood_still(&summary),

@@ -1,7 +1,9 @@
 //! The bound on all streams together.
 
 use crate::{
-    BudgetConfig, ConfigError, Observer, ResourceExhausted, Rx, Scope, Stats, StreamConfig, Tx,
+    BudgetConfig, ConfigError, EventId, Observer, ResourceExhausted, Rx, Scope, Stats,
+    StreamConfig, Tx,
+    config::check,
     hub::Hub,
     stream::{Birth, Stream},
 };
@@ -9,6 +11,9 @@ use std::{
     panic::Location,
     sync::{Arc, atomic::Ordering},
 };
+
+/// What stores can keep as a number.
+const SEQ_MAX: u64 = 1 << 53;
 
 /// A bound on the bytes of many streams. Clones are handles of the same budget.
 ///
@@ -45,25 +50,33 @@ impl Budget {
     /// A field of the configuration makes no sense.
     #[track_caller]
     pub fn stream(&self, config: &StreamConfig) -> Result<(Tx, Rx), ConfigError> {
-        self.stream_at(config, 1)
+        self.make(config, None)
     }
 
-    /// Makes a stream whose first event has the number `first_seq`, to go on
-    /// with one that was begun elsewhere.
+    /// Makes a stream that goes on behind an event of one that was begun
+    /// elsewhere: its events have the ids that they would have had there.
     ///
     /// # Errors
-    /// As [`stream`](Self::stream); the number 0 is not allowed (`first_seq`).
+    /// As [`stream`](Self::stream); the event's number is 2^53 or more, which no
+    /// stream reaches (`last`).
     #[track_caller]
-    pub fn stream_at(
+    pub fn stream_behind(
         &self,
         config: &StreamConfig,
-        first_seq: u64,
+        last: &EventId,
     ) -> Result<(Tx, Rx), ConfigError> {
+        self.make(config, Some(*last))
+    }
+
+    #[track_caller]
+    fn make(&self, config: &StreamConfig, last: Option<EventId>) -> Result<(Tx, Rx), ConfigError> {
         config.validate()?;
-        crate::config::check(first_seq > 0, "first_seq", "must be at least 1")?;
+        let seq = last.map_or(0, |last| last.seq);
+        check(seq < SEQ_MAX, "last", "must have a number below 2^53")?;
         let birth = Birth {
             session: None,
-            first_id: first_seq,
+            origin: last.map(|last| last.origin),
+            first_id: seq + 1,
             created_at: Location::caller(),
         };
         let stream = Stream::new(&self.0, *config, birth);

@@ -25,15 +25,14 @@ pub(crate) struct Origin {
 }
 
 impl EventId {
-    /// The event's number in its stream. The first one is 1, unless the stream
-    /// was made with [`Budget::stream_at`](crate::Budget::stream_at); each
-    /// further one is one more.
+    /// The event's number in its stream. The first one is 1; each further one is
+    /// one more.
     #[must_use]
     pub fn seq(&self) -> u64 {
         self.seq
     }
 
-    /// The stream's number, unique in its budget.
+    /// The stream's number, unique in the budget that began it.
     #[must_use]
     pub fn stream(&self) -> u64 {
         self.origin.stream
@@ -42,12 +41,18 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Origin {
+        write!(f, "{}-{:x}", self.origin, self.seq)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
             epoch,
             session,
             stream,
-        } = self.origin;
-        write!(f, "{epoch:x}-{session:x}-{stream:x}-{:x}", self.seq)
+        } = self;
+        write!(f, "{epoch:x}-{session:x}-{stream:x}")
     }
 }
 

@@ -17,7 +17,7 @@ impl<'a> Permit<'a> {
     pub(crate) fn new(tx: &'a Tx, len: usize) -> Self {
         Self {
             tx,
-            weight: len as u64 + EVENT_OVERHEAD_BYTES,
+            weight: (len as u64).saturating_add(EVENT_OVERHEAD_BYTES),
             is_granted: false,
         }
     }

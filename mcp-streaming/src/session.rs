@@ -196,6 +196,7 @@ impl StreamingSession {
         let siblings: Weak<dyn Siblings> = Arc::downgrade(&(Arc::clone(self) as Arc<dyn Siblings>));
         let birth = Birth {
             session: Some((self.number, Arc::clone(&self.meter), siblings)),
+            origin: None,
             first_id: 1,
             created_at: Location::caller(),
         };

@@ -1,7 +1,7 @@
 //! Events kept outside of a stream, for another instance or a later life of the
 //! process to go on with.
 
-use crate::{EventId, SendError, SessionId, Tx};
+use crate::{EventId, SendError, SessionId, Tx, id::Origin};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::{fmt, sync::Arc};
@@ -19,16 +19,16 @@ pub use recorder::Recorder;
 pub use redis::{RedisStore, RedisStoreConfig};
 pub use replay::Replay;
 
-/// Where a stream's events are kept. The owner is a part of the name: who asks
-/// with another one finds nothing.
+/// Where a stream's events are kept: under the owner, so that who asks with
+/// another one finds nothing, the session, and the process that began the stream,
+/// so that two instances never write to one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamKey {
     /// Whose session it is.
     pub owner: Arc<str>,
     /// The session.
     pub session: SessionId,
-    /// The stream's number: [`EventId::stream`].
-    pub stream: u64,
+    pub(crate) origin: Origin,
 }
 
 impl StreamKey {
@@ -37,8 +37,15 @@ impl StreamKey {
         Self {
             owner: owner.into(),
             session,
-            stream: event.stream(),
+            origin: event.origin,
         }
+    }
+
+    /// The stream's name, for a store of your own: that of an event without its
+    /// number, `5f3a91c0-9d2-1`.
+    #[must_use]
+    pub fn stream(&self) -> String {
+        self.origin.to_string()
     }
 }
 
@@ -52,6 +59,23 @@ pub struct Page {
     pub events: Vec<(u64, Bytes)>,
     /// Whether there was nothing behind them.
     pub is_last: bool,
+}
+
+/// A number is out of turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("event {seq} does not follow on the stored stream")]
+pub struct OutOfTurn {
+    /// The number.
+    pub seq: u64,
+}
+
+impl From<OutOfTurn> for StoreError {
+    fn from(error: OutOfTurn) -> Self {
+        Self {
+            source: error.into(),
+            is_retryable: false,
+        }
+    }
 }
 
 /// The store could not do it.
@@ -69,6 +93,8 @@ pub struct StoreError {
 #[async_trait]
 pub trait EventStore: Send + Sync + fmt::Debug {
     /// Keeps an event. Doing it twice with the same number keeps the later one.
+    /// A number that follows on none that is kept is refused, not taken for a new
+    /// beginning: somebody else writes to the stream.
     ///
     /// # Errors
     /// It is not known to be kept.
@@ -109,6 +135,15 @@ pub enum RecordError {
         /// How many.
         writers: u32,
     },
+    /// Somebody else wrote to the stream in between. The event is in it under
+    /// another number than in the store, and the stream was ended.
+    #[error("the event was stored as {stored} and sent as {sent}")]
+    Overtaken {
+        /// Its number in the store.
+        stored: u64,
+        /// Its number in the stream.
+        sent: u64,
+    },
     /// Events vanished from the store while they were read.
     #[error("{missed} events vanished from the store during the replay")]
     Vanished {
@@ -127,7 +162,10 @@ impl RecordError {
         match self {
             Self::Store(error) => error.is_retryable,
             Self::Send(error) => error.is_retryable(),
-            Self::Shared { .. } | Self::Vanished { .. } | Self::Unknown => false,
+            Self::Shared { .. }
+            | Self::Overtaken { .. }
+            | Self::Vanished { .. }
+            | Self::Unknown => false,
         }
     }
 }

@@ -36,6 +36,9 @@ pub(crate) struct Stream {
     core: Mutex<Core>,
     pub(crate) config: StreamConfig,
     pub(crate) purse: Purse,
+    /// Its number in the budget.
+    pub(crate) number: u64,
+    /// Its name in event ids, which is that of the stream that it goes on with.
     pub(crate) origin: Origin,
     pub(crate) hub: Arc<Hub>,
     pub(crate) created_at: &'static Location<'static>,
@@ -50,6 +53,8 @@ pub(crate) struct Stream {
 pub(crate) struct Birth {
     /// The session's number and limit, and the session.
     pub(crate) session: Option<(u32, Arc<Meter>, Weak<dyn Siblings>)>,
+    /// The name of the stream that it goes on with, if it does.
+    pub(crate) origin: Option<Origin>,
     pub(crate) first_id: u64,
     pub(crate) created_at: &'static Location<'static>,
 }
@@ -62,15 +67,18 @@ impl Stream {
             None => (0, None, None),
         };
         let in_session = siblings.is_some();
+        let number = hub.next_stream();
+        let own = Origin {
+            epoch: hub.epoch,
+            session,
+            stream: number,
+        };
         let stream = Arc::new(Self {
             core: Mutex::new(Core::new(birth.first_id, now_ms)),
             config,
             purse: Purse::new(meter, Arc::clone(&hub.meter)),
-            origin: Origin {
-                epoch: hub.epoch,
-                session,
-                stream: hub.next_stream(),
-            },
+            number,
+            origin: birth.origin.unwrap_or(own),
             hub: Arc::clone(hub),
             created_at: birth.created_at,
             created_ms: now_ms,
@@ -80,7 +88,7 @@ impl Stream {
         });
         let is_first = stream.purse.enter() == 0;
         let weak = Arc::downgrade(&stream);
-        hub.streams().insert(stream.origin.stream, weak);
+        hub.streams().insert(stream.number, weak);
         match config.idle_timeout.filter(|_| !in_session) {
             Some(idle) => hub.set_timer(now_ms.saturating_add(millis(idle)), &stream),
             // The clock has to go on.
@@ -121,7 +129,7 @@ impl Stream {
             self.hub.tell_high(scope, use_of.used, use_of.limit);
         }
         if let Some(reason) = after.ended {
-            self.hub.tell_ended(self.origin.stream, reason);
+            self.hub.tell_ended(self.number, reason);
         }
         if let Some(scope) = after.short_of {
             let use_of = self.purse.exhausted(scope);
@@ -280,7 +288,7 @@ impl Drop for Stream {
         // Under the lock of the list, so that an audit sees the stream with its
         // bytes or neither.
         let mut streams = self.hub.streams();
-        streams.remove(&self.origin.stream);
+        streams.remove(&self.number);
         if streams.len() < streams.capacity() / 4 {
             streams.shrink_to_fit();
         }

@@ -1,6 +1,6 @@
 //! A store in this process, for tests, and for a server that lives alone.
 
-use super::{EventStore, Page, StoreError, StreamKey};
+use super::{EventStore, OutOfTurn, Page, StoreError, StreamKey};
 use crate::{
     ConfigError, EVENT_OVERHEAD_BYTES, SessionId,
     config::{check, check_bytes},
@@ -14,15 +14,17 @@ use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
 };
+use thiserror::Error;
 
 /// What a [`MemoryStore`] can be told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryStoreConfig {
-    /// Bytes kept of one stream; the oldest events go first. Default 1 MiB.
+    /// Bytes kept of one stream; the oldest events go first, and the newest stays
+    /// even if it alone is larger. Default 1 MiB.
     pub stream_bytes_max: u64,
-    /// Bytes kept in all; the stream that was not used for longest goes first.
-    /// Default 64 MiB.
+    /// Bytes kept in all; the stream that was not used for longest goes first, and
+    /// an event that alone is larger is refused. Default 64 MiB.
     pub bytes_max: u64,
 }
 
@@ -69,21 +71,28 @@ struct Log {
     bytes: u64,
 }
 
+#[derive(Debug, Error)]
+#[error("an event of {weight} bytes in a store of at most {limit}")]
+struct TooLarge {
+    weight: u64,
+    limit: u64,
+}
+
 fn weight(data: &Bytes) -> u64 {
     data.len() as u64 + EVENT_OVERHEAD_BYTES
 }
 
 impl Log {
     fn next(&self) -> u64 {
-        self.first + self.events.len() as u64
+        self.first.saturating_add(self.events.len() as u64)
     }
 
-    fn put(&mut self, seq: u64, data: Bytes, bytes_max: u64) {
-        if self.events.is_empty() || seq > self.next() || seq < self.first {
-            *self = Self {
-                first: seq,
-                ..Self::default()
-            };
+    fn put(&mut self, seq: u64, data: Bytes, bytes_max: u64) -> Result<(), OutOfTurn> {
+        if self.events.is_empty() {
+            self.first = seq;
+        }
+        if seq > self.next() || seq < self.first {
+            return Err(OutOfTurn { seq });
         }
         while self.next() > seq {
             self.bytes -= self.events.pop_back().as_ref().map_or(0, weight);
@@ -94,6 +103,7 @@ impl Log {
             self.bytes -= self.events.pop_front().as_ref().map_or(0, weight);
             self.first += 1;
         }
+        Ok(())
     }
 
     fn read_after(&self, after: u64, bytes_max: u64) -> Page {
@@ -148,10 +158,17 @@ impl MemoryStore {
 #[async_trait]
 impl EventStore for MemoryStore {
     async fn append(&self, key: &StreamKey, seq: u64, data: Bytes) -> Result<(), StoreError> {
+        let (weight, limit) = (weight(&data), self.config.bytes_max);
+        if weight > limit {
+            return Err(StoreError {
+                source: TooLarge { weight, limit }.into(),
+                is_retryable: false,
+            });
+        }
         let mut kept = self.lock();
         let log = kept.streams.get_or_insert_mut(key.clone(), Log::default);
         let before = log.bytes;
-        log.put(seq, data, self.config.stream_bytes_max);
+        log.put(seq, data, self.config.stream_bytes_max)?;
         let now = log.bytes;
         kept.bytes = kept.bytes + now - before;
         while kept.bytes > self.config.bytes_max && kept.streams.len() > 1 {

@@ -1,7 +1,7 @@
 //! Writing to a stream and a store at once.
 
 use super::{EventStore, RecordError, StreamKey, next_seq};
-use crate::{EventId, Tx};
+use crate::{EndReason, EventId, Tx};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -34,7 +34,8 @@ impl Recorder {
     ///
     /// # Errors
     /// There is no room, or the store failed; the event is not sent then, though
-    /// a store that failed may know it until the next event takes its number.
+    /// a store that failed may know it until the next event takes its number. If
+    /// somebody else writes to the stream meanwhile, it is ended.
     ///
     /// # Cancel safety
     /// As with an error of the store.
@@ -44,7 +45,16 @@ impl Recorder {
         let permit = self.tx.reserve(data.len()).await?;
         let seq = next_seq(&self.tx)?;
         self.store.append(&self.key, seq, data.clone()).await?;
-        Ok(permit.send(data)?)
+        let id = permit.send(data)?;
+        if id.seq() != seq {
+            // Whoever resumed it elsewhere would read other events as these.
+            self.tx.stream.end(EndReason::WriterLost);
+            return Err(RecordError::Overtaken {
+                stored: seq,
+                sent: id.seq(),
+            });
+        }
+        Ok(id)
     }
 
     /// The stream is whole; see [`Tx::finish`].
@@ -53,7 +63,7 @@ impl Recorder {
     }
 
     /// The writer's end, to resume from or to ask for its counters. A clone of
-    /// it makes further events fail.
+    /// it makes further events fail, and so does writing to it.
     pub fn tx(&self) -> &Tx {
         &self.tx
     }

@@ -2,7 +2,7 @@
 //! one script, so that a stream is never seen half changed. All keys of a
 //! session share a hash tag, and so a node of a cluster.
 
-use super::{EventStore, Page, StoreError, StreamKey};
+use super::{EventStore, OutOfTurn, Page, StoreError, StreamKey};
 use crate::{
     ConfigError, EVENT_OVERHEAD_BYTES, SessionId,
     config::{check, check_bytes, check_time},
@@ -17,12 +17,12 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, fmt::Write as _, time::Duration};
 
 /// Keeps an event, lets the oldest ones go, and notes the stream in its
-/// session's set. Numbers are printed as integers, which they are up to 2^53.
+/// session's set; 0 if the number is out of turn. Numbers are printed as integers, which they are up to 2^53.
 const APPEND: &str = r"
 local key, seq, overhead = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[5])
 local first, last = redis.call('HGET', key, 'first'), redis.call('HGET', key, 'last')
-if not first or seq < tonumber(first) or seq > tonumber(last) + 1 then
-  redis.call('DEL', key)
+if first and (seq < tonumber(first) or seq > tonumber(last) + 1) then return 0 end
+if not first then
   first, last = ARGV[1], string.format('%.0f', seq - 1)
   redis.call('HSET', key, 'first', first, 'last', last)
 end
@@ -44,6 +44,7 @@ redis.call('HSET', key, 'first', string.format('%.0f', n))
 redis.call('PEXPIRE', key, ARGV[4])
 redis.call('SADD', KEYS[2], key)
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 1
 ";
 
 /// The first number, whether that is all, and the events from it on; nothing
@@ -167,7 +168,7 @@ impl RedisStore {
 
     fn stream_key(&self, key: &StreamKey) -> String {
         let session = self.session_key(&key.owner, &key.session);
-        format!("{session}:{}", key.stream)
+        format!("{session}:{}", key.origin)
     }
 }
 
@@ -190,7 +191,11 @@ impl EventStore for RedisStore {
             .arg(keep_ms)
             .arg(EVENT_OVERHEAD_BYTES);
         let mut connection = self.connection.clone();
-        call.invoke_async(&mut connection).await.map_err(failed)
+        let kept: u64 = call.invoke_async(&mut connection).await.map_err(failed)?;
+        match kept {
+            0 => Err(OutOfTurn { seq }.into()),
+            _ => Ok(()),
+        }
     }
 
     async fn read_after(

@@ -1,7 +1,7 @@
 //! Reading a stream of another instance out of the store.
 
 use super::{EventStore, Page, RecordError, StreamKey};
-use crate::Tx;
+use crate::{EventId, Tx};
 use std::sync::Arc;
 
 /// About how much is in memory at a time, besides the stream that it goes to.
@@ -44,12 +44,15 @@ impl Replay {
         self.page.missed
     }
 
-    /// The number of the first event that will be sent. Make the stream with it
-    /// ([`Budget::stream_at`](crate::Budget::stream_at)), and events keep their
-    /// numbers.
+    /// The id before that of the first event that will be sent. Make the stream
+    /// behind it ([`Budget::stream_behind`](crate::Budget::stream_behind)), and
+    /// events keep their ids.
     #[must_use]
-    pub fn next_seq(&self) -> u64 {
-        self.next_seq
+    pub fn position(&self) -> EventId {
+        EventId {
+            origin: self.key.origin,
+            seq: self.next_seq - 1,
+        }
     }
 
     /// Sends everything, with the stream's back-pressure; says how many events

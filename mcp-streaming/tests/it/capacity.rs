@@ -74,7 +74,7 @@ async fn an_event_that_can_never_fit_is_refused_with_its_size() {
     let budget = budget(4 * KIB);
     let (small, _rx) = stream(&budget, &waiting(2 * KIB));
     let (large, _rx2) = stream(&budget, &waiting(64 * KIB));
-    let check = |result: Result<_, _>, weight, limit| {
+    let check = |result: Result<(), _>, weight, limit| {
         assert_eq!(result, Err(SendError::TooLarge { weight, limit }));
     };
     check(
@@ -88,6 +88,8 @@ async fn an_event_that_can_never_fit_is_refused_with_its_size() {
         4 * KIB,
     );
     assert!(small.try_reserve(4 * 1024).is_err());
+    let endless = small.try_reserve(usize::MAX).map(drop);
+    check(endless, u64::MAX, 2 * KIB);
     small.try_send(weighing(2 * KIB)).expect("it fits exactly");
 }
 

@@ -86,11 +86,9 @@ async fn a_server_that_is_away_is_an_error() {
         return;
     };
     let store = server.store().await;
-    let key = StreamKey {
-        owner: "ann: {with} any \u{1F600} text".into(),
-        session: "000102030405060708090a0b0c0d0e0f".parse().expect("an id"),
-        stream: 1,
-    };
+    let session = "000102030405060708090a0b0c0d0e0f".parse().expect("an id");
+    let event = "a-b-1-1".parse().expect("an id");
+    let key = StreamKey::of_event("ann: {with} any \u{1F600} text", session, &event);
     store.append(&key, 1, "one".into()).await.expect("it works");
     assert!(
         store

@@ -3,9 +3,10 @@
 use crate::support::{KIB, Seen, budget, messages, read_now, replaying, secs, stream, waiting};
 use bytes::Bytes;
 use mcp_streaming::{
-    Budget, SessionConfig, SessionId, Sessions,
+    Budget, EventId, SessionConfig, SessionId, Sessions,
     store::{
-        EventStore, MemoryStore, MemoryStoreConfig, Page, RecordError, Recorder, Replay, StreamKey,
+        EventStore, MemoryStore, MemoryStoreConfig, OutOfTurn, Page, RecordError, Recorder, Replay,
+        StoreError, StreamKey,
     },
 };
 use std::sync::Arc;
@@ -27,11 +28,8 @@ fn session_id() -> SessionId {
 }
 
 fn key(owner: &str, stream: u64) -> StreamKey {
-    StreamKey {
-        owner: owner.into(),
-        session: session_id(),
-        stream,
-    }
+    let id: EventId = format!("a-b-{stream:x}-1").parse().expect("an id");
+    StreamKey::of_event(owner, session_id(), &id)
 }
 
 fn event(seq: u64) -> Bytes {
@@ -102,9 +100,20 @@ pub(crate) async fn check_contract(store: &dyn EventStore) {
         .expect("it works");
     let page_11 = read(&ann, 9, 10).await.expect("there");
     assert_eq!((page_11.missed, page_11.events), (1, vec![(11, large)]));
-    // Numbers that jump begin anew.
-    store.append(&ann, 50, event(50)).await.expect("it works");
-    assert_eq!(read(&ann, 11, 10_000).await, page(38, 50..=50, true));
+    // Numbers that do not follow are another writer's.
+    for seq in [3, 13, 50] {
+        let error = store.append(&ann, seq, event(seq)).await;
+        let error = error.expect_err("out of turn");
+        assert!(!error.is_retryable);
+        assert!(error.source.downcast_ref() == Some(&OutOfTurn { seq }));
+    }
+    let kept = read(&ann, 10, 10_000).await.expect("there");
+    assert_eq!(kept.events.len(), 1, "and nothing was erased");
+    // A stream may begin at any number: its beginning may be gone.
+    let late = key("ann", 3);
+    store.append(&late, 50, event(50)).await.expect("it works");
+    assert_eq!(read(&late, 11, 10_000).await, page(38, 50..=50, true));
+    assert_eq!(read(&key("ann", 50), 0, 10_000).await, None);
 
     store.append(&bob, 1, event(1)).await.expect("it works");
     store.remove("ann", &session_id()).await.expect("it works");
@@ -112,56 +121,81 @@ pub(crate) async fn check_contract(store: &dyn EventStore) {
     assert_eq!(read(&bob, 0, 10_000).await, page(0, 1..=1, true));
 }
 
-/// A client moves from one instance to another in the middle of a stream.
+/// A client moves from one instance to another in the middle of a stream, and
+/// loses its connection there too. All instances write to one store, and each has
+/// streams with the same numbers.
 pub(crate) async fn check_hand_over(store: Arc<dyn EventStore>) {
-    let first = instance();
+    let (first, second, third) = (instance(), instance(), instance());
     let session = first.1.open("ann").expect("room");
-    let (tx, mut rx) = session.open_stream().expect("room");
-    let key = StreamKey {
-        owner: "ann".into(),
-        session: *session.id(),
-        stream: tx.stats().next_id.stream(),
-    };
-    let recorder = Recorder::new(tx, key.clone(), Arc::clone(&store));
-    let mut last = None;
-    for seq in 1..=6 {
-        last = Some(recorder.send(event(seq)).await.expect("room"));
+    let mut recorders = Vec::new();
+    for name in ["other", "mine"] {
+        let (tx, rx) = session.open_stream().expect("room");
+        let key = StreamKey::of_event("ann", *session.id(), &tx.stats().next_id);
+        let recorder = Recorder::new(tx, key, Arc::clone(&store));
+        for seq in 1..=6 {
+            recorder.send(format!("{name} {seq}")).await.expect("room");
+        }
+        recorders.push((recorder, rx));
     }
-    assert_eq!(read_now(&mut rx), messages(1..=6));
-    let last = last.expect("sent");
-    drop((recorder, rx, session, first));
-
-    let (second, _) = instance();
-    let key = StreamKey::of_event("ann", key.session, &last);
-    let foreign = StreamKey {
-        owner: "bob".into(),
-        ..key.clone()
+    let (recorder, rx) = recorders.pop().expect("two");
+    let last: EventId = {
+        let next = recorder.tx().stats().next_id.to_string();
+        let (head, _) = next.rsplit_once('-').expect("four parts");
+        format!("{head}-2").parse().expect("an id")
     };
+    drop((recorder, rx));
+    // The second instance has a stream of its own under the same session.
+    let (tx, _rx) = stream(&second.0, &replaying(16 * KIB));
+    let key = StreamKey::of_event("ann", *session.id(), &tx.stats().next_id);
+    let recorder = Recorder::new(tx, key, Arc::clone(&store));
+    recorder.send("the second's own").await.expect("room");
+
+    let foreign = StreamKey::of_event("bob", *session.id(), &last);
     let refused = Replay::begin(Arc::clone(&store), foreign, 2).await;
     assert!(matches!(refused, Err(RecordError::Unknown)));
-    let replay = Replay::begin(Arc::clone(&store), key.clone(), 2)
-        .await
-        .expect("stored");
-    assert_eq!((replay.missed(), replay.next_seq()), (0, 3));
+    let (ids, texts) = go_on(&second.0, &store, *session.id(), last, "and on").await;
+    assert_eq!(texts, ["mine 3", "mine 4", "mine 5", "mine 6", "and on"]);
+    let seqs: Vec<u64> = ids.iter().map(EventId::seq).collect();
+    assert_eq!(seqs, [3, 4, 5, 6, 7], "the same numbers, and on");
+    assert_eq!(ids[0].stream(), last.stream(), "and the same stream");
+    let (_, texts) = go_on(&third.0, &store, *session.id(), ids[3], "still").await;
+    assert_eq!(texts, ["and on", "still"], "as often as it takes");
+}
+
+/// Replays what is stored behind `last`, sends one more event, and reads all.
+async fn go_on(
+    instance: &Budget,
+    store: &Arc<dyn EventStore>,
+    session: SessionId,
+    last: EventId,
+    more: &'static str,
+) -> (Vec<EventId>, Vec<Bytes>) {
+    let key = StreamKey::of_event("ann", session, &last);
+    let replay = Replay::begin(Arc::clone(store), key.clone(), last.seq());
+    let replay = replay.await.expect("stored");
+    assert_eq!((replay.missed(), replay.position()), (0, last));
     // Less room than the replay needs: it waits for the reader.
-    let made = second.stream_at(&waiting(KIB), replay.next_seq());
+    let made = instance.stream_behind(&waiting(KIB), &replay.position());
     let (tx, mut rx) = made.expect("a valid configuration");
+    let store = Arc::clone(store);
     let writer = tokio::spawn(async move {
-        let sent = replay.send_to(&tx).await.expect("room comes");
+        replay.send_to(&tx).await.expect("room comes");
         let recorder = Recorder::new(tx, key, store);
-        recorder.send("and on").await.expect("room comes");
+        recorder.send(more).await.expect("room comes");
         recorder.finish();
-        sent
     });
-    let mut seen = Vec::new();
+    let (mut ids, mut texts) = (Vec::new(), Vec::new());
     while let Some(event) = rx.next().await {
         match event {
-            mcp_streaming::Event::Message { id, .. } => seen.push(id.seq()),
+            mcp_streaming::Event::Message { id, data } => {
+                ids.push(id);
+                texts.push(data);
+            }
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(seen, [3, 4, 5, 6, 7], "the same numbers, and on");
-    assert_eq!(writer.await.expect("no panic"), 4);
+    writer.await.expect("no panic");
+    (ids, texts)
 }
 
 fn instance() -> (Budget, Sessions) {
@@ -196,6 +230,12 @@ async fn memory_is_bounded_in_all() {
         assert!(store.bytes() <= 8 * KIB);
     }
     assert!(store.bytes() > 6 * KIB);
+    let before = store.bytes();
+    let large = store
+        .append(&key("ann", 1), 11, vec![0; 9_000].into())
+        .await;
+    assert!(!large.expect_err("larger than all").is_retryable);
+    assert_eq!(store.bytes(), before);
     store.remove("ann", &session_id()).await.expect("it works");
     assert_eq!(store.bytes(), 0);
 }
@@ -273,4 +313,65 @@ async fn what_is_not_stored_is_not_sent() {
     recorder.finish();
     assert_eq!(read_now(&mut rx), [Seen::Over]);
     tokio::time::sleep(secs(1)).await;
+}
+
+/// Somebody writes to a recorded stream while the store is asked: the numbers
+/// cannot agree any more, which is an error and the end of the stream.
+#[tokio::test(start_paused = true)]
+async fn a_recorded_stream_with_another_writer_ends() {
+    let budget = budget(64 * KIB);
+    let (tx, _rx) = stream(&budget, &replaying(16 * KIB));
+    let recorder = Arc::new(Recorder::new(tx, key("ann", 1), Arc::new(Slow(memory()))));
+    let sent = {
+        let recorder = Arc::clone(&recorder);
+        tokio::spawn(async move { recorder.send("stored").await.map(|id| id.seq()) })
+    };
+    crate::support::settle().await;
+    recorder.tx().try_send("direct").expect("room");
+    let sent = sent.await.expect("no panic");
+    let overtaken = RecordError::Overtaken { stored: 1, sent: 2 };
+    assert_eq!(
+        sent.expect_err("numbers differ").to_string(),
+        overtaken.to_string()
+    );
+    assert!(recorder.send("more").await.is_err());
+}
+
+/// Takes a second to store an event.
+#[derive(Debug)]
+struct Slow(Arc<dyn EventStore>);
+
+#[async_trait::async_trait]
+impl EventStore for Slow {
+    async fn append(&self, key: &StreamKey, seq: u64, data: Bytes) -> Result<(), StoreError> {
+        tokio::time::sleep(secs(1)).await;
+        self.0.append(key, seq, data).await
+    }
+
+    async fn read_after(
+        &self,
+        key: &StreamKey,
+        after: u64,
+        bytes_max: u64,
+    ) -> Result<Option<Page>, StoreError> {
+        self.0.read_after(key, after, bytes_max).await
+    }
+
+    async fn remove(&self, owner: &str, session: &SessionId) -> Result<(), StoreError> {
+        self.0.remove(owner, session).await
+    }
+}
+
+/// No number is so large that the next one is not.
+#[tokio::test(start_paused = true)]
+async fn numbers_end_where_stores_do() {
+    let budget = budget(64 * KIB);
+    let behind = |seq: u64| {
+        let last = format!("a-b-1-{seq:x}").parse().expect("an id");
+        budget.stream_behind(&replaying(8 * KIB), &last)
+    };
+    let refused = |seq| behind(seq).map(drop).expect_err("too large").field;
+    assert_eq!((refused(u64::MAX), refused(1 << 53)), ("last", "last"));
+    let (tx, _rx) = behind((1 << 53) - 1).expect("the last one");
+    assert_eq!(tx.try_send("a").map(|id| id.seq()), Ok(1 << 53));
 }
