@@ -73,8 +73,8 @@ impl SseConfig {
 /// with `{"reason":"stalled"}` where the stream ended before it was whole; a
 /// whole one just ends.
 ///
-/// A payload of 4 KiB or more is not copied, unless it has line breaks, each of
-/// which begins a new line of data.
+/// A payload of 4 KiB or more is not copied, but for runs of lines below 512
+/// bytes, some KiB at a time: each line break begins a new line of data.
 pub struct SseBody {
     rx: Rx,
     head: Option<Bytes>,

@@ -1,32 +1,87 @@
 //! Events as text. Plain functions.
 
 use crate::{EndReason, EventId};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::{fmt::Write as _, time::Duration};
 
-/// From this size on a payload is passed on as it is.
+/// From this size on a payload is passed on as it is, and pieces that are copied
+/// are not much larger.
 const COPY_LEN_MAX: usize = 4 << 10;
+/// Lines shorter than this are copied.
+const SHORT_LINE_MAX: usize = 512;
+const NEXT_LINE: &[u8] = b"\ndata: ";
 
 /// The pieces of one event, in order.
 #[derive(Debug, Default)]
 pub(super) struct Framed {
-    pieces: [Option<Bytes>; 3],
+    head: Option<Bytes>,
+    /// What is passed on as it is, line by line.
+    data: Option<Bytes>,
+    /// A line has ended, and another one begins.
+    is_between: bool,
 }
 
 impl Framed {
     fn whole(text: impl Into<Bytes>) -> Self {
         Self {
-            pieces: [Some(text.into()), None, None],
+            head: Some(text.into()),
+            ..Self::default()
         }
     }
 
     pub(super) fn next(&mut self) -> Option<Bytes> {
-        self.pieces.iter_mut().find_map(Option::take)
+        if let Some(head) = self.head.take() {
+            return Some(head);
+        }
+        if std::mem::take(&mut self.is_between) {
+            return Some(Bytes::from_static(NEXT_LINE));
+        }
+        let mut data = self.data.take()?;
+        if data.is_empty() {
+            return Some(Bytes::from_static(b"\n\n"));
+        }
+        let line = match data.iter().position(is_break) {
+            // Lines as short as their prefix are cheaper to copy.
+            Some(at) if at < SHORT_LINE_MAX => copy_lines(&mut data),
+            Some(at) => {
+                let line = data.split_to(at);
+                data.advance(break_len(&data));
+                self.is_between = true;
+                line
+            }
+            None => std::mem::take(&mut data),
+        };
+        self.data = Some(data);
+        Some(line)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.pieces.iter().all(Option::is_none)
+        self.head.is_none() && self.data.is_none()
     }
+}
+
+fn is_break(byte: &u8) -> bool {
+    matches!(byte, b'\n' | b'\r')
+}
+
+/// Of the line break that the data begins with.
+fn break_len(data: &[u8]) -> usize {
+    if data.starts_with(b"\r\n") { 2 } else { 1 }
+}
+
+/// Takes whole lines off the data, as they are to be sent, until they fill a
+/// piece. The last break is written, so that a line goes on behind it.
+fn copy_lines(data: &mut Bytes) -> Bytes {
+    let mut text = Vec::with_capacity(COPY_LEN_MAX);
+    while let Some(at) = data.iter().position(is_break) {
+        if !text.is_empty() && text.len() + at + NEXT_LINE.len() > COPY_LEN_MAX {
+            break;
+        }
+        text.extend_from_slice(&data[..at]);
+        text.extend_from_slice(NEXT_LINE);
+        data.advance(at + break_len(&data[at..]));
+    }
+    text.into()
 }
 
 /// What comes before the first event.
@@ -47,30 +102,24 @@ pub(super) fn head(retry: Option<Duration>, priming: Option<EventId>) -> Option<
     (text != "\n").then(|| text.into())
 }
 
-pub(super) fn message(id: &EventId, data: Bytes) -> Framed {
-    let is_break = |byte: &u8| matches!(byte, b'\n' | b'\r');
+pub(super) fn message(id: &EventId, mut data: Bytes) -> Framed {
     let mut head = String::with_capacity(64);
     let _ = write!(head, "id: {id}\ndata: ");
-    if data.len() >= COPY_LEN_MAX && !data.iter().any(is_break) {
-        let tail = Bytes::from_static(b"\n\n");
+    if data.len() >= COPY_LEN_MAX {
         return Framed {
-            pieces: [Some(head.into()), Some(data), Some(tail)],
+            head: Some(head.into()),
+            data: Some(data),
+            is_between: false,
         };
     }
     let mut text = head.into_bytes();
     text.reserve(data.len() + 2);
-    let mut rest = &data[..];
-    while let Some(at) = rest.iter().position(is_break) {
-        text.extend_from_slice(&rest[..at]);
-        text.extend_from_slice(b"\ndata: ");
-        let len = if rest[at..].starts_with(b"\r\n") {
-            2
-        } else {
-            1
-        };
-        rest = &rest[at + len..];
+    while let Some(at) = data.iter().position(is_break) {
+        text.extend_from_slice(&data[..at]);
+        text.extend_from_slice(NEXT_LINE);
+        data.advance(at + break_len(&data[at..]));
     }
-    text.extend_from_slice(rest);
+    text.extend_from_slice(&data);
     text.extend_from_slice(b"\n\n");
     Framed::whole(text)
 }
@@ -168,6 +217,27 @@ mod tests {
         );
     }
 
+    /// However many lines there are, what is copied at once is small.
+    #[test]
+    fn a_large_payload_of_lines_is_sent_in_small_pieces() {
+        let long = "x".repeat(1_000) + "\r\n";
+        for data in [
+            "\n".repeat(50_000),
+            long.repeat(50),
+            "ab\n".repeat(9_000) + &long,
+        ] {
+            let mut framed = message(&ID, Bytes::from(data.clone()));
+            let mut read = String::new();
+            while let Some(piece) = framed.next() {
+                assert!(!piece.is_empty() && piece.len() < 2 * COPY_LEN_MAX);
+                read.push_str(std::str::from_utf8(&piece).expect("text"));
+            }
+            assert!(framed.is_empty());
+            let lines = data.replace("\r\n", "\n").replace('\n', "\ndata: ");
+            assert_eq!(read, format!("id: a-b-c-d\ndata: {lines}\n\n"));
+        }
+    }
+
     #[test]
     fn words_are_as_serialized() {
         for reason in [
@@ -191,7 +261,8 @@ mod tests {
     proptest! {
         /// As a browser would read it: lines joined by a line feed.
         #[test]
-        fn any_text_is_read_back_with_line_feeds(data in "[ab:\n\r ]{0,60}") {
+        fn any_text_is_read_back_with_line_feeds(data in "[ab:\n\r ]{0,60}", large: bool) {
+            let data = if large { data.repeat(200) } else { data };
             let framed = text(message(&ID, Bytes::from(data.clone())));
             let lines = framed.strip_suffix("\n\n").expect("an end").split('\n').skip(1);
             let read: Vec<&str> = lines.map(|line| &line["data: ".len()..]).collect();
