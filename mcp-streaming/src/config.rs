@@ -114,6 +114,7 @@ pub enum SlowConsumer {
     },
     /// The oldest events make room, unread ones too; the reader gets
     /// [`Event::Gap`](crate::Event::Gap) in their place.
+    #[serde(with = "no_fields")]
     DropHistory,
     /// An event with a key takes the place of the unread event with that key;
     /// what finds none waits as under `Wait`. For events that only say that
@@ -126,7 +127,26 @@ pub enum SlowConsumer {
     /// The stream ends: the reader gets
     /// [`EndReason::SlowConsumer`](crate::EndReason::SlowConsumer), the writer
     /// an error.
+    #[serde(with = "no_fields")]
     Disconnect,
+}
+
+/// Of a policy that has none: a field is a mistake here as anywhere else, which
+/// serde overlooks in a variant without fields.
+mod no_fields {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct None {}
+
+    pub(super) fn serialize<S: Serializer>(serializer: S) -> Result<S::Ok, S::Error> {
+        None {}.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        None::deserialize(deserializer).map(drop)
+    }
 }
 
 impl Default for SlowConsumer {

@@ -96,6 +96,20 @@ fn it_is_written_and_read_back() {
 }
 
 #[test]
+fn a_policy_has_no_other_fields() {
+    for policy in ["wait", "drop_history", "coalesce", "disconnect"] {
+        let text = format!(r#"{{"policy":"{policy}","at_most":"3s","at_mostt":"3s"}}"#);
+        assert!(
+            serde_json::from_str::<SlowConsumer>(&text).is_err(),
+            "{text}"
+        );
+    }
+    let text = r#"{"policy":"disconnect"}"#;
+    let policy = SlowConsumer::Disconnect;
+    assert_eq!(serde_json::to_string(&policy).expect("JSON"), text);
+}
+
+#[test]
 fn it_must_be_made_inside_of_a_runtime() {
     let made = Budget::new(&BudgetConfig::default()).map(drop);
     assert_eq!(field(made), "runtime");
