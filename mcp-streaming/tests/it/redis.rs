@@ -17,9 +17,13 @@ struct Server {
 impl Server {
     /// A server on a free port; `None`, said aloud, where there is none to start.
     fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
         let port = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = port.local_addr().expect("bound").port();
+        Self::start_at(port)
+    }
+
+    fn start_at(port: u16) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
         let spawned = Command::new("redis-server")
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--port", &port.to_string(), "--dir"])
@@ -41,6 +45,11 @@ impl Server {
             _folder: folder,
             url: format!("redis://127.0.0.1:{port}"),
         })
+    }
+
+    fn port(&self) -> u16 {
+        let (_, port) = self.url.rsplit_once(':').expect("an address");
+        port.parse().expect("a number")
     }
 
     fn config(&self) -> RedisStoreConfig {
@@ -102,6 +111,20 @@ async fn a_server_that_is_away_is_an_error() {
     let error = store.append(&key, 2, "two".into()).await.expect_err("away");
     assert!(error.is_retryable, "{error:?}");
     assert!(started.elapsed() < Duration::from_secs(20));
+    // It comes back empty, and the stream is a new one.
+    let _again = Server::start_at(server.port()).expect("it was started before");
+    let mut kept = store.append(&key, 2, "two".into()).await;
+    for _ in 0..100 {
+        if kept.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        kept = store.append(&key, 2, "two".into()).await;
+    }
+    kept.expect("it is back");
+    let page = store.read_after(&key, 0, 100).await.expect("it works");
+    let page = page.expect("stored");
+    assert_eq!((page.missed, page.events), (1, vec![(2, "two".into())]));
     let shown = format!("{store:?}");
     assert!(
         !shown.contains("127.0.0.1"),
