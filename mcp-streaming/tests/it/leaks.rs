@@ -1,9 +1,10 @@
 //! The report, and the books.
 
 use crate::support::{
-    KIB, budget, check_empty, messages, read_now, replaying, secs, stream, weighing,
+    KIB, budget, check_empty, messages, read_now, replaying, secs, stream, waiting, weighing,
 };
-use mcp_streaming::{EndReason, SessionConfig, Sessions, SlowConsumer, StreamConfig};
+use mcp_streaming::{EndReason, Rx, SessionConfig, Sessions, SlowConsumer, StreamConfig, Tx};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::sleep;
 
 #[tokio::test(start_paused = true)]
@@ -151,4 +152,35 @@ async fn a_writer_does_not_keep_an_unread_stream_alive() {
     assert!(!budget.leaks(secs(150)).is_clean());
     sleep(secs(101)).await;
     assert_eq!(tx.end(), Some(EndReason::Idle));
+}
+
+/// Two threads make the first two streams of a budget at the same moment: its
+/// clock starts in any case.
+#[tokio::test(start_paused = true)]
+async fn the_clock_starts_with_the_first_of_two_streams() {
+    let budgets: Vec<_> = (0..500).map(|_| budget(64 * KIB)).collect();
+    // Until all keepers sleep.
+    sleep(secs(1)).await;
+    let step = AtomicUsize::new(0);
+    let make = || {
+        let mut made = Vec::new();
+        for (index, budget) in budgets.iter().enumerate() {
+            step.fetch_add(1, Ordering::AcqRel);
+            while step.load(Ordering::Acquire) < 2 * (index + 1) {
+                std::hint::spin_loop();
+            }
+            made.push(stream(budget, &waiting(4 * KIB)));
+        }
+        made
+    };
+    let (streams, _others) = std::thread::scope(|scope| {
+        let other = scope.spawn(make);
+        (make(), other.join().expect("no panic"))
+    });
+    for (tx, _) in &streams {
+        tx.try_send("unread").expect("room");
+    }
+    sleep(secs(1)).await;
+    let stands = |(tx, _): &&(Tx, Rx)| tx.stats().stood_still.is_zero();
+    assert_eq!(streams.iter().filter(stands).count(), 0);
 }

@@ -194,6 +194,21 @@ async fn a_session_in_use_does_not_stand_before_idle_ones() {
     assert_eq!(newest.end(), None);
 }
 
+/// What is finished and unread is over with its session.
+#[tokio::test(start_paused = true)]
+async fn a_close_goes_over_a_finished_stream_that_is_unread() {
+    let budget = budget(1024 * KIB);
+    let sessions = sessions(&budget);
+    let session = sessions.open("ann").expect("room");
+    let (tx, mut rx) = session.open_stream().expect("room");
+    tx.try_send(weighing(KIB)).expect("room");
+    tx.finish();
+    session.close();
+    assert_eq!(tx.end(), Some(EndReason::Closed));
+    let closed = [Seen::Ended(EndReason::Closed), Seen::Over];
+    assert_eq!(crate::support::read_now(&mut rx), closed);
+}
+
 /// A stream that ended and still has a reader counts until it makes room, and is
 /// over then.
 #[tokio::test(start_paused = true)]
