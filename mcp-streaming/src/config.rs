@@ -57,9 +57,10 @@ impl BudgetConfig {
             "must be above 0 and at most 1",
         )?;
         check(
-            self.low_watermark > 0.0 && self.low_watermark <= self.high_watermark,
+            // Of the smallest limit that is still a byte, which a use can be below.
+            self.low_watermark >= 0.001 && self.low_watermark <= self.high_watermark,
             "low_watermark",
-            "must be above 0 and at most high_watermark",
+            "must be at least 0.001 and at most high_watermark",
         )?;
         check_time(self.stall_timeout, "stall_timeout")
     }
