@@ -83,8 +83,10 @@ impl LeakReport {
 }
 
 impl Budget {
-    /// Recomputes the sum over all streams. Exact at any time: all streams stand
-    /// still meanwhile, for some ten nanoseconds each.
+    /// Recomputes the sum over all streams. All of them stand still meanwhile, for
+    /// some ten nanoseconds each, so that it is exact, unless a thread is stopped in
+    /// the middle of dropping a stream: then it takes as long as thousands of such
+    /// sums, and the bytes of that stream are `without_owner`.
     #[must_use]
     pub fn audit(&self) -> Audit {
         for _ in 0..TRIES {

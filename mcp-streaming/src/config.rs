@@ -26,8 +26,8 @@ pub struct BudgetConfig {
     /// The share below which the next warning is armed again, and down to which
     /// histories are shed. Default 0.8.
     pub low_watermark: f64,
-    /// How long writers may find the budget full before the stalled stream that
-    /// holds most is ended. Default `5s`. Raising it spares slow readers and
+    /// How long writers may find the budget, or their session, full before the
+    /// stalled stream whose end frees most is ended. Default `5s`. Raising it spares slow readers and
     /// makes everybody else wait.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub stall_timeout: Duration,
@@ -57,9 +57,10 @@ impl BudgetConfig {
             "must be above 0 and at most 1",
         )?;
         check(
-            self.low_watermark > 0.0 && self.low_watermark <= self.high_watermark,
+            // Of the smallest limit that is still a byte, which a use can be below.
+            self.low_watermark >= 0.001 && self.low_watermark <= self.high_watermark,
             "low_watermark",
-            "must be above 0 and at most high_watermark",
+            "must be at least 0.001 and at most high_watermark",
         )?;
         check_time(self.stall_timeout, "stall_timeout")
     }

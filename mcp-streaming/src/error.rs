@@ -110,7 +110,8 @@ pub enum EndReason {
     /// The reader went away, and the stream keeps no history.
     #[error("the reader went away")]
     ReaderLost,
-    /// A newer reader took this one's place. The stream goes on.
+    /// A newer reader took this one's place, and gets what this one has not
+    /// handed on. The stream goes on.
     #[error("another reader took over")]
     Replaced,
     /// The reader did not keep up, and the stream's policy is to disconnect.

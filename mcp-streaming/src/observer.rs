@@ -6,7 +6,7 @@ use crate::{EndReason, Scope};
 /// Every method is empty by default.
 ///
 /// The methods run on the path of a writer, a reader or the keeper, without any
-/// lock held, and must not block or panic.
+/// lock held, and must not block. A panic is caught and logged.
 pub trait Observer: Send + Sync {
     /// A limit's use crossed the high watermark; not told again before it was
     /// below the low one.

@@ -302,9 +302,9 @@ fn an_end_is_told_to_both_sides() {
 /// full: their writers wait for both limits, one after the other, until bytes
 /// come back.
 ///
-/// Seen to fail: with `Purse::join` giving the session's place up for the
-/// budget's; with `Purse::take` not giving back to the session what the budget
-/// refuses.
+/// Seen to fail: with `Purse::take` not giving back to the session what the budget
+/// refuses. With `Purse::join` giving the session's place up for the budget's it
+/// does not end, where it takes a second otherwise: the writers chase each other.
 #[test]
 fn two_limits_are_waited_for_in_one_order() {
     let mut builder = loom::model::Builder::new();

@@ -25,6 +25,7 @@ fn nonsense_is_named() {
     check(|c| c.high_watermark = 1.1, "high_watermark");
     check(|c| c.high_watermark = f64::NAN, "high_watermark");
     check(|c| c.low_watermark = 0.95, "low_watermark");
+    check(|c| c.low_watermark = 0.0001, "low_watermark");
     check(|c| c.stall_timeout = Duration::ZERO, "stall_timeout");
 
     let check = |change: fn(&mut StreamConfig), expect| {

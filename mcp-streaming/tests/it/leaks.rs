@@ -173,8 +173,13 @@ async fn the_clock_starts_with_the_first_of_two_streams() {
         }
         made
     };
+    let runtime = tokio::runtime::Handle::current();
     let (streams, _others) = std::thread::scope(|scope| {
-        let other = scope.spawn(make);
+        let other = scope.spawn(|| {
+            // The paused clock is the runtime's.
+            let _inside = runtime.enter();
+            make()
+        });
         (make(), other.join().expect("no panic"))
     });
     for (tx, _) in &streams {
