@@ -226,6 +226,7 @@ where
             tags: fetch.tags.iter().map(|name| epochs.tag(name)).collect(),
             began: self.inner.store.ticket(),
             renew: fetch.mode == Mode::Renew,
+            has_begun: false,
         }
     }
 

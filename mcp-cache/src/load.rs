@@ -24,6 +24,8 @@ pub(crate) struct Want<'a, K: Clone> {
     pub(crate) began: Ticket,
     /// Only a load that begins from now on will do.
     pub(crate) renew: bool,
+    /// The caller's load may have read the source since `began`.
+    pub(crate) has_begun: bool,
 }
 
 impl<K: Clone> Want<'_, K> {
@@ -140,7 +142,10 @@ where
         E: Send + Sync + 'static,
     {
         // Before the second look and before the source is read.
-        let ticket = self.store.ticket();
+        let ticket = match want.has_begun {
+            true => want.began,
+            false => self.store.ticket(),
+        };
         if let Some(value) = self.second_look(want) {
             lead.land(|| Outcome {
                 ending: Ending::Loaded(value.clone()),

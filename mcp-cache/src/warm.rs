@@ -61,8 +61,10 @@ where
         loop {
             while loads.len() < loads_max.get() {
                 let Some(key) = keys.next() else { break };
-                let loading = load(&key);
-                let (cache, want) = (self.clone(), self.want(&key, &fetch).to_owned());
+                let mut want = self.want(&key, &fetch).to_owned();
+                // It may read the source at once, so it has begun when the want was taken.
+                want.has_begun = true;
+                let (cache, loading) = (self.clone(), load(&key));
                 loads.spawn(async move { cache.inner.fetch(&want, None, || loading).await });
             }
             let Some(ended) = loads.join_next().await else {

@@ -48,26 +48,23 @@ where
         }
     }
 
-    /// Write-through: runs `write`, and has what it returns in the cache. Of
-    /// writes of one key that overlap neither value is kept, so that the older
-    /// one is not left.
+    /// Write-through: calls `write`, and has what its future returns in the cache.
+    /// Of writes of one key that overlap neither value is kept, so that the older
+    /// one is not left. The source must not be written before `write` is called.
     ///
     /// # Errors
     /// Those of `write`; the key is invalidated then.
     ///
     /// # Cancel safety
-    /// Dropping the future drops `write` and invalidates the key, since the source
+    /// Dropping the future drops the write and invalidates the key, since the source
     /// may have been written.
-    pub async fn write_through<L, E>(
-        &self,
-        key: K,
-        write: impl Future<Output = Result<L, E>>,
-    ) -> Result<V, E>
+    pub async fn write_through<F, L, E>(&self, key: K, write: impl FnOnce() -> F) -> Result<V, E>
     where
+        F: Future<Output = Result<L, E>>,
         L: Into<Loaded<V>>,
     {
         let begun = self.begin_write(key);
-        let loaded = write.await?.into();
+        let loaded = write().await?.into();
         let value = loaded.value.clone();
         begun.commit(loaded);
         Ok(value)
