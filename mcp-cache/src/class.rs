@@ -44,7 +44,8 @@ pub struct ClassConfig {
     pub refresh_ahead: f64,
     /// How long a caller waits for a load while there is a stale value that may
     /// be served on error; then it gets that, and the load goes on in the
-    /// background. Default `None`: for as long as the load takes.
+    /// background, or ends where there is no room for it. Default `None`: for as
+    /// long as the load takes.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     pub soft_deadline: Option<Duration>,
     /// How long a load may take before it is dropped. Default `None`: for ever.

@@ -6,7 +6,10 @@ use crate::{
     load::{Acquired, Want},
 };
 use std::{hash::Hash, time::Duration};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout_at},
+};
 
 /// How one call of [`Cache::get_or_fetch_with`] uses the cache.
 #[derive(Debug, Clone, Copy, Default)]
@@ -276,8 +279,9 @@ where
         Answer::new(value, Source::Stale(reason))
     }
 
-    /// Waits for a load up to the soft deadline; then it goes on in the
-    /// background. Without one, or without room there, it runs here.
+    /// Waits for a load up to the soft deadline: for somebody else's, or for its
+    /// own in the background, which goes on. Without room there it runs here, and
+    /// ends at the deadline.
     async fn load_within<F, L, E>(
         &self,
         soft: Option<Duration>,
@@ -290,17 +294,29 @@ where
         L: Into<Loaded<V>> + 'static,
         E: Send + Sync + 'static,
     {
-        let Some((soft, room)) = soft.zip(self.tasks.permit()) else {
-            return Ok(self.inner.fetch(want, Some(&before), load).await);
+        let inner = &self.inner;
+        let Some(soft) = soft else {
+            return Ok(inner.fetch(want, Some(&before), load).await);
+        };
+        let until = Instant::now() + soft;
+        let lead = match timeout_at(until, inner.acquire(want))
+            .await
+            .map_err(|_| Slow)?
+        {
+            Acquired::Answered(result) => return Ok(result),
+            Acquired::Leads(lead) => lead,
+        };
+        let Some(room) = self.tasks.permit() else {
+            inner.shed();
+            let loaded = timeout_at(until, inner.lead(lead, want, Some(&before), load)).await;
+            return loaded.map_err(|_| Slow);
         };
         let (sender, receiver) = oneshot::channel();
-        let (inner, want) = (self.inner.clone(), want.to_owned());
-        self.tasks.spawn(room, async move {
-            let result = inner.fetch(&want, Some(&before), load).await;
+        self.lead_apart(room, lead, want, Some(before), load, move |result| {
             // Nobody waits any more: the value is in the cache.
             let _ = sender.send(result);
         });
-        match timeout(soft, receiver).await {
+        match timeout_at(until, receiver).await {
             Ok(Ok(result)) => Ok(result),
             // Slow, or it panicked, or the cache was closed.
             Ok(Err(_)) | Err(_) => Err(Slow),

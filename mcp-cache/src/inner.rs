@@ -48,6 +48,12 @@ impl<K, V> Inner<K, V> {
             report(&**observer);
         }
     }
+
+    /// There is no room for one more load in the background.
+    pub(crate) fn shed(&self) {
+        self.counters.refreshes_shed.add_one();
+        self.report(|observer| observer.on_refresh_shed());
+    }
 }
 
 impl<K, V> Inner<K, V> {
