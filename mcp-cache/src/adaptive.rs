@@ -20,7 +20,10 @@
 //! The price follows the measured share of stale answers towards the one that was
 //! asked for.
 
-use crate::error::{ConfigError, check};
+use crate::{
+    SPAN_MAX,
+    error::{ConfigError, check},
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -76,6 +79,11 @@ impl AdaptiveConfig {
             self.ttl_max >= self.ttl_min,
             "adaptive.ttl_max",
             "must not be below adaptive.ttl_min",
+        )?;
+        check(
+            self.ttl_max <= SPAN_MAX,
+            "adaptive.ttl_max",
+            "must be at most 30 days",
         )?;
         check(
             self.stale_share > 0.0 && self.stale_share <= 0.5,

@@ -79,13 +79,16 @@ where
     /// Stores the value that the source holds now, unless another write or an
     /// invalidation of the key came in between: then the key is left without one.
     pub fn commit(mut self, loaded: impl Into<Loaded<V>>) -> Inserted {
-        let Some(key) = self.key.take() else {
+        let Some(key) = &self.key else {
             return Inserted::Conflict;
         };
         let loaded = loaded.into();
         let tags = self.cache.inner.tags_of(&loaded);
         let origin = (self.ticket, Origin::Write);
-        self.cache.replace(key, loaded, &tags, origin)
+        let inserted = self.cache.replace(key, loaded, &tags, origin);
+        // Given up afterwards: if a weigher or a clone panics, the key is invalidated.
+        self.key = None;
+        inserted
     }
 }
 

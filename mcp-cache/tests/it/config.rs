@@ -74,6 +74,10 @@ fn what_makes_no_sense_is_named() {
             Some("adaptive.ttl_max"),
         ),
         (
+            adaptive(|adaptive| adaptive.ttl_max = Duration::MAX),
+            Some("adaptive.ttl_max"),
+        ),
+        (
             adaptive(|adaptive| adaptive.stale_share = 0.0),
             Some("adaptive.stale_share"),
         ),

@@ -1,7 +1,7 @@
 //! Writes that the cache hears of, calls past it, and filling it.
 
 use crate::support::{Source, Texts, key, load, ms, settle, ten_seconds, with_class};
-use mcp_cache::{Fetch, Inserted, Loaded, Source as From, hottest};
+use mcp_cache::{Cache, Config, Fetch, Inserted, Loaded, Source as From, hottest};
 use std::{
     num::NonZero,
     sync::{
@@ -229,4 +229,21 @@ async fn what_begins_when_it_is_called_is_overtaken_too() {
         None,
         "nobody knows which one is the later"
     );
+}
+
+/// The source was written, so the old value must not stay.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_panics_invalidates() {
+    let weigh = |_: &String, value: &u64| match value {
+        2 => panic!("no weight"),
+        _ => 0,
+    };
+    let cache: Texts = Cache::weighing(&Config::default(), weigh)
+        .build()
+        .expect("valid");
+    cache.insert(key("a"), 1, []);
+    let write = cache.begin_write(key("a"));
+    let commit = std::panic::AssertUnwindSafe(|| write.commit(2));
+    assert!(std::panic::catch_unwind(commit).is_err());
+    assert_eq!(cache.try_get("a"), None);
 }
