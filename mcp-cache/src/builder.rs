@@ -34,7 +34,9 @@ impl<K, V> Builder<K, V> {
         K: Weigh,
         V: Weigh,
     {
-        Self::weighing(config, |key, value| key.heap_bytes() + value.heap_bytes())
+        Self::weighing(config, |key, value| {
+            key.heap_bytes().saturating_add(value.heap_bytes())
+        })
     }
 
     pub(crate) fn weighing(
