@@ -9,6 +9,7 @@ use crate::{
     inner::{Differs, Inner, WeighEntry},
     stats::Counters,
     sweep,
+    sync::Mutex,
     tag_stats::TagCounters,
     tasks::Tasks,
 };
@@ -114,6 +115,7 @@ impl<K, V> Builder<K, V> {
             classes,
             clock: Clock::start(config.clock),
             bypass: AtomicBool::new(config.bypass),
+            bypass_switch: Mutex::new(()),
             counters: Counters::default(),
             observer: self.observer,
             failures: keeps_errors.then(|| Failures::new(config.errors_max)),

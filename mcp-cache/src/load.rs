@@ -225,7 +225,7 @@ where
     ) -> V {
         let tags = join_tags(self.tags_of(&loaded), &want.tags);
         let value = loaded.value.clone();
-        let stored = loaded.kept && {
+        let stored = loaded.kept && !self.is_bypassed() && {
             let key = want.key.as_ref().clone();
             let origin = (ticket, Origin::Load);
             self.keep(key, loaded, &tags, want.class, origin) == Inserted::Stored
