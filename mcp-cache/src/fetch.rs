@@ -154,10 +154,15 @@ where
         self.resolve(None, key, fetch, load)
     }
 
+    /// Whether the cache is neither asked nor filled.
+    pub(crate) fn is_past(&self, fetch: &Fetch<'_>) -> bool {
+        fetch.mode == Mode::Bypass || self.inner.is_bypassed()
+    }
+
     /// What the cache has; waits for nothing.
     pub(crate) fn look(&self, key: &K, fetch: &Fetch<'_>) -> Look<V> {
         let inner = &*self.inner;
-        if fetch.mode == Mode::Bypass || inner.is_bypassed() {
+        if self.is_past(fetch) {
             return Look::Past;
         }
         if fetch.mode == Mode::Renew {

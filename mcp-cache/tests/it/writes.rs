@@ -280,3 +280,17 @@ async fn a_commit_that_panics_invalidates() {
     assert!(std::panic::catch_unwind(commit).is_err());
     assert_eq!(cache.try_get("a"), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_warmed_past_the_cache() {
+    let (cache, source) = (with_class(ten_seconds()), Source::new(1));
+    let one = NonZero::<usize>::MIN;
+    for (fetch, bypass) in [(Fetch::new().bypass(), false), (Fetch::new(), true)] {
+        cache.set_bypass(bypass);
+        let keys = ["a", "b"].map(key);
+        let loading = |_: &String| Arc::clone(&source).read();
+        let warmed = cache.warm(keys, fetch, one, loading, |_| {}).await;
+        assert_eq!((warmed.done(), source.reads()), (0, 0));
+    }
+    assert_eq!(cache.stats().entries, 0);
+}
