@@ -218,6 +218,8 @@ where
         if result.is_err()
             && inner.classes.rules(fetch.class).keeps_invalidated
             && let Some(hit) = inner.store.last_known(key, inner.clock.now_ms())
+            // Some are kept for longer, to be compared.
+            && inner.reading(|| want.hash, fetch.class, &hit) != Reading::Expired
         {
             inner.report(|observer| observer.on_error_hidden());
             return Ok(self.serve_stale(hit.value, StaleReason::Invalidated));
