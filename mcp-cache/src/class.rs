@@ -52,7 +52,8 @@ pub struct ClassConfig {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     pub hard_deadline: Option<Duration>,
     /// How long the error of a load answers those who ask after it, too. Default
-    /// `0s`: only those who waited for it.
+    /// `0s`: only those who waited for it. Ends early when the key is invalidated,
+    /// or any tag, namespace or pattern: nobody knows which the value would have had.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub error_ttl: Duration,
     /// Learns the time to live, which begins with `ttl`. Default `None`.

@@ -267,13 +267,16 @@ where
         error
     }
 
-    /// An error that was kept, is still live, and is of the caller's type.
+    /// An error that was kept, is still live, and is of the caller's type. Which tags
+    /// the value would have had is not known, so any that are invalidated end it.
     pub(crate) fn kept_error<E>(&self, want: &Want<'_, K>) -> Option<Arc<E>>
     where
         E: Send + Sync + 'static,
     {
         let failures = self.failures.as_ref().filter(|_| !want.renew)?;
-        let is_live = |ticket, tags: &[Tag]| self.store.is_live(ticket, &want.key, tags);
+        let is_live = |ticket: Ticket, tags: &[Tag]| {
+            self.store.ticket().epoch == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
+        };
         let error = failures.get(&want.key, self.clock.now_ms(), is_live)?;
         error.downcast().ok()
     }
