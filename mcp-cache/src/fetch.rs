@@ -8,7 +8,7 @@ use crate::{
 use std::{hash::Hash, time::Duration};
 use tokio::{
     sync::oneshot,
-    time::{Instant, timeout_at},
+    time::{Instant, error::Elapsed, timeout_at},
 };
 
 /// How one call of [`Cache::get_or_fetch_with`] uses the cache.
@@ -95,7 +95,8 @@ where
     /// The load's own error, or its hard deadline.
     ///
     /// # Panics
-    /// If `load` does, in this caller only: another one takes over.
+    /// If `load` does, in this caller only: another one takes over. Behind a soft
+    /// deadline the load runs in the background, where a panic counts as an error.
     ///
     /// # Cancel safety
     /// Dropping the future drops the load; if others wait, one of them begins its
@@ -272,7 +273,7 @@ where
                         self.inner.report(|observer| observer.on_error_hidden());
                         Ok(self.serve_stale(value, StaleReason::LoadFailed))
                     }
-                    Err(Slow) => Ok(self.serve_stale(value, StaleReason::LoadSlow)),
+                    Err(reason) => Ok(self.serve_stale(value, reason)),
                 }
             }
             Reading::Fresh | Reading::Due | Reading::Expired => {
@@ -295,7 +296,7 @@ where
         want: &Want<'_, K>,
         before: Hit<V>,
         load: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<Result<Answer<V>, Error<E>>, Slow>
+    ) -> Result<Result<Answer<V>, Error<E>>, StaleReason>
     where
         F: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>> + 'static,
@@ -306,17 +307,14 @@ where
             return Ok(inner.fetch(want, Some(&before), load).await);
         };
         let until = Instant::now() + soft;
-        let lead = match timeout_at(until, inner.acquire(want))
-            .await
-            .map_err(|_| Slow)?
-        {
+        let lead = match timeout_at(until, inner.acquire(want)).await.map_err(slow)? {
             Acquired::Answered(result) => return Ok(result),
             Acquired::Leads(lead) => lead,
         };
         let Some(room) = self.tasks.permit() else {
             inner.shed();
             let loaded = timeout_at(until, inner.lead(lead, want, Some(&before), load)).await;
-            return loaded.map_err(|_| Slow);
+            return loaded.map_err(slow);
         };
         let (sender, receiver) = oneshot::channel();
         self.lead_apart(room, lead, want, Some(before), load, move |result| {
@@ -325,14 +323,17 @@ where
         });
         match timeout_at(until, receiver).await {
             Ok(Ok(result)) => Ok(result),
-            // Slow, or it panicked, or the cache was closed.
-            Ok(Err(_)) | Err(_) => Err(Slow),
+            // It panicked, or the cache was closed.
+            Ok(Err(_)) => Err(StaleReason::LoadFailed),
+            Err(elapsed) => Err(slow(elapsed)),
         }
     }
 }
 
 /// The soft deadline came first.
-struct Slow;
+fn slow(_: Elapsed) -> StaleReason {
+    StaleReason::LoadSlow
+}
 
 /// The tags of a value and those that were known before.
 pub(crate) fn join_tags(mut tags: Vec<Tag>, known: &[Tag]) -> Vec<Tag> {

@@ -1,6 +1,6 @@
 //! Deadlines of those who wait, and room in the background.
 
-use crate::support::{Source, cache, key, load, ms, settle, ten_seconds};
+use crate::support::{Source, cache, key, load, ms, settle, ten_seconds, with_class};
 use mcp_cache::{ClassConfig, Config, Source as From, StaleReason};
 use std::sync::Arc;
 use tokio::time::{Instant, advance};
@@ -53,4 +53,29 @@ async fn the_soft_deadline_holds_for_however_many() {
         From::Loaded,
         "it is loaded here"
     );
+}
+
+/// The panic is the background's, and the caller has its stale value.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_panics_behind_the_soft_deadline_has_failed() {
+    let class = ClassConfig {
+        stale_on_error: ms(60_000),
+        soft_deadline: Some(ms(50)),
+        ..ten_seconds()
+    };
+    let cache = with_class(class);
+    cache.insert(key("a"), 1, []);
+    advance(ms(10_000)).await;
+    let panics = || async { no_load() };
+    let answer = cache.get_or_fetch(&key("a"), panics).await;
+    let answer = answer.expect("stale");
+    assert_eq!(
+        (answer.value, answer.source),
+        (1, From::Stale(StaleReason::LoadFailed))
+    );
+    assert_eq!(cache.stats().loading, 0);
+}
+
+fn no_load() -> Result<u64, String> {
+    panic!("no load")
 }
