@@ -117,7 +117,7 @@ where
         let names: Vec<&str> = tags.into_iter().collect();
         let tags: Vec<Tag> = names.iter().map(|name| epochs.tag(name)).collect();
         let origin = (self.ticket(), Origin::Write);
-        let inserted = self.replace(&key, Loaded::new(value), &tags, origin);
+        let inserted = self.replace(key, Loaded::new(value), &tags, origin);
         if let Some(counters) = &self.inner.tag_counters
             && inserted == Inserted::Stored
         {
@@ -130,7 +130,7 @@ where
     pub fn put(&self, key: K, loaded: impl Into<Loaded<V>>) -> Inserted {
         let loaded = loaded.into();
         let tags = self.inner.tags_of(&loaded);
-        self.replace(&key, loaded, &tags, (self.ticket(), Origin::Write))
+        self.replace(key, loaded, &tags, (self.ticket(), Origin::Write))
     }
 
     /// To be taken before a source is read by hand, for
@@ -155,24 +155,21 @@ where
     /// Stores a written value; whatever comes of that, no older one is left.
     pub(crate) fn replace(
         &self,
-        key: &K,
+        key: K,
         loaded: Loaded<V>,
         tags: &[Tag],
         origin: (Ticket, Origin),
     ) -> Inserted {
-        let hash = self.inner.hash(key);
-        let keep = |loaded| {
-            self.inner
-                .keep(key.clone(), loaded, tags, Class::DEFAULT, origin)
-        };
+        let hash = self.inner.hash(&key);
+        let kept = key.clone();
         let inserted = match self.inner.is_bypassed() || !loaded.kept {
             true => Inserted::BornDead,
-            false => keep(loaded),
+            false => self.inner.keep(key, loaded, tags, Class::DEFAULT, origin),
         };
         if inserted != Inserted::Stored {
-            self.inner.store.invalidate_key(key);
+            self.inner.store.invalidate_key(&kept);
         }
-        self.inner.flights.detach(hash, key);
+        self.inner.flights.detach(hash, &kept);
         inserted
     }
 

@@ -79,7 +79,7 @@ where
     /// Stores the value that the source holds now, unless another write or an
     /// invalidation of the key came in between: then the key is left without one.
     pub fn commit(mut self, loaded: impl Into<Loaded<V>>) -> Inserted {
-        let Some(key) = &self.key else {
+        let Some(key) = self.key.clone() else {
             return Inserted::Conflict;
         };
         let loaded = loaded.into();
