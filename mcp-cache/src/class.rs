@@ -109,6 +109,16 @@ impl ClassConfig {
             "soft_deadline",
             "needs stale_on_error: without it there is nothing to serve at the deadline",
         )?;
+        check(
+            self.soft_deadline.is_none() || self.stale_on_error > self.stale_while_revalidate,
+            "soft_deadline",
+            "needs stale_on_error above stale_while_revalidate: until then nobody waits",
+        )?;
+        check(
+            self.ttl.is_some() || !self.invalidated_on_error,
+            "invalidated_on_error",
+            "needs a ttl: without it what was invalidated would be kept for ever",
+        )?;
         if let (Some(soft), Some(hard)) = (self.soft_deadline, self.hard_deadline) {
             check(
                 soft <= hard,
