@@ -20,7 +20,10 @@
 //! The price follows the measured share of stale answers towards the one that was
 //! asked for.
 
-use crate::error::{ConfigError, check};
+use crate::{
+    SPAN_MAX,
+    error::{ConfigError, check},
+};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -33,6 +36,8 @@ const GAP_MEMORY: f64 = 0.95;
 const SHARE_MEMORY: f64 = 0.998;
 /// The most that one observation moves the logarithm of the price.
 const PRICE_STEP: f64 = 0.01;
+/// The furthest that it goes from where it began: a factor of 22,000.
+const PRICE_RANGE: f64 = 10.0;
 
 /// A time to live between two bounds, learned per group of keys.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,6 +83,11 @@ impl AdaptiveConfig {
             "must not be below adaptive.ttl_min",
         )?;
         check(
+            self.ttl_max <= SPAN_MAX,
+            "adaptive.ttl_max",
+            "must be at most 30 days",
+        )?;
+        check(
             self.stale_share > 0.0 && self.stale_share <= 0.5,
             "adaptive.stale_share",
             "must be above 0 and at most 0.5",
@@ -120,6 +130,7 @@ pub(crate) struct Learner {
     stale_share: f64,
     /// The logarithm of the price.
     price: f64,
+    price_start: f64,
     stale: f64,
     answers: f64,
 }
@@ -144,6 +155,7 @@ impl Learner {
             ttl_max,
             stale_share: config.stale_share,
             price: price.ln(),
+            price_start: price.ln(),
             stale: 0.0,
             answers: 0.0,
         }
@@ -151,10 +163,14 @@ impl Learner {
 
     /// The time to live of the group with this hash.
     pub(crate) fn ttl(&self, group: u64) -> Duration {
+        Duration::from_secs_f64(self.wanted(group).clamp(self.ttl_min, self.ttl_max))
+    }
+
+    /// The same in seconds, before the bounds.
+    fn wanted(&self, group: u64) -> f64 {
         let (changes, requests) = self.cells[self.index(group)].rates();
         let root = (1.0 + 2.0 * requests / (self.price.exp() * changes)).sqrt();
-        let ttl = (root - 1.0) / requests;
-        Duration::from_secs_f64(ttl.clamp(self.ttl_min, self.ttl_max))
+        (root - 1.0) / requests
     }
 
     /// Learns from a load.
@@ -169,7 +185,20 @@ impl Learner {
         self.stale = self.stale * SHARE_MEMORY + stale;
         self.answers = self.answers * SHARE_MEMORY + hits + 1.0;
         let error = self.stale / self.answers / self.stale_share - 1.0;
-        self.price += PRICE_STEP * error.clamp(-1.0, 1.0);
+        // Where the time to live is at its bound the price moves nothing, and what
+        // it went on would have to be gone back once it does.
+        let (ttl, bound) = match error > 0.0 {
+            true => (self.wanted(group), self.ttl_min),
+            false => (-self.wanted(group), -self.ttl_max),
+        };
+        if ttl > bound {
+            let price = self.price + PRICE_STEP * error.clamp(-1.0, 1.0);
+            let (low, high) = (
+                self.price_start - PRICE_RANGE,
+                self.price_start + PRICE_RANGE,
+            );
+            self.price = price.clamp(low, high);
+        }
     }
 
     fn index(&self, group: u64) -> usize {

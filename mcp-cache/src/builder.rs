@@ -9,6 +9,7 @@ use crate::{
     inner::{Differs, Inner, WeighEntry},
     stats::Counters,
     sweep,
+    sync::Mutex,
     tag_stats::TagCounters,
     tasks::Tasks,
 };
@@ -34,7 +35,9 @@ impl<K, V> Builder<K, V> {
         K: Weigh,
         V: Weigh,
     {
-        Self::weighing(config, |key, value| key.heap_bytes() + value.heap_bytes())
+        Self::weighing(config, |key, value| {
+            key.heap_bytes().saturating_add(value.heap_bytes())
+        })
     }
 
     pub(crate) fn weighing(
@@ -112,6 +115,7 @@ impl<K, V> Builder<K, V> {
             classes,
             clock: Clock::start(config.clock),
             bypass: AtomicBool::new(config.bypass),
+            bypass_switch: Mutex::new(()),
             counters: Counters::default(),
             observer: self.observer,
             failures: keeps_errors.then(|| Failures::new(config.errors_max)),

@@ -3,7 +3,7 @@
 use crate::{
     Answer, Builder, CacheStats, Class, Config, ConfigError, Epochs, Inserted, Invalidated, Loaded,
     Lookup, Origin, Source, StaleReason, Tag, TagStats, Ticket, Weigh, freshness::Reading,
-    inner::Inner, sweep, tasks::Tasks,
+    inner::Inner, sweep, sync::lock, tasks::Tasks,
 };
 use hashbrown::Equivalent;
 use std::{
@@ -240,13 +240,21 @@ where
     }
 
     /// Sends every call past the cache, or no longer. Switching it off again
-    /// clears the cache: what was written meanwhile told it nothing.
+    /// clears the cache: what was written meanwhile told it nothing. What is
+    /// written from the call on must tell it.
     pub fn set_bypass(&self, bypass: bool) {
-        let before = self.inner.bypass.load(Ordering::Relaxed);
-        if before && !bypass {
-            self.clear();
+        let inner = &self.inner;
+        let switch = lock(&inner.bypass_switch);
+        let cleared = inner.is_bypassed() && !bypass;
+        if cleared {
+            // Nobody reads before this.
+            inner.store.clear();
         }
-        self.inner.bypass.store(bypass, Ordering::Relaxed);
+        inner.bypass.store(bypass, Ordering::Release);
+        drop(switch);
+        if cleared {
+            self.invalidated(Invalidated::All);
+        }
     }
 
     /// The counters now.

@@ -44,14 +44,16 @@ pub struct ClassConfig {
     pub refresh_ahead: f64,
     /// How long a caller waits for a load while there is a stale value that may
     /// be served on error; then it gets that, and the load goes on in the
-    /// background. Default `None`: for as long as the load takes.
+    /// background, or ends where there is no room for it. Default `None`: for as
+    /// long as the load takes.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     pub soft_deadline: Option<Duration>,
     /// How long a load may take before it is dropped. Default `None`: for ever.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional")]
     pub hard_deadline: Option<Duration>,
     /// How long the error of a load answers those who ask after it, too. Default
-    /// `0s`: only those who waited for it.
+    /// `0s`: only those who waited for it. Ends early when the key is invalidated,
+    /// or any tag, namespace or pattern: nobody knows which the value would have had.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub error_ttl: Duration,
     /// Learns the time to live, which begins with `ttl`. Default `None`.
@@ -106,6 +108,16 @@ impl ClassConfig {
             self.soft_deadline.is_none() || !self.stale_on_error.is_zero(),
             "soft_deadline",
             "needs stale_on_error: without it there is nothing to serve at the deadline",
+        )?;
+        check(
+            self.soft_deadline.is_none() || self.stale_on_error > self.stale_while_revalidate,
+            "soft_deadline",
+            "needs stale_on_error above stale_while_revalidate: until then nobody waits",
+        )?;
+        check(
+            self.ttl.is_some() || !self.invalidated_on_error,
+            "invalidated_on_error",
+            "needs a ttl: without it what was invalidated would be kept for ever",
         )?;
         if let (Some(soft), Some(hard)) = (self.soft_deadline, self.hard_deadline) {
             check(

@@ -6,7 +6,10 @@ use crate::{
     load::{Acquired, Want},
 };
 use std::{hash::Hash, time::Duration};
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, error::Elapsed, timeout_at},
+};
 
 /// How one call of [`Cache::get_or_fetch_with`] uses the cache.
 #[derive(Debug, Clone, Copy, Default)]
@@ -92,7 +95,8 @@ where
     /// The load's own error, or its hard deadline.
     ///
     /// # Panics
-    /// If `load` does, in this caller only: another one takes over.
+    /// If `load` does, in this caller only: another one takes over. Behind a soft
+    /// deadline the load runs in the background, where a panic counts as an error.
     ///
     /// # Cancel safety
     /// Dropping the future drops the load; if others wait, one of them begins its
@@ -151,10 +155,15 @@ where
         self.resolve(None, key, fetch, load)
     }
 
+    /// Whether the cache is neither asked nor filled.
+    pub(crate) fn is_past(&self, fetch: &Fetch<'_>) -> bool {
+        fetch.mode == Mode::Bypass || self.inner.is_bypassed()
+    }
+
     /// What the cache has; waits for nothing.
     pub(crate) fn look(&self, key: &K, fetch: &Fetch<'_>) -> Look<V> {
         let inner = &*self.inner;
-        if fetch.mode == Mode::Bypass || inner.is_bypassed() {
+        if self.is_past(fetch) {
             return Look::Past;
         }
         if fetch.mode == Mode::Renew {
@@ -210,6 +219,8 @@ where
         if result.is_err()
             && inner.classes.rules(fetch.class).keeps_invalidated
             && let Some(hit) = inner.store.last_known(key, inner.clock.now_ms())
+            // Some are kept for longer, to be compared.
+            && inner.reading(|| want.hash, fetch.class, &hit) != Reading::Expired
         {
             inner.report(|observer| observer.on_error_hidden());
             return Ok(self.serve_stale(hit.value, StaleReason::Invalidated));
@@ -226,6 +237,7 @@ where
             tags: fetch.tags.iter().map(|name| epochs.tag(name)).collect(),
             began: self.inner.store.ticket(),
             renew: fetch.mode == Mode::Renew,
+            has_begun: false,
         }
     }
 
@@ -261,7 +273,7 @@ where
                         self.inner.report(|observer| observer.on_error_hidden());
                         Ok(self.serve_stale(value, StaleReason::LoadFailed))
                     }
-                    Err(Slow) => Ok(self.serve_stale(value, StaleReason::LoadSlow)),
+                    Err(reason) => Ok(self.serve_stale(value, reason)),
                 }
             }
             Reading::Fresh | Reading::Due | Reading::Expired => {
@@ -275,40 +287,53 @@ where
         Answer::new(value, Source::Stale(reason))
     }
 
-    /// Waits for a load up to the soft deadline; then it goes on in the
-    /// background. Without one, or without room there, it runs here.
+    /// Waits for a load up to the soft deadline: for somebody else's, or for its
+    /// own in the background, which goes on. Without room there it runs here, and
+    /// ends at the deadline.
     async fn load_within<F, L, E>(
         &self,
         soft: Option<Duration>,
         want: &Want<'_, K>,
         before: Hit<V>,
         load: impl FnOnce() -> F + Send + 'static,
-    ) -> Result<Result<Answer<V>, Error<E>>, Slow>
+    ) -> Result<Result<Answer<V>, Error<E>>, StaleReason>
     where
         F: Future<Output = Result<L, E>> + Send + 'static,
         L: Into<Loaded<V>> + 'static,
         E: Send + Sync + 'static,
     {
-        let Some((soft, room)) = soft.zip(self.tasks.permit()) else {
-            return Ok(self.inner.fetch(want, Some(&before), load).await);
+        let inner = &self.inner;
+        let Some(soft) = soft else {
+            return Ok(inner.fetch(want, Some(&before), load).await);
+        };
+        let until = Instant::now() + soft;
+        let lead = match timeout_at(until, inner.acquire(want)).await.map_err(slow)? {
+            Acquired::Answered(result) => return Ok(result),
+            Acquired::Leads(lead) => lead,
+        };
+        let Some(room) = self.tasks.permit() else {
+            inner.shed();
+            let loaded = timeout_at(until, inner.lead(lead, want, Some(&before), load)).await;
+            return loaded.map_err(slow);
         };
         let (sender, receiver) = oneshot::channel();
-        let (inner, want) = (self.inner.clone(), want.to_owned());
-        self.tasks.spawn(room, async move {
-            let result = inner.fetch(&want, Some(&before), load).await;
+        self.lead_apart(room, lead, want, Some(before), load, move |result| {
             // Nobody waits any more: the value is in the cache.
             let _ = sender.send(result);
         });
-        match timeout(soft, receiver).await {
+        match timeout_at(until, receiver).await {
             Ok(Ok(result)) => Ok(result),
-            // Slow, or it panicked, or the cache was closed.
-            Ok(Err(_)) | Err(_) => Err(Slow),
+            // It panicked, or the cache was closed.
+            Ok(Err(_)) => Err(StaleReason::LoadFailed),
+            Err(elapsed) => Err(slow(elapsed)),
         }
     }
 }
 
 /// The soft deadline came first.
-struct Slow;
+fn slow(_: Elapsed) -> StaleReason {
+    StaleReason::LoadSlow
+}
 
 /// The tags of a value and those that were known before.
 pub(crate) fn join_tags(mut tags: Vec<Tag>, known: &[Tag]) -> Vec<Tag> {

@@ -156,11 +156,10 @@ impl<K, R> Flights<K, R> {
     fn land(&self, hash: u64, flight: &Arc<Flight<R>>, result: impl FnOnce() -> R) {
         Self::remove(&mut lock(self.shard(hash)), hash, flight);
         let mut state = lock(&flight.state);
-        state.led = false;
-        if state.seats == 0 {
-            return;
+        if state.seats > 0 {
+            state.result = Some(result());
         }
-        state.result = Some(result());
+        state.led = false;
         let waiters = std::mem::take(&mut state.waiters);
         drop(state);
         waiters.wake_all();

@@ -46,6 +46,8 @@ impl Rules {
                 stale_for_ms: 0,
             };
         };
+        // The longest that can be told first: the product would overflow above it.
+        let ttl = ttl.min(Duration::from_millis(u64::from(FOREVER_MS)));
         let fresh_for_ms = to_ms(ttl.mul_f64(1.0 - self.jitter * unit_of(seed))).max(1);
         let kept_ms = match self.keeps_expired {
             true => fresh_for_ms,
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn spans_saturate_and_are_never_zero() {
-        let spans = rules().spans(Some(Duration::MAX / 4), 0);
+        let spans = rules().spans(Some(Duration::MAX), 0);
         assert_eq!(spans.fresh_for_ms, FOREVER_MS - 1);
         assert_eq!(rules().spans(Some(Duration::ZERO), 0).fresh_for_ms, 1);
         let forever = Rules {

@@ -3,7 +3,7 @@
 use crate::{
     CacheTags, Class, Hit, Inserted, Invalidated, Loaded, Observer, Origin, Put, Store, Tag,
     Ticket, classes::Classes, clock::Clock, failures::Failures, flight::Flights,
-    freshness::Reading, outcome::Outcome, stats::Counters, tag_stats::TagCounters,
+    freshness::Reading, outcome::Outcome, stats::Counters, sync::Mutex, tag_stats::TagCounters,
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -25,6 +25,8 @@ pub(crate) struct Inner<K, V> {
     pub(crate) classes: Classes,
     pub(crate) clock: Clock,
     pub(crate) bypass: AtomicBool,
+    /// Held while `bypass` changes.
+    pub(crate) bypass_switch: Mutex<()>,
     pub(crate) counters: Counters,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) failures: Option<Failures<K>>,
@@ -36,7 +38,7 @@ pub(crate) struct Inner<K, V> {
 
 impl<K, V> Inner<K, V> {
     pub(crate) fn is_bypassed(&self) -> bool {
-        self.bypass.load(Ordering::Relaxed)
+        self.bypass.load(Ordering::Acquire)
     }
 
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
@@ -47,6 +49,12 @@ impl<K, V> Inner<K, V> {
         if let Some(observer) = &self.observer {
             report(&**observer);
         }
+    }
+
+    /// There is no room for one more load in the background.
+    pub(crate) fn shed(&self) {
+        self.counters.refreshes_shed.add_one();
+        self.report(|observer| observer.on_refresh_shed());
     }
 }
 

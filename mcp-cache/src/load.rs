@@ -24,6 +24,8 @@ pub(crate) struct Want<'a, K: Clone> {
     pub(crate) began: Ticket,
     /// Only a load that begins from now on will do.
     pub(crate) renew: bool,
+    /// The caller's load may have read the source since `began`.
+    pub(crate) has_begun: bool,
 }
 
 impl<K: Clone> Want<'_, K> {
@@ -140,7 +142,10 @@ where
         E: Send + Sync + 'static,
     {
         // Before the second look and before the source is read.
-        let ticket = self.store.ticket();
+        let ticket = match want.has_begun {
+            true => want.began,
+            false => self.store.ticket(),
+        };
         if let Some(value) = self.second_look(want) {
             lead.land(|| Outcome {
                 ending: Ending::Loaded(value.clone()),
@@ -220,7 +225,7 @@ where
     ) -> V {
         let tags = join_tags(self.tags_of(&loaded), &want.tags);
         let value = loaded.value.clone();
-        let stored = loaded.kept && {
+        let stored = loaded.kept && !self.is_bypassed() && {
             let key = want.key.as_ref().clone();
             let origin = (ticket, Origin::Load);
             self.keep(key, loaded, &tags, want.class, origin) == Inserted::Stored
@@ -262,13 +267,16 @@ where
         error
     }
 
-    /// An error that was kept, is still live, and is of the caller's type.
+    /// An error that was kept, is still live, and is of the caller's type. Which tags
+    /// the value would have had is not known, so any that are invalidated end it.
     pub(crate) fn kept_error<E>(&self, want: &Want<'_, K>) -> Option<Arc<E>>
     where
         E: Send + Sync + 'static,
     {
         let failures = self.failures.as_ref().filter(|_| !want.renew)?;
-        let is_live = |ticket, tags: &[Tag]| self.store.is_live(ticket, &want.key, tags);
+        let is_live = |ticket: Ticket, tags: &[Tag]| {
+            self.store.ticket().epoch == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
+        };
         let error = failures.get(&want.key, self.clock.now_ms(), is_live)?;
         error.downcast().ok()
     }

@@ -117,9 +117,9 @@ pub enum Source {
 pub enum StaleReason {
     /// It is being loaded anew in the background.
     Revalidating,
-    /// Its load failed.
+    /// Its load failed, or panicked in the background.
     LoadFailed,
-    /// Its load passed the soft deadline, and goes on.
+    /// Its load passed the soft deadline, and goes on if there is room for it.
     LoadSlow,
     /// Its load failed, and it was even invalidated before: only a class with
     /// [`invalidated_on_error`](crate::ClassConfig::invalidated_on_error) does that.

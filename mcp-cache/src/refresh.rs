@@ -1,11 +1,12 @@
 //! Loads in the background.
 
 use crate::{
-    Cache, Error, Hit, Loaded,
+    Answer, Cache, Error, Hit, Loaded,
     flight::{Joined, Lead, Parked},
     inner::Inner,
     load::Want,
     outcome::Outcome,
+    tasks::Room,
 };
 use std::{hash::Hash, sync::Arc};
 
@@ -54,20 +55,37 @@ where
             .join(want.hash, &want.key, want.began, |_| true);
         let Joined::Lead(lead) = joined else { return };
         let Some(room) = self.tasks.permit() else {
-            inner.counters.refreshes_shed.add_one();
-            inner.report(|observer| observer.on_refresh_shed());
+            inner.shed();
             return;
         };
         inner.counters.refreshes.add_one();
+        // Whoever asks next sees the value, or the error by a load of its own.
+        self.lead_apart(room, lead, want, before, load, |_: Result<_, Error<E>>| {});
+    }
+
+    /// Leads in the background; `done` hears what came of it.
+    pub(crate) fn lead_apart<F, L, E>(
+        &self,
+        room: Room,
+        lead: Lead<'_, K, Outcome<V>>,
+        want: &Want<'_, K>,
+        before: Option<Hit<V>>,
+        load: impl FnOnce() -> F + Send + 'static,
+        done: impl FnOnce(Result<Answer<V>, Error<E>>) + Send + 'static,
+    ) where
+        F: Future<Output = Result<L, E>> + Send + 'static,
+        L: Into<Loaded<V>> + 'static,
+        E: Send + Sync + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
         let mut carried = Carried {
             parked: Some(lead.park()),
-            inner: Arc::clone(inner),
+            inner: Arc::clone(&inner),
         };
-        let (inner, want) = (Arc::clone(inner), want.to_owned());
+        let want = want.to_owned();
         self.tasks.spawn(room, async move {
             let Some(lead) = carried.resume() else { return };
-            // Whoever asks next sees the value, or the error by a load of its own.
-            let _: Result<_, Error<E>> = inner.lead(lead, &want, before.as_ref(), load).await;
+            done(inner.lead(lead, &want, before.as_ref(), load).await);
         });
     }
 }

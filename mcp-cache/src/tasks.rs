@@ -17,6 +17,9 @@ pub(crate) struct Tasks {
     sweep: Option<AbortHandle>,
 }
 
+/// Room for one load, and where it runs.
+pub(crate) type Room = (OwnedSemaphorePermit, Handle);
+
 impl Tasks {
     pub(crate) fn new(loads_max: usize) -> Self {
         Self {
@@ -27,7 +30,7 @@ impl Tasks {
     }
 
     /// Room for one more load; none without a runtime.
-    pub(crate) fn permit(&self) -> Option<(OwnedSemaphorePermit, Handle)> {
+    pub(crate) fn permit(&self) -> Option<Room> {
         let runtime = Handle::try_current().ok()?;
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
         Some((permit, runtime))
@@ -35,7 +38,7 @@ impl Tasks {
 
     pub(crate) fn spawn(
         &self,
-        (permit, runtime): (OwnedSemaphorePermit, Handle),
+        (permit, runtime): Room,
         load: impl Future<Output = ()> + Send + 'static,
     ) {
         let mut loads = lock(&self.loads);

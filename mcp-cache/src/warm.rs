@@ -35,7 +35,9 @@ where
     /// fails does not stop the others.
     ///
     /// The loads obey invalidations like all others: what is invalidated while it
-    /// is loaded is not kept.
+    /// is loaded is not kept. Past the cache nothing is kept, so nothing is loaded:
+    /// keys that come while it is [passed by](Self::set_bypass), or with
+    /// [`Fetch::bypass`], are left out and not counted.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -60,9 +62,12 @@ where
         let mut keys = keys.into_iter();
         loop {
             while loads.len() < loads_max.get() {
-                let Some(key) = keys.next() else { break };
-                let loading = load(&key);
-                let (cache, want) = (self.clone(), self.want(&key, &fetch).to_owned());
+                let next = keys.next().filter(|_| !self.is_past(&fetch));
+                let Some(key) = next else { break };
+                let mut want = self.want(&key, &fetch).to_owned();
+                // It may read the source at once, so it has begun when the want was taken.
+                want.has_begun = true;
+                let (cache, loading) = (self.clone(), load(&key));
                 loads.spawn(async move { cache.inner.fetch(&want, None, || loading).await });
             }
             let Some(ended) = loads.join_next().await else {

@@ -48,26 +48,23 @@ where
         }
     }
 
-    /// Write-through: runs `write`, and has what it returns in the cache. Of
-    /// writes of one key that overlap neither value is kept, so that the older
-    /// one is not left.
+    /// Write-through: calls `write`, and has what its future returns in the cache.
+    /// Of writes of one key that overlap neither value is kept, so that the older
+    /// one is not left. The source must not be written before `write` is called.
     ///
     /// # Errors
     /// Those of `write`; the key is invalidated then.
     ///
     /// # Cancel safety
-    /// Dropping the future drops `write` and invalidates the key, since the source
+    /// Dropping the future drops the write and invalidates the key, since the source
     /// may have been written.
-    pub async fn write_through<L, E>(
-        &self,
-        key: K,
-        write: impl Future<Output = Result<L, E>>,
-    ) -> Result<V, E>
+    pub async fn write_through<F, L, E>(&self, key: K, write: impl FnOnce() -> F) -> Result<V, E>
     where
+        F: Future<Output = Result<L, E>>,
         L: Into<Loaded<V>>,
     {
         let begun = self.begin_write(key);
-        let loaded = write.await?.into();
+        let loaded = write().await?.into();
         let value = loaded.value.clone();
         begun.commit(loaded);
         Ok(value)
@@ -82,13 +79,16 @@ where
     /// Stores the value that the source holds now, unless another write or an
     /// invalidation of the key came in between: then the key is left without one.
     pub fn commit(mut self, loaded: impl Into<Loaded<V>>) -> Inserted {
-        let Some(key) = self.key.take() else {
+        let Some(key) = self.key.clone() else {
             return Inserted::Conflict;
         };
         let loaded = loaded.into();
         let tags = self.cache.inner.tags_of(&loaded);
         let origin = (self.ticket, Origin::Write);
-        self.cache.replace(key, loaded, &tags, origin)
+        let inserted = self.cache.replace(key, loaded, &tags, origin);
+        // Given up afterwards: if a weigher or a clone panics, the key is invalidated.
+        self.key = None;
+        inserted
     }
 }
 

@@ -158,3 +158,31 @@ fn it_hits_more_at_the_same_staleness() {
         assert!(learned.stale() <= 1.5 * share, "{learned:?}");
     }
 }
+
+/// However long nothing changed, the time to live follows once it does.
+#[test]
+fn a_quiet_time_is_not_held_against_it() {
+    let mut learner = learner(0.01);
+    let load = |learner: &mut Learner, changed| {
+        let ttl = learner.ttl(group(1));
+        let gap = Duration::from_secs(1);
+        let held = ttl + gap;
+        learner.observe(
+            group(1),
+            Observation {
+                held,
+                gap: Some(gap),
+                changed,
+            },
+        );
+    };
+    for _ in 0..100_000 {
+        load(&mut learner, false);
+    }
+    assert_eq!(learner.ttl(group(1)), Duration::from_secs(36_000));
+    for _ in 0..1_000 {
+        load(&mut learner, true);
+    }
+    let ttl = learner.ttl(group(1));
+    assert!(ttl < Duration::from_secs(360), "{ttl:?}");
+}

@@ -58,9 +58,11 @@ impl<'a, K, R> Lead<'a, K, R> {
     /// Ends the flight; all who wait get the result, which is made only if
     /// somebody does.
     pub(crate) fn land(mut self, result: impl FnOnce() -> R) {
-        if let Some(flight) = self.flight.take() {
-            self.flights.land(self.hash, &flight, result);
+        // Taken afterwards: if `result` panics, somebody else takes over.
+        if let Some(flight) = &self.flight {
+            self.flights.land(self.hash, flight, result);
         }
+        self.flight = None;
     }
 }
 

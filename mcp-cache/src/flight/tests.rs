@@ -108,6 +108,20 @@ fn a_leader_that_goes_away_hands_over_to_one() {
     assert_eq!(flights.len(), 0);
 }
 
+/// What is landed is a clone, and that is foreign code.
+#[test]
+fn a_result_that_panics_hands_over_too() {
+    let flights = Numbers::new();
+    let first = lead(&flights, 1);
+    let mut waiting: Vec<_> = (0..2).map(|_| Waiting::new(&flights, 1)).collect();
+    let lands = std::panic::AssertUnwindSafe(|| first.land(|| panic!("no clone")));
+    assert!(std::panic::catch_unwind(lands).is_err());
+    assert_eq!((waiting[0].woken(), waiting[1].woken()), (1, 0));
+    waiting[0].lead().expect("its turn").land(|| 20);
+    assert_eq!(waiting[1].landed(), Some(20));
+    assert_eq!(flights.len(), 0);
+}
+
 #[test]
 fn an_heir_that_goes_away_too_passes_it_on() {
     let flights = Numbers::new();

@@ -138,7 +138,7 @@ impl Subject for Cache<String, u64> {
     }
 
     async fn write_through(&self, key: u32, source: &Arc<Source>) -> u64 {
-        let write = async {
+        let write = async || {
             tokio::task::yield_now().await;
             let version = source.write(key);
             tokio::task::yield_now().await;

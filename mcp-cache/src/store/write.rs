@@ -105,7 +105,8 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 }
 
 fn entry_bytes<K, V>(put: &Put<'_>) -> u64 {
-    Shard::<K, V>::ENTRY_BYTES as u64 + TagSet::heap_bytes(put.tags) + put.heap_bytes
+    let own = Shard::<K, V>::ENTRY_BYTES as u64 + TagSet::heap_bytes(put.tags);
+    own.saturating_add(put.heap_bytes)
 }
 
 /// The ticket's epoch is what it was born at; the ledger has just found it live at `checked`.

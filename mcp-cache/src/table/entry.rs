@@ -147,7 +147,8 @@ impl<K, V> Slot<'_, K, V> {
         let (tags, born) = (self.tail.tags.as_slice(), self.tail.born);
         let live = now.ledger.is_live(key, tags, born, self.head.checked);
         if live {
-            self.head.checked = now.epoch;
+            // Another reader may have read a later one, and looked first.
+            self.head.checked = self.head.checked.max(now.epoch);
         }
         live
     }
@@ -208,6 +209,41 @@ mod tests {
         check(10, 0, 1_010, Phase::Over);
         check(FOREVER_MS, 0, u64::MAX, Phase::Fresh);
         check(10, FOREVER_MS, u64::MAX, Phase::Stale);
+    }
+
+    #[test]
+    fn a_slower_reader_takes_no_check_back() {
+        let ledger = crate::epoch::Ledger::new(std::sync::Arc::default());
+        let mut slab = Slab::new();
+        let (head, tail) = (
+            Head {
+                checked: 9,
+                ..Head::default()
+            },
+            Tail {
+                born: 8,
+                ..Tail::default()
+            },
+        );
+        let at = slab.put(
+            Entry {
+                key: 1,
+                value: 2,
+                head,
+                tail,
+            },
+            1,
+        );
+        let mut slot = slab.slot(at);
+        let now = |epoch| Now {
+            ledger: &ledger,
+            epoch,
+            ms: 0,
+        };
+        for (epoch, checked) in [(7, 9), (10, 10)] {
+            assert!(slot.is_live(&now(epoch)));
+            assert_eq!(slot.head.checked, checked);
+        }
     }
 
     #[test]

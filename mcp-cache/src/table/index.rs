@@ -30,8 +30,10 @@ const EMPTY: Bucket = Bucket {
 ///
 /// A full bucket passes a newcomer on to the next one and counts it, so
 /// that a search knows where to end and nothing dead is left behind (the
-/// counters are those of F14: Bronson and Shi, 2019). A hash's home is
-/// its share of the range, so the table can grow by half.
+/// counters are those of F14: Bronson and Shi, 2019). A removal fills its cell
+/// with one that was passed on: a bucket that counts is full, so not all of
+/// them do, and every search ends. A hash's home is its share of the range, so
+/// the table can grow by half.
 #[derive(Debug)]
 pub(crate) struct Index {
     buckets: Box<[Bucket]>,
@@ -77,7 +79,7 @@ impl Index {
     #[inline]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = self.home(hash);
-        loop {
+        for _ in 0..self.buckets.len() {
             let bucket = self.buckets.get(at)?;
             for (word, first) in bucket.words().into_iter().zip([0, 8]) {
                 let mut found = matches(word, tag_of(hash));
@@ -95,6 +97,7 @@ impl Index {
             }
             at = self.after(at);
         }
+        None
     }
 
     /// Adds a slot that is not there; `hash_of` knows the hash of those that are.
@@ -120,17 +123,59 @@ impl Index {
         }
     }
 
-    /// Removes a slot that is there.
-    pub(crate) fn remove(&mut self, hash: u32, slot: u32) {
+    /// Removes a slot that is there; `hash_of` knows the hash of the others.
+    pub(crate) fn remove(&mut self, hash: u32, slot: u32, hash_of: impl Fn(u32) -> u32) {
         let mut at = self.home(hash);
         while let Some(bucket) = self.buckets.get_mut(at) {
             if let Some(cell) = bucket.position(slot) {
                 (bucket.tags[cell], bucket.slots[cell]) = (0, NONE);
                 self.len -= 1;
-                return;
+                return self.refill(at, cell, hash_of);
             }
             bucket.passed -= 1;
             at = self.after(at);
+        }
+    }
+
+    /// Fills a cell that has become free with one that its bucket passed on, and
+    /// that one's cell likewise. Ends: each move brings one nearer to its home.
+    fn refill(&mut self, mut at: usize, mut cell: usize, hash_of: impl Fn(u32) -> u32) {
+        while self.buckets[at].passed > 0
+            && let Some((from, moved)) = self.passed_by(at, &hash_of)
+        {
+            let bucket = &mut self.buckets[from];
+            let (tag, slot) = (bucket.tags[moved], bucket.slots[moved]);
+            (bucket.tags[moved], bucket.slots[moved]) = (0, NONE);
+            let bucket = &mut self.buckets[at];
+            (bucket.tags[cell], bucket.slots[cell]) = (tag, slot);
+            while at != from {
+                self.buckets[at].passed -= 1;
+                at = self.after(at);
+            }
+            cell = moved;
+        }
+    }
+
+    /// Bucket and cell of the nearest one that bucket `at` passed on.
+    fn passed_by(&self, at: usize, hash_of: impl Fn(u32) -> u32) -> Option<(usize, usize)> {
+        let mut from = at;
+        for distance in 1..self.buckets.len() {
+            from = self.after(from);
+            let came_by = |slot: &u32| {
+                *slot != NONE && self.distance(self.home(hash_of(*slot)), from) >= distance
+            };
+            if let Some(cell) = self.buckets[from].slots.iter().position(came_by) {
+                return Some((from, cell));
+            }
+        }
+        None
+    }
+
+    /// Steps from one bucket to another one.
+    fn distance(&self, from: usize, to: usize) -> usize {
+        match to.checked_sub(from) {
+            Some(steps) => steps,
+            None => to + self.buckets.len() - from,
         }
     }
 
@@ -166,33 +211,66 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
+    impl Index {
+        /// What every search relies on.
+        fn check(&self) {
+            for bucket in &self.buckets {
+                assert!(
+                    bucket.passed == 0 || bucket.position(NONE).is_none(),
+                    "{self:?}"
+                );
+            }
+        }
+    }
+
     proptest! {
-        /// Few hashes and many slots: runs over several buckets, and over the end.
+        /// Few homes, on all sides, and a table that stays full: runs over several
+        /// buckets and over the end, with removals in between.
         #[test]
         fn it_finds_what_a_map_holds(
-            ops in prop::collection::vec((any::<bool>(), 0u32..4, 0u32..40), 1..400),
-            last in any::<bool>(),
+            homes in 1u32..12,
+            held in 1usize..60,
+            ops in prop::collection::vec((any::<bool>(), any::<u32>(), 0u32..80), 1..600),
         ) {
-            let hash_of = |hash: u32| if last { u32::MAX - hash } else { hash << 29 };
+            let hash_of = |home: u32| (home * (u32::MAX / homes)).saturating_add(7);
             let (mut index, mut model) = (Index::new(), BTreeMap::new());
-            for (add, hash, slot) in ops {
-                if add && !model.contains_key(&slot) {
-                    model.insert(slot, hash);
-                    index.insert(hash_of(hash), slot, |other| hash_of(model[&other]));
-                } else if !add && let Some(hash) = model.remove(&slot) {
-                    index.remove(hash_of(hash), slot);
+            for (remove, home, slot) in ops {
+                let home = home % (homes + 1);
+                if let Some(home) = model.get(&slot).copied() && remove {
+                    index.remove(hash_of(home), slot, |other| hash_of(model[&other]));
+                    model.remove(&slot);
+                } else if !model.contains_key(&slot) && model.len() < held {
+                    model.insert(slot, home);
+                    index.insert(hash_of(home), slot, |other| hash_of(model[&other]));
                 }
                 prop_assert_eq!(index.len, model.len());
+                index.check();
             }
-            for (hash, slot) in (0..4).flat_map(|hash| (0..40).map(move |slot| (hash, slot))) {
-                let is_it = |other| other == slot && model.get(&other) == Some(&hash);
-                let found = index.find(hash_of(hash), is_it);
-                prop_assert_eq!(found.is_some(), model.get(&slot) == Some(&hash));
+            for (home, slot) in (0..=homes).flat_map(|home| (0..80).map(move |slot| (home, slot))) {
+                let is_it = |other| other == slot && model.get(&other) == Some(&home);
+                let found = index.find(hash_of(home), is_it);
+                prop_assert_eq!(found.is_some(), model.get(&slot) == Some(&home));
             }
-            for (slot, hash) in model {
-                index.remove(hash_of(hash), slot);
+            while let Some((slot, home)) = model.pop_first() {
+                index.remove(hash_of(home), slot, |other| hash_of(model[&other]));
             }
             prop_assert!(index.buckets.iter().all(|bucket| bucket.passed == 0));
+        }
+    }
+
+    /// Both of two buckets have passed one on, and neither is there any more.
+    #[test]
+    fn a_search_ends_after_every_bucket_was_full() {
+        let hash_of = |slot: u32| if slot < 13 { 0 } else { u32::MAX };
+        let mut index = Index::new();
+        (0..13).for_each(|slot| index.insert(hash_of(slot), slot, hash_of));
+        (0..7).for_each(|slot| index.remove(hash_of(slot), slot, hash_of));
+        (13..25).for_each(|slot| index.insert(hash_of(slot), slot, hash_of));
+        assert_eq!((index.buckets.len(), index.len), (BUCKETS_MIN, 18));
+        index.check();
+        for slot in 0..25 {
+            let found = index.find(hash_of(slot), |other| other == slot);
+            assert_eq!(found, (slot >= 7).then_some(slot));
         }
     }
 

@@ -155,7 +155,9 @@ impl<K, V> Shard<K, V> {
     pub(crate) fn remove(&mut self, at: u32) -> Option<(K, V)> {
         let tail = &self.slab.back(at).tail;
         let (hash, bytes, place) = (tail.hash, tail.bytes, tail.place);
-        self.index.remove(hash, at);
+        let slab = &self.slab;
+        self.index
+            .remove(hash, at, |other| slab.back(other).tail.hash);
         self.leave(at, bytes, place);
         self.held.sub(bytes);
         self.slab.take(at)

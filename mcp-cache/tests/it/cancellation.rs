@@ -56,7 +56,7 @@ const SCENARIOS: [(&str, Scenario); 7] = [
     }),
     ("a write", |cache, source| {
         Box::pin(async move {
-            let written = async {
+            let written = async || {
                 source.set(2);
                 Arc::clone(&source).read().await
             };

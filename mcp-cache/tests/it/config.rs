@@ -61,6 +61,21 @@ fn what_makes_no_sense_is_named() {
             Some("soft_deadline"),
         ),
         (
+            class(|class| {
+                class.stale_while_revalidate = MS;
+                class.stale_on_error = MS;
+                class.soft_deadline = Some(MS);
+            }),
+            Some("soft_deadline"),
+        ),
+        (
+            class(|class| {
+                class.ttl = None;
+                class.invalidated_on_error = true;
+            }),
+            Some("invalidated_on_error"),
+        ),
+        (
             class(|class| class.hard_deadline = Some(Duration::ZERO)),
             Some("hard_deadline"),
         ),
@@ -71,6 +86,10 @@ fn what_makes_no_sense_is_named() {
         ),
         (
             adaptive(|adaptive| adaptive.ttl_max = MS),
+            Some("adaptive.ttl_max"),
+        ),
+        (
+            adaptive(|adaptive| adaptive.ttl_max = Duration::MAX),
             Some("adaptive.ttl_max"),
         ),
         (

@@ -281,6 +281,31 @@ async fn errors_are_kept_where_the_class_asks_for_it() {
     assert_eq!(fetch(&cache, &source).await.expect("loaded").value, 7);
 }
 
+/// The load that failed did not come to say which tags its value has.
+#[tokio::test(start_paused = true)]
+async fn an_error_is_kept_until_anything_is_invalidated() {
+    let class = ClassConfig {
+        error_ttl: ms(60_000),
+        ..ten_seconds()
+    };
+    let (cache, source) = (with_class(class), Source::new(7));
+    let invalidations: [fn(&Texts); 3] = [
+        |cache| cache.invalidate_by_tags(&["agents"]),
+        |cache| cache.invalidate_namespace("agents"),
+        |cache| cache.invalidate_pattern("*"),
+    ];
+    for invalidate in invalidations {
+        cache.invalidate("a");
+        source.fail(true);
+        assert!(fetch(&cache, &source).await.is_err());
+        source.fail(false);
+        cache.invalidate("b");
+        assert!(fetch(&cache, &source).await.is_err(), "still kept");
+        invalidate(&cache);
+        assert_eq!(fetch(&cache, &source).await.expect("loaded").value, 7);
+    }
+}
+
 /// "There is no such thing" as a value, kept for a time of its own.
 #[tokio::test(start_paused = true)]
 async fn absence_can_be_cached() {

@@ -374,3 +374,27 @@ async fn the_time_to_live_is_learned() {
     assert!(still < 20_000 / 50, "{still}");
     assert!(restless > 20_000 / 8, "{restless}");
 }
+
+/// An adaptive class keeps what has expired, but only to compare it.
+#[tokio::test(start_paused = true)]
+async fn what_was_invalidated_is_served_no_longer_than_it_would_have_been() {
+    let class = ClassConfig {
+        invalidated_on_error: true,
+        adaptive: Some(AdaptiveConfig::default()),
+        ..ten_seconds()
+    };
+    let config = Config {
+        default_class: class,
+        ..Config::default()
+    };
+    let cache: Texts = Cache::builder(&config).compare().build().expect("valid");
+    let source = Source::new(1);
+    cache.put(key("a"), Loaded::new(1).ttl(ms(10_000)));
+    advance(ms(5_000)).await;
+    cache.invalidate("a");
+    source.fail(true);
+    let (_, from) = answer(&cache, &source).await;
+    assert_eq!(from, From::Stale(StaleReason::Invalidated));
+    advance(ms(5_000)).await;
+    assert!(fetch(&cache, &source).await.is_err());
+}

@@ -4,6 +4,7 @@ mod support;
 
 mod cancellation;
 mod config;
+mod deadlines;
 mod events;
 mod flights;
 mod freshness;

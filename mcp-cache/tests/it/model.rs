@@ -167,13 +167,13 @@ impl Model {
             Call::Overtaken(key, bits, by) => self.overtaken(KEYS[key], bits, TAGS[by]).await,
             Call::Write(key, bits) => {
                 let loaded = self.next(KEYS[key], bits, None);
-                let write = async { Ok::<_, String>(loaded) };
+                let write = async || Ok::<_, String>(loaded);
                 let written = self.cache.write_through(KEYS[key].to_owned(), write).await;
                 assert_eq!(written, Ok(self.value));
                 self.hold(KEYS[key], bits, None);
             }
             Call::Failed(key) => {
-                let write = async { Err::<u64, _>("lost") };
+                let write = async || Err::<u64, _>("lost");
                 let written = self.cache.write_through(KEYS[key].to_owned(), write).await;
                 assert_eq!(written, Err("lost"));
                 self.map.remove(KEYS[key]);

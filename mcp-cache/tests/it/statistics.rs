@@ -1,7 +1,7 @@
 //! Counters that are exact.
 
 use crate::support::{Source, Texts, cache, key, load, ten_seconds, with_class};
-use mcp_cache::{Cache, Config, Fetch, LoadEnd, Observer};
+use mcp_cache::{Cache, Config, Fetch, LoadEnd, Observer, Weigh};
 use std::{
     num::NonZero,
     sync::{
@@ -196,4 +196,23 @@ async fn an_observer_hears_of_loads() {
     ];
     assert_eq!(ends, expect);
     assert_eq!(seen.1.load(Ordering::Relaxed), 1);
+}
+
+/// The heaviest that can be said is refused, not wrapped around.
+#[tokio::test(start_paused = true)]
+async fn what_weighs_too_much_is_refused() {
+    #[derive(Clone)]
+    struct Heavy;
+    impl Weigh for Heavy {
+        fn heap_bytes(&self) -> u64 {
+            u64::MAX
+        }
+    }
+    let cache: Cache<String, Heavy> = Cache::new(&Config::default()).expect("valid");
+    let heavy = cache.insert(key("a"), Heavy, []);
+    assert_eq!(heavy, mcp_cache::Inserted::TooLarge);
+    let never = Cache::weighing(&Config::default(), |_: &String, _: &u64| u64::MAX);
+    let never = never.build().expect("valid");
+    assert_eq!(never.insert(key("a"), 1, []), mcp_cache::Inserted::TooLarge);
+    assert_eq!(never.stats().memory_usage, 0);
 }

@@ -1,7 +1,7 @@
 //! Writes that the cache hears of, calls past it, and filling it.
 
 use crate::support::{Source, Texts, key, load, ms, settle, ten_seconds, with_class};
-use mcp_cache::{Fetch, Inserted, Loaded, Source as From, hottest};
+use mcp_cache::{Cache, Config, Fetch, Inserted, Loaded, Source as From, hottest};
 use std::{
     num::NonZero,
     sync::{
@@ -22,7 +22,9 @@ async fn write(source: &Source, value: u64, takes_ms: u64) -> Result<Loaded<u64>
 async fn a_write_goes_through() {
     let (cache, source) = (with_class(ten_seconds()), Source::new(0));
     cache.insert(key("a"), 0, []);
-    let written = cache.write_through(key("a"), write(&source, 1, 10)).await;
+    let written = cache
+        .write_through(key("a"), || write(&source, 1, 10))
+        .await;
     assert_eq!((written, cache.try_get("a")), (Ok(1), Some(1)));
     cache.invalidate_by_tags(&["t"]);
     assert_eq!(cache.try_get("a"), None, "it has its tags");
@@ -33,8 +35,8 @@ async fn a_write_goes_through() {
 async fn racing_writes_leave_no_older_value() {
     for (first_ms, second_ms) in [(10, 30), (30, 10), (20, 20)] {
         let (cache, source) = (with_class(ten_seconds()), Source::new(0));
-        let first = cache.write_through(key("a"), write(&source, 1, first_ms));
-        let second = cache.write_through(key("a"), write(&source, 2, second_ms));
+        let first = cache.write_through(key("a"), || write(&source, 1, first_ms));
+        let second = cache.write_through(key("a"), || write(&source, 2, second_ms));
         let written = tokio::join!(first, second);
         assert_eq!(written, (Ok(1), Ok(2)));
         let now = source.value.load(Ordering::Relaxed);
@@ -56,7 +58,7 @@ async fn a_write_overtakes_loads_in_flight() {
     };
     settle().await;
     cache
-        .write_through(key("a"), write(&source, 1, 10))
+        .write_through(key("a"), || write(&source, 1, 10))
         .await
         .expect("written");
     assert_eq!(
@@ -72,7 +74,7 @@ async fn a_write_overtakes_loads_in_flight() {
 async fn a_write_that_fails_or_is_dropped_invalidates() {
     let (cache, source) = (with_class(ten_seconds()), Source::new(0));
     cache.insert(key("a"), 0, []);
-    let failed = async { Err::<u64, _>("lost the connection") };
+    let failed = async || Err::<u64, _>("lost the connection");
     let written = cache.write_through(key("a"), failed).await;
     assert_eq!(
         (written, cache.try_get("a")),
@@ -81,7 +83,7 @@ async fn a_write_that_fails_or_is_dropped_invalidates() {
 
     for after_ms in [0, 7, 20] {
         cache.insert(key("a"), 0, []);
-        let write = cache.write_through(key("a"), write(&source, 1, 20));
+        let write = cache.write_through(key("a"), || write(&source, 1, 20));
         let dropped = timeout(ms(after_ms), write).await;
         assert_eq!(dropped.is_err(), after_ms < 20, "{after_ms}");
         let expect = (after_ms == 20).then_some(1);
@@ -138,6 +140,22 @@ async fn the_whole_cache_can_be_passed_by() {
     cache.set_bypass(false);
     assert_eq!(cache.try_get("a"), Some(7));
     assert_eq!((source.reads(), cache.stats().bypassed), (2, 2));
+}
+
+/// A load that is still on its way is not stored.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_lands_while_the_cache_is_passed_by_is_not_stored() {
+    let (cache, source) = (with_class(ten_seconds()), Source::slow(1, 100));
+    let slow = {
+        let (cache, source) = (cache.clone(), Arc::clone(&source));
+        tokio::spawn(async move { cache.get_or_fetch(&key("a"), load(&source)).await })
+    };
+    settle().await;
+    cache.set_bypass(true);
+    let loaded = slow.await.expect("no panic").expect("loaded");
+    assert_eq!((loaded.value, cache.stats().entries), (1, 0));
+    cache.set_bypass(false);
+    assert_eq!(cache.try_get("a"), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,4 +216,64 @@ async fn warming_may_be_overtaken_or_dropped() {
     assert!(dropped.is_err());
     assert_eq!((cache.try_get("b"), cache.try_get("c")), (Some(2), None));
     assert_eq!(cache.stats().loading, 0);
+}
+
+/// A load or a write that works as soon as it is called, not when it is awaited.
+#[tokio::test(start_paused = true)]
+async fn what_begins_when_it_is_called_is_overtaken_too() {
+    let (cache, source) = (with_class(ten_seconds()), Source::new(1));
+    let read = |_: &String| {
+        let value = source.value.load(Ordering::Relaxed);
+        source.set(2);
+        cache.invalidate("a");
+        std::future::ready(Ok::<_, String>(value))
+    };
+    let one = NonZero::<usize>::MIN;
+    let warmed = cache
+        .warm([key("a")], Fetch::new(), one, read, |_| {})
+        .await;
+    assert_eq!(warmed.loaded, 1);
+    assert_eq!(cache.try_get("a"), None, "it was read before");
+
+    let write = || {
+        cache.begin_write(key("a")).commit(4);
+        std::future::ready(Ok::<_, String>(3))
+    };
+    assert_eq!(cache.write_through(key("a"), write).await, Ok(3));
+    assert_eq!(
+        cache.try_get("a"),
+        None,
+        "nobody knows which one is the later"
+    );
+}
+
+/// The source was written, so the old value must not stay.
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_panics_invalidates() {
+    let weigh = |_: &String, value: &u64| match value {
+        2 => panic!("no weight"),
+        _ => 0,
+    };
+    let cache: Texts = Cache::weighing(&Config::default(), weigh)
+        .build()
+        .expect("valid");
+    cache.insert(key("a"), 1, []);
+    let write = cache.begin_write(key("a"));
+    let commit = std::panic::AssertUnwindSafe(|| write.commit(2));
+    assert!(std::panic::catch_unwind(commit).is_err());
+    assert_eq!(cache.try_get("a"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_warmed_past_the_cache() {
+    let (cache, source) = (with_class(ten_seconds()), Source::new(1));
+    let one = NonZero::<usize>::MIN;
+    for (fetch, bypass) in [(Fetch::new().bypass(), false), (Fetch::new(), true)] {
+        cache.set_bypass(bypass);
+        let keys = ["a", "b"].map(key);
+        let loading = |_: &String| Arc::clone(&source).read();
+        let warmed = cache.warm(keys, fetch, one, loading, |_| {}).await;
+        assert_eq!((warmed.done(), source.reads()), (0, 0));
+    }
+    assert_eq!(cache.stats().entries, 0);
 }
