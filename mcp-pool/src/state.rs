@@ -229,10 +229,14 @@ impl<C> State<C> {
     /// the state's own time stands still.
     pub(crate) fn give_back(
         &mut self,
-        mut slot: Box<Slot<C>>,
+        slot: Box<Slot<C>>,
         now_ns: impl FnOnce() -> u64,
     ) -> Back<C> {
         self.note_back(&slot);
+        self.put_back(slot, now_ns)
+    }
+
+    fn put_back(&mut self, mut slot: Box<Slot<C>>, now_ns: impl FnOnce() -> u64) -> Back<C> {
         if self.is(DORMANT) {
             let mut todo = self.begin(now_ns());
             slot.meta.rest(self.now_ns, self.limits.check_after_ns);
@@ -270,9 +274,9 @@ impl<C> State<C> {
         slot.meta.uses -= 1;
         self.counters.checkouts -= 1;
         self.counters.first_uses -= u64::from(slot.meta.uses == 0);
-        self.counters.returns -= 1;
         self.counters.cancelled += 1;
-        self.give_back(slot, now_ns)
+        self.lent.give_back(slot.meta.index);
+        self.put_back(slot, now_ns)
     }
 
     /// A lent connection is not to be lent again.
