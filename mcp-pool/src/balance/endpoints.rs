@@ -37,7 +37,18 @@ struct Endpoint {
     failures: u32,
     /// Ejections without a success between them.
     ejections: u32,
+    /// When it was last ejected; what began before says nothing about it now.
+    ejected_at_ns: u64,
     ejected_until_ns: u64,
+}
+
+/// How a use of an endpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Worked,
+    Failed,
+    /// The caller went away before there was anything to judge by.
+    Unknown,
 }
 
 /// What is known of one endpoint.
@@ -46,7 +57,7 @@ struct Endpoint {
 pub struct EndpointStats {
     /// Uses at work.
     pub in_flight: usize,
-    /// The moving average of their time.
+    /// The moving average of their time; it fades while there is none.
     pub latency: Duration,
     /// Failures since the last success.
     pub failures: u32,
@@ -69,6 +80,7 @@ impl Endpoints {
             measured_ns: 0,
             failures: 0,
             ejections: 0,
+            ejected_at_ns: 0,
             ejected_until_ns: 0,
         };
         Self {
@@ -106,7 +118,8 @@ impl Endpoints {
                 // Another one, each with the same chance.
                 let other = (first + 1 + below(random, among.len() - 1)) % among.len();
                 let (first, other) = (among[first], among[other]);
-                if self.cost(other) < self.cost(first) {
+                let usual_ns = self.usual_ns(now_ns);
+                if self.cost(other, usual_ns, now_ns) < self.cost(first, usual_ns, now_ns) {
                     other
                 } else {
                     first
@@ -118,28 +131,49 @@ impl Endpoints {
     }
 
     /// How long one more use may take: what is at work by what it takes.
-    fn cost(&self, at: usize) -> f64 {
+    fn cost(&self, at: usize, usual_ns: f64, now_ns: u64) -> f64 {
         let endpoint = &self.all[at];
-        // One that was never measured is as good as its load.
-        (endpoint.in_flight + 1) as f64 * endpoint.latency_ns.max(1.0)
+        // One that was never measured is as good as the others.
+        let latency_ns = match endpoint.is_measured() {
+            true => endpoint.latency_at(now_ns, self.rules.decay_ns),
+            false => usual_ns,
+        };
+        (endpoint.in_flight + 1) as f64 * latency_ns.max(1.0)
     }
 
-    pub(super) fn end(&mut self, at: usize, failed: bool, began_ns: u64, now_ns: u64) {
+    /// The mean of what the measured ones take.
+    fn usual_ns(&self, now_ns: u64) -> f64 {
+        let measured = self.all.iter().filter(|endpoint| endpoint.is_measured());
+        let (sum_ns, count) = measured.fold((0.0, 0usize), |(sum_ns, count), endpoint| {
+            let latency_ns = endpoint.latency_at(now_ns, self.rules.decay_ns);
+            (sum_ns + latency_ns, count + 1)
+        });
+        sum_ns / count.max(1) as f64
+    }
+
+    pub(super) fn end(&mut self, at: usize, end: End, began_ns: u64, now_ns: u64) {
+        let took_ns = now_ns.saturating_sub(began_ns) as f64;
+        self.all[at].in_flight -= 1;
+        match end {
+            End::Unknown => {}
+            End::Worked => {
+                let endpoint = &mut self.all[at];
+                endpoint.measure(took_ns, now_ns, self.rules.decay_ns);
+                if endpoint.ejections == 0 || began_ns > endpoint.ejected_at_ns {
+                    endpoint.failures = 0;
+                    endpoint.ejections = 0;
+                    endpoint.ejected_until_ns = 0;
+                }
+            }
+            End::Failed => self.fail(at, took_ns, now_ns),
+        }
+    }
+
+    fn fail(&mut self, at: usize, took_ns: f64, now_ns: u64) {
         let rules = self.rules;
         let may_eject = self.may_eject(at, now_ns);
+        let usual_ns = self.usual_ns(now_ns);
         let endpoint = &mut self.all[at];
-        endpoint.in_flight -= 1;
-        if !failed {
-            endpoint.failures = 0;
-            endpoint.ejections = 0;
-            endpoint.ejected_until_ns = 0;
-            endpoint.measure(
-                now_ns.saturating_sub(began_ns) as f64,
-                now_ns,
-                rules.decay_ns,
-            );
-            return;
-        }
         endpoint.failures = endpoint.failures.saturating_add(1);
         // After an ejection the first failure is enough.
         let limit = if endpoint.ejections > 0 {
@@ -147,12 +181,20 @@ impl Endpoints {
         } else {
             rules.failures
         };
-        if endpoint.failures >= limit && may_eject && endpoint.is_in(now_ns) {
+        if endpoint.failures < limit || !endpoint.is_in(now_ns) {
+            return;
+        }
+        if may_eject {
             let doublings = endpoint.ejections.min(DOUBLINGS_MAX);
             let ejection_ns = rules.ejection_ns.saturating_mul(1 << doublings);
+            endpoint.ejected_at_ns = now_ns;
             endpoint.ejected_until_ns = now_ns.saturating_add(ejection_ns);
             endpoint.ejections = endpoint.ejections.saturating_add(1);
             endpoint.failures = 0;
+        } else {
+            // It has to stay, but is the last to be picked: to fail fast is no merit.
+            let dear_ns = took_ns.max(2.0 * usual_ns);
+            endpoint.measure(dear_ns, now_ns, rules.decay_ns);
         }
     }
 
@@ -183,7 +225,12 @@ impl Endpoints {
     pub(super) fn stats(&self, now_ns: u64) -> Vec<EndpointStats> {
         let all = self.all.iter().map(|endpoint| EndpointStats {
             in_flight: endpoint.in_flight,
-            latency: Duration::from_secs_f64(endpoint.latency_ns.clamp(0.0, 1e18) / 1e9),
+            latency: Duration::from_secs_f64(
+                endpoint
+                    .latency_at(now_ns, self.rules.decay_ns)
+                    .clamp(0.0, 1e18)
+                    / 1e9,
+            ),
             failures: endpoint.failures,
             ejected: !endpoint.is_in(now_ns),
         });
@@ -196,12 +243,23 @@ impl Endpoint {
         self.enabled && self.ejected_until_ns <= now_ns
     }
 
+    fn is_measured(&self) -> bool {
+        self.latency_ns > 0.0
+    }
+
+    /// What it took fades with time, or one long use would be held against the
+    /// endpoint for as long as nobody dares to use it.
+    fn latency_at(&self, now_ns: u64, decay_ns: f64) -> f64 {
+        let since_ns = now_ns.saturating_sub(self.measured_ns) as f64;
+        self.latency_ns * (-since_ns / decay_ns).exp()
+    }
+
     /// A peak counts at once; a better value wins slowly, by how long ago the
     /// last one was (peak-sensitive moving average, as in Finagle).
     fn measure(&mut self, took_ns: f64, now_ns: u64, decay_ns: f64) {
         let since_ns = now_ns.saturating_sub(self.measured_ns) as f64;
         self.measured_ns = now_ns;
-        if self.latency_ns <= 0.0 || took_ns > self.latency_ns {
+        if took_ns > self.latency_ns {
             self.latency_ns = took_ns;
             return;
         }
@@ -233,7 +291,7 @@ mod tests {
     fn fail(endpoints: &mut Endpoints, at: usize, now_ns: u64) {
         let picked = endpoints.pick(|other| other == at, &mut Random::new(1), now_ns);
         assert_eq!(picked, Some(at));
-        endpoints.end(at, true, now_ns, now_ns);
+        endpoints.end(at, End::Failed, now_ns, now_ns);
     }
 
     fn ejected(endpoints: &Endpoints, now_ns: u64) -> Vec<bool> {
@@ -255,7 +313,7 @@ mod tests {
             let at = endpoints.pick(|_| true, &mut random, now_ns).expect("one");
             counts[at] += 1;
             let took_ns = if at == 0 { 10_000_000 } else { 1_000_000 };
-            endpoints.end(at, false, now_ns - took_ns.min(now_ns), now_ns);
+            endpoints.end(at, End::Worked, now_ns - took_ns.min(now_ns), now_ns);
         }
         assert!(counts[0] < 100, "{counts:?}");
         assert!(counts[1..].iter().all(|count| *count > 2_500), "{counts:?}");
@@ -288,7 +346,7 @@ mod tests {
         assert_eq!(ejected(&endpoints, 15 * SECOND - 1), [true, false, false]);
         // A success forgives.
         let at = endpoints.pick(|at| at == 0, &mut Random::new(1), 15 * SECOND);
-        endpoints.end(at.expect("one"), false, 15 * SECOND, 15 * SECOND);
+        endpoints.end(at.expect("one"), End::Worked, 15 * SECOND, 15 * SECOND);
         fail(&mut endpoints, 0, 16 * SECOND);
         assert_eq!(ejected(&endpoints, 16 * SECOND), [false; 3]);
     }
@@ -308,6 +366,81 @@ mod tests {
             let picked = endpoints.pick(|_| true, &mut random, 0).expect("one");
             assert!(!ejected(&endpoints, 0)[picked]);
         }
+    }
+
+    /// Uses one endpoint, however long it takes and it ends.
+    fn used(endpoints: &mut Endpoints, at: usize, end: End, began_ns: u64, now_ns: u64) {
+        let picked = endpoints.pick(|other| other == at, &mut Random::new(1), began_ns);
+        endpoints.end(picked.expect("it fits"), end, began_ns, now_ns);
+    }
+
+    /// One use of 10 s among those of 1 ms, and then silence: it is picked again
+    /// when that has faded.
+    #[test]
+    fn one_long_use_is_forgotten_in_time() {
+        let (mut endpoints, mut random) = endpoints(2);
+        used(&mut endpoints, 0, End::Worked, 0, 10 * SECOND);
+        used(
+            &mut endpoints,
+            1,
+            End::Worked,
+            9 * SECOND,
+            9 * SECOND + 1_000_000,
+        );
+        let mut picked = [0u32; 2];
+        for second in 10..400 {
+            let now_ns = second * SECOND;
+            let at = endpoints.pick(|_| true, &mut random, now_ns).expect("one");
+            picked[at] += 1;
+            endpoints.end(at, End::Worked, now_ns, now_ns + 1_000_000);
+            assert!(at == 1 || second > 60, "after {second} s");
+        }
+        assert!(picked[0] > 100, "{picked:?}");
+    }
+
+    /// A caller that goes away proves nothing, and neither does a success that
+    /// began before the ejection.
+    #[test]
+    fn only_a_later_success_lifts_an_ejection() {
+        let (mut endpoints, _) = endpoints(3);
+        used(&mut endpoints, 0, End::Failed, SECOND, SECOND);
+        used(&mut endpoints, 0, End::Unknown, SECOND, SECOND);
+        assert_eq!(endpoints.stats(SECOND)[0].failures, 1);
+        used(&mut endpoints, 0, End::Failed, SECOND, SECOND);
+        assert_eq!(ejected(&endpoints, SECOND), [true, false, false]);
+        used(&mut endpoints, 0, End::Unknown, SECOND, 2 * SECOND);
+        used(&mut endpoints, 0, End::Worked, SECOND - 1, 2 * SECOND);
+        assert_eq!(ejected(&endpoints, 2 * SECOND), [true, false, false]);
+        used(&mut endpoints, 0, End::Worked, 2 * SECOND, 3 * SECOND);
+        assert_eq!(ejected(&endpoints, 3 * SECOND), [false; 3]);
+    }
+
+    /// Two of three never worked, and one of them must stay: it is not the
+    /// cheapest for that it was never measured.
+    #[test]
+    fn what_never_worked_is_not_preferred() {
+        let (mut endpoints, mut random) = endpoints(3);
+        let (mut now_ns, mut dead) = (0, 0);
+        for _ in 0..1_000 {
+            now_ns += 2_000_000;
+            let at = endpoints.pick(|_| true, &mut random, now_ns).expect("one");
+            dead += usize::from(at != 0);
+            let end = if at == 0 { End::Worked } else { End::Failed };
+            endpoints.end(at, end, now_ns - 1_000_000, now_ns);
+        }
+        assert!(dead < 20, "{dead}");
+    }
+
+    /// A burst on one that is new is spread as over equal ones.
+    #[test]
+    fn a_new_one_does_not_take_a_whole_burst() {
+        let (mut endpoints, mut random) = endpoints(2);
+        used(&mut endpoints, 0, End::Worked, 0, 1_000_000);
+        for _ in 0..100 {
+            endpoints.pick(|_| true, &mut random, 1_000_000);
+        }
+        let new = endpoints.stats(1_000_000)[1].in_flight;
+        assert!((40..=60).contains(&new), "{new}");
     }
 
     #[test]
