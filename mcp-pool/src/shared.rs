@@ -100,15 +100,20 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    /// A lent connection, if it is open; one whose look panics is not.
     pub(crate) fn open_or_retire(
         self: &Arc<Self>,
-        mut slot: Box<Slot<M::Connection>>,
+        slot: Box<Slot<M::Connection>>,
     ) -> Option<Box<Slot<M::Connection>>> {
-        if self.manager.is_open(&mut slot.connection) {
-            return Some(slot);
+        let mut looked_at = LookedAt {
+            shared: self,
+            slot: Some(slot),
+        };
+        let slot = looked_at.slot.as_deref_mut()?;
+        match self.manager.is_open(&mut slot.connection) {
+            true => looked_at.slot.take(),
+            false => None,
         }
-        self.retire(slot, CloseReason::Broken);
-        None
     }
 
     /// A waiter was given a connection and is gone before it took it.
@@ -117,11 +122,13 @@ impl<M: Manager> Shared<M> {
     }
 
     /// A lent connection comes back.
-    pub(crate) fn give_back(self: &Arc<Self>, mut slot: Box<Slot<M::Connection>>) {
-        if slot.meta.retired || !self.manager.is_open(&mut slot.connection) {
+    pub(crate) fn give_back(self: &Arc<Self>, slot: Box<Slot<M::Connection>>) {
+        if slot.meta.retired {
             return self.retire(slot, CloseReason::Broken);
         }
-        self.finish(self.core.give_back(slot, || self.now_ns()));
+        if let Some(slot) = self.open_or_retire(slot) {
+            self.finish(self.core.give_back(slot, || self.now_ns()));
+        }
     }
 
     /// Until a connection that came back is where it belongs. A waiter may
@@ -144,6 +151,20 @@ impl<M: Manager> Shared<M> {
     pub(crate) fn retire(self: &Arc<Self>, slot: Box<Slot<M::Connection>>, reason: CloseReason) {
         let todo = self.core.lock().retire(slot, reason, self.now_ns());
         self.act(todo);
+    }
+}
+
+/// A lent connection that is retired unless it is found open.
+struct LookedAt<'a, M: Manager> {
+    shared: &'a Arc<Shared<M>>,
+    slot: Option<Box<Slot<M::Connection>>>,
+}
+
+impl<M: Manager> Drop for LookedAt<'_, M> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shared.retire(slot, CloseReason::Broken);
+        }
     }
 }
 

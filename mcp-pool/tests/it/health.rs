@@ -157,3 +157,50 @@ async fn no_borrower_sees_a_connection_that_was_killed() {
     assert_eq!((seen, pool.stats().closes.broken), (0, 1_000));
     assert_at_rest(&pool, &server);
 }
+
+/// A manager whose look panics once it is told to.
+#[derive(Debug)]
+struct Jumpy(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl mcp_pool::Manager for Jumpy {
+    type Connection = ();
+    type Error = std::convert::Infallible;
+
+    async fn connect(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn is_open(&self, (): &mut ()) -> bool {
+        assert!(!self.0.load(Ordering::SeqCst), "a look that panics");
+        true
+    }
+}
+
+/// At the checkout as at the return: the place of the connection is used again.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_panics_costs_no_place() {
+    let jumps = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let manager = Jumpy(std::sync::Arc::clone(&jumps));
+    let pool = mcp_pool::Pool::new(&config(1), manager).expect("a valid configuration");
+    for at_return in [true, false] {
+        let lease = pool.get_owned().await.expect("a connection");
+        let mut held = Some(lease);
+        if !at_return {
+            held = None;
+        }
+        jumps.store(true, Ordering::SeqCst);
+        let inside = pool.clone();
+        let task = tokio::spawn(async move {
+            match held {
+                Some(lease) => drop(lease),
+                None => drop(inside.get().await),
+            }
+        });
+        assert!(task.await.expect_err("it panics").is_panic());
+        jumps.store(false, Ordering::SeqCst);
+        settle().await;
+        assert_eq!(pool.stats().in_use, 0);
+        drop(pool.get_timeout(secs(1)).await.expect("the place is free"));
+    }
+    assert_eq!(pool.stats().closes.broken, 2);
+}
