@@ -26,13 +26,10 @@ pub enum Cause {
         /// How long it may take.
         limit: Duration,
     },
-    /// The pools of the set had as many connections as they may, and none
-    /// became free.
-    #[error("no place under the cap of the set within {limit:?}")]
-    Capped {
-        /// How long it may take.
-        limit: Duration,
-    },
+    /// The pools of the set have as many connections as they may, and the connect
+    /// waits for a place.
+    #[error("no place is free under the cap of the set")]
+    Capped,
     /// The manager panicked, or its runtime ended.
     #[error("the connect did not come to an end")]
     Aborted,
@@ -94,7 +91,7 @@ impl Error {
         };
         match cause {
             Cause::Manager(error) => error.downcast_ref(),
-            Cause::TimedOut { .. } | Cause::Capped { .. } | Cause::Aborted => None,
+            Cause::TimedOut { .. } | Cause::Capped | Cause::Aborted => None,
         }
     }
 }

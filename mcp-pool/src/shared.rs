@@ -14,7 +14,7 @@ use crate::{
     stats::CloseReason,
     tasks,
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::{runtime::Handle, sync::Notify};
 
 pub(crate) struct Shared<M: Manager> {
@@ -79,6 +79,25 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    /// Whether a connection that comes back has to make room for another pool,
+    /// although somebody waits here: nobody waits for ever beside a pool that is
+    /// always in demand.
+    fn is_claimed(self: &Arc<Self>) -> bool {
+        let Some(under) = &self.under else {
+            return false;
+        };
+        if !under.cap.is_hungry() {
+            return false;
+        }
+        let first_ns = self.core.lock().first_wait_ns();
+        first_ns.is_some_and(|since_ns| under.cap.claims(under.class, &self.member(), since_ns))
+    }
+
+    pub(crate) fn member(self: &Arc<Self>) -> Weak<dyn Member> {
+        let member: Weak<Self> = Arc::downgrade(self);
+        member
+    }
+
     /// An idle connection that is open, without a wait.
     pub(crate) fn lend(self: &Arc<Self>) -> Option<Box<Slot<M::Connection>>> {
         loop {
@@ -127,6 +146,9 @@ impl<M: Manager> Shared<M> {
             return self.retire(slot, CloseReason::Broken);
         }
         if let Some(slot) = self.open_or_retire(slot) {
+            if self.is_claimed() {
+                return self.retire(slot, CloseReason::Surplus);
+            }
             self.finish(self.core.give_back(slot, || self.now_ns()));
         }
     }
@@ -169,6 +191,10 @@ impl<M: Manager> Drop for LookedAt<'_, M> {
 }
 
 impl<M: Manager> Member for Shared<M> {
+    fn surplus(&self) -> usize {
+        self.core.lock().surplus_connects()
+    }
+
     fn idle_since_ns(&self) -> Option<u64> {
         self.core.lock().spare_since_ns()
     }

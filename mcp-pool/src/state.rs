@@ -55,6 +55,8 @@ pub(crate) struct State<C> {
     /// Connects that failed in a row, and when to try again.
     failures: u32,
     retry_ns: u64,
+    /// Until then nothing is connected for `min_connections` alone.
+    refill_ns: u64,
     last_cause: Option<std::sync::Arc<Cause>>,
     /// When the upkeep comes next, and what it last saw.
     wake_ns: u64,
@@ -137,6 +139,7 @@ impl<C> State<C> {
             closing: 0,
             failures: 0,
             retry_ns: 0,
+            refill_ns: 0,
             last_cause: None,
             wake_ns: NEVER,
             touched: true,

@@ -2,8 +2,14 @@
 //! it ended, even if it panics or its runtime goes down.
 
 use crate::{
-    cap::Permit, clock::NEVER, error::Cause, manager::Manager, shared::Shared, slot::Slot,
-    state::Look, stats::CloseReason,
+    cap::{Permit, Under},
+    clock::NEVER,
+    error::Cause,
+    manager::Manager,
+    shared::Shared,
+    slot::Slot,
+    state::Look,
+    stats::CloseReason,
 };
 use std::{
     future::pending,
@@ -36,11 +42,10 @@ impl<M: Manager> Attempt<M> {
         let permit = match &self.shared.under {
             None => None,
             Some(under) => {
-                let limit = self.shared.config.acquire_timeout;
-                match timeout(limit, under.permit()).await {
-                    Ok(Some(permit)) => Some(permit),
-                    _ => return self.failed(Cause::Capped { limit }, false),
-                }
+                let Some(permit) = self.permit(under).await else {
+                    return self.not_placed();
+                };
+                Some(permit)
             }
         };
         let limit = self.shared.config.connect_timeout;
@@ -53,6 +58,30 @@ impl<M: Manager> Attempt<M> {
             }
             Err(_) => self.failed(Cause::TimedOut { limit }, false),
         }
+    }
+
+    /// A place under the cap, for as long as somebody waits for the connection.
+    async fn permit(&self, under: &Under) -> Option<Permit> {
+        let shared = &self.shared;
+        if let Some(permit) = under.try_permit() {
+            return Some(permit);
+        }
+        let is_wanted = || shared.core.lock().surplus_connects() == 0;
+        if !is_wanted() {
+            return None;
+        }
+        // Whoever loses patience meanwhile is told why.
+        shared.core.lock().is_capped();
+        let receiver = under.permit(shared.member(), shared.now_ns());
+        let permit = receiver.await.ok()?;
+        is_wanted().then_some(permit)
+    }
+
+    fn not_placed(mut self) {
+        self.ended = true;
+        let now_ns = self.shared.now_ns();
+        let todo = self.shared.core.lock().not_placed(now_ns);
+        self.shared.act(todo);
     }
 
     fn opened(mut self, connection: M::Connection, permit: Option<Permit>, took: Duration) {
