@@ -62,7 +62,6 @@ impl<C> State<C> {
     pub(crate) fn resize(&mut self, max: usize, now_ns: u64) -> Todo<C> {
         let mut todo = self.begin(now_ns);
         self.limits.max = max;
-        self.limits.min = self.limits.min.min(max);
         while self.open() > max
             && let Some(slot) = self.idle.pop_front()
         {
