@@ -12,7 +12,7 @@ use crate::{
     slot::Slot,
     state::{Back, Todo},
     stats::CloseReason,
-    tasks,
+    tasks::{self, Held},
 };
 use std::sync::{Arc, Weak};
 use tokio::{runtime::Handle, sync::Notify};
@@ -41,6 +41,17 @@ impl<M: Manager> Shared<M> {
 
     /// Does what a step asks for. No lock is held here.
     pub(crate) fn act(self: &Arc<Self>, todo: Todo<M::Connection>) {
+        let mut out = self.act_once(todo);
+        // Each one that is broken may have another one looked at.
+        while let Some(held) = out.pop() {
+            let todo = held.peek();
+            out.extend(self.act_once(todo));
+        }
+        self.share();
+    }
+
+    /// What is out for a look afterwards.
+    fn act_once(self: &Arc<Self>, todo: Todo<M::Connection>) -> Vec<Held<M>> {
         if todo.ring {
             self.bell.notify_one();
         }
@@ -67,7 +78,8 @@ impl<M: Manager> Shared<M> {
         if todo.drained {
             self.drained.notify_waiters();
         }
-        self.share();
+        let peek = todo.peek.into_iter();
+        peek.map(|slot| Held::new(self, slot)).collect()
     }
 
     /// What is idle here may be wanted by another pool of the set.

@@ -74,6 +74,8 @@ pub(crate) struct Todo<C> {
     /// Connects to start; each one is counted already.
     pub(crate) open: usize,
     pub(crate) check: Vec<Box<Slot<C>>>,
+    /// Idle ones to look at without waiting, for those who wait.
+    pub(crate) peek: Vec<Box<Slot<C>>>,
     pub(crate) close: Vec<(Box<Slot<C>>, CloseReason)>,
     pub(crate) hand: Vec<(Place<C>, Box<Slot<C>>)>,
     pub(crate) fail: Vec<(Place<C>, Error)>,
@@ -88,6 +90,7 @@ impl<C> Default for Todo<C> {
         Self {
             open: 0,
             check: Vec::new(),
+            peek: Vec::new(),
             close: Vec::new(),
             hand: Vec::new(),
             fail: Vec::new(),
@@ -102,6 +105,8 @@ impl<C> Default for Todo<C> {
 pub(crate) enum Look {
     /// The other side answered.
     Passed,
+    /// It is closed, as one sees without asking.
+    Broken,
     /// It did not, or the check did not come to an end.
     Failed,
     /// Nothing was asked of it.
@@ -330,6 +335,7 @@ impl<C> State<C> {
                 self.place(slot, &mut todo);
             }
             Look::Kept => self.place(slot, &mut todo),
+            Look::Broken => self.dismiss(slot, CloseReason::Broken, &mut todo),
             Look::Failed => self.dismiss(slot, CloseReason::Unhealthy, &mut todo),
             Look::Dismissed => self.dismiss(slot, CloseReason::Dismissed, &mut todo),
         }

@@ -8,7 +8,7 @@ use crate::{
     manager::Manager,
     shared::Shared,
     slot::Slot,
-    state::Look,
+    state::{Look, Todo},
     stats::CloseReason,
 };
 use std::{
@@ -144,9 +144,21 @@ impl<M: Manager> Held<M> {
 
     fn end(&mut self, found: Look) {
         let Some(slot) = self.slot.take() else { return };
-        let now_ns = self.shared.now_ns();
-        let todo = self.shared.core.lock().looked(slot, found, now_ns);
+        let todo = self.shared.looked(slot, found);
         self.shared.act(todo);
+    }
+
+    /// A look without waiting; what is to be done then.
+    pub(crate) fn peek(mut self) -> Todo<M::Connection> {
+        let manager = Arc::clone(&self.shared.manager);
+        let open = self
+            .slot()
+            .is_some_and(|slot| manager.is_open(&mut slot.connection));
+        let found = if open { Look::Kept } else { Look::Broken };
+        match self.slot.take() {
+            Some(slot) => self.shared.looked(slot, found),
+            None => Todo::default(),
+        }
     }
 
     async fn check(mut self) -> bool {
@@ -276,6 +288,11 @@ impl<M: Manager> Drop for Keeper<M> {
 }
 
 impl<M: Manager> Shared<M> {
+    fn looked(&self, slot: Box<Slot<M::Connection>>, found: Look) -> Todo<M::Connection> {
+        let now_ns = self.now_ns();
+        self.core.lock().looked(slot, found, now_ns)
+    }
+
     fn upkeep(self: &Arc<Self>) -> Option<Instant> {
         let now_ns = self.now_ns();
         let upkeep = self.core.lock().upkeep(now_ns);

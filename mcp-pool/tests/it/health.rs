@@ -204,3 +204,41 @@ async fn a_look_that_panics_costs_no_place() {
     }
     assert_eq!(pool.stats().closes.broken, 2);
 }
+
+/// The pool is paused, callers queue, and all that is idle dies: nobody is given
+/// a dead one, and what is alive is used before another one is made.
+#[tokio::test(start_paused = true)]
+async fn whoever_waited_sees_no_dead_connection_either() {
+    let (pool, server) = pool(&config(4));
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pool.get().await.expect("a connection"));
+    }
+    let killers: Vec<_> = leases.iter().map(|lease| lease.killer()).collect();
+    drop(leases);
+    pool.pause();
+    let waiters: tokio::task::JoinSet<_> = (0..2)
+        .map(|_| {
+            let pool = pool.clone();
+            async move { pool.get_owned().await.expect("a connection") }
+        })
+        .collect();
+    settle().await;
+    for killer in &killers[..3] {
+        killer.store(false, Ordering::SeqCst);
+    }
+    pool.resume();
+    let leases = waiters.join_all().await;
+    assert!(
+        leases
+            .iter()
+            .all(|lease| lease.killer().load(Ordering::SeqCst))
+    );
+    drop(leases);
+    settle().await;
+    assert_eq!(
+        (server.connects_begun(), pool.stats().closes.broken),
+        (5, 3)
+    );
+    assert_at_rest(&pool, &server);
+}
