@@ -140,10 +140,10 @@ impl<M: Manager> Balance<M> {
     /// number.
     ///
     /// # Errors
-    /// The last endpoint's; [`Error::Closed`] if none fits.
+    /// The last endpoint's; [`Error::Unavailable`] if none fits.
     pub async fn get_among(&self, fits: impl Fn(usize) -> bool) -> Result<Balanced<M>, Error> {
         let mut tried = vec![false; self.0.pools.len()];
-        let mut last = Error::Closed;
+        let mut last = Error::Unavailable;
         loop {
             let Some(mut call) = self.begin(|at| !tried[at] && fits(at)) else {
                 return Err(last);

@@ -69,6 +69,10 @@ pub enum Error {
         /// How many may wait.
         limit: usize,
     },
+    /// No endpoint may serve: none is there, or no node says that it is the
+    /// primary.
+    #[error("no endpoint may serve")]
+    Unavailable,
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
@@ -78,7 +82,10 @@ impl Error {
     /// Whether a later attempt may have a connection.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Overloaded { .. })
+        matches!(
+            self,
+            Self::Timeout { .. } | Self::Overloaded { .. } | Self::Unavailable
+        )
     }
 
     /// What the manager said, if a connect that failed has to do with it.
@@ -87,7 +94,7 @@ impl Error {
         let cause = match self {
             Self::Timeout { cause, .. } => cause.as_deref()?,
             Self::Connect { cause } => cause,
-            Self::Overloaded { .. } | Self::Closed => return None,
+            Self::Overloaded { .. } | Self::Unavailable | Self::Closed => return None,
         };
         match cause {
             Cause::Manager(error) => error.downcast_ref(),
