@@ -159,6 +159,12 @@ impl<M: Manager<Connection: Sync>> Streams<M> {
         &self.0.pool
     }
 
+    /// Whether nobody else has a handle: no user, no stream, no task at work.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_only_here(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && self.0.pool.is_only_here()
+    }
+
     /// Exchanges in flight now, on how many connections.
     #[must_use]
     pub fn in_flight(&self) -> (usize, usize) {
