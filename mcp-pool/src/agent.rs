@@ -104,7 +104,13 @@ pub struct Agent(Arc<Inner>);
 
 struct Inner {
     config: AgentConfig,
-    upstreams: parking_lot::Mutex<HashMap<(bool, Authority), Upstream>>,
+    upstreams: parking_lot::Mutex<Upstreams>,
+}
+
+#[derive(Default)]
+struct Upstreams {
+    closed: bool,
+    all: HashMap<(bool, Authority), Upstream>,
 }
 
 #[derive(Clone)]
@@ -151,15 +157,24 @@ impl Agent {
     pub fn stats(&self) -> Vec<(Authority, Stats)> {
         let upstreams = self.0.upstreams.lock();
         let stats = upstreams
+            .all
             .iter()
             .map(|((_, authority), upstream)| (authority.clone(), upstream.pool().stats()));
         stats.collect()
     }
 
-    /// Closes all connections, when they are not in use any more.
+    /// Closes all connections, when they are not in use any more; nothing is sent
+    /// from the first poll on.
     pub async fn close(&self) {
-        let upstreams: Vec<_> = self.0.upstreams.lock().drain().collect();
-        for (_, upstream) in upstreams {
+        let upstreams: Vec<_> = {
+            let mut upstreams = self.0.upstreams.lock();
+            upstreams.closed = true;
+            upstreams.all.drain().collect()
+        };
+        for (_, upstream) in &upstreams {
+            upstream.pool().begin_close();
+        }
+        for (_, upstream) in &upstreams {
             upstream.pool().close().await;
         }
     }
@@ -175,20 +190,28 @@ impl Agent {
         let authority = uri.authority().ok_or_else(refuse)?;
         let mut upstreams = self.0.upstreams.lock();
         let key = (secure, authority.clone());
-        if let Some(upstream) = upstreams.get(&key) {
+        if let Some(upstream) = upstreams.all.get(&key) {
             return Ok(upstream.clone());
         }
+        if upstreams.closed {
+            return Err(Error::Closed.into());
+        }
         let limit = self.0.config.max_upstreams.get();
-        if upstreams.len() >= limit {
-            let unused = upstreams
+        let mut unused = None;
+        if upstreams.all.len() >= limit {
+            let key = upstreams
+                .all
                 .iter()
                 .find(|(_, upstream)| upstream.is_unused())
                 .map(|(key, _)| key.clone());
-            let unused = unused.ok_or(SendError::TooManyUpstreams { limit })?;
-            upstreams.remove(&unused);
+            unused = Some(key.ok_or(SendError::TooManyUpstreams { limit })?);
         }
         let upstream = self.0.connect_to(secure, authority).map_err(|_| refuse())?;
-        upstreams.insert(key, upstream.clone());
+        let removed = unused.and_then(|unused| upstreams.all.remove(&unused));
+        upstreams.all.insert(key, upstream.clone());
+        drop(upstreams);
+        // Its connections are closed without the lock.
+        drop(removed);
         Ok(upstream)
     }
 }
@@ -216,8 +239,10 @@ impl Upstream {
     }
 
     fn is_unused(&self) -> bool {
-        let stats = self.pool().stats();
-        stats.in_use + stats.waiting + stats.opening == 0
+        match self {
+            Self::Http1(pool) => pool.is_only_here(),
+            Self::Http2(streams) => streams.is_only_here(),
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 mod endpoints;
 
 pub use endpoints::EndpointStats;
-use endpoints::{Endpoints, Rules};
+use endpoints::{End, Endpoints, Rules};
 
 /// When an endpoint is out of rotation, and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,7 +127,8 @@ impl<M: Manager> Balance<M> {
     /// others are tried, each once.
     ///
     /// # Cancel safety
-    /// As [`Pool::get`].
+    /// As [`Pool::get`]. A caller that goes away counts neither for the endpoint
+    /// nor against it.
     ///
     /// # Errors
     /// The last endpoint's.
@@ -139,10 +140,10 @@ impl<M: Manager> Balance<M> {
     /// number.
     ///
     /// # Errors
-    /// The last endpoint's; [`Error::Closed`] if none fits.
+    /// The last endpoint's; [`Error::Unavailable`] if none fits.
     pub async fn get_among(&self, fits: impl Fn(usize) -> bool) -> Result<Balanced<M>, Error> {
         let mut tried = vec![false; self.0.pools.len()];
-        let mut last = Error::Closed;
+        let mut last = Error::Unavailable;
         loop {
             let Some(mut call) = self.begin(|at| !tried[at] && fits(at)) else {
                 return Err(last);
@@ -150,10 +151,11 @@ impl<M: Manager> Balance<M> {
             tried[call.endpoint] = true;
             match self.0.pools[call.endpoint].get_owned().await {
                 Ok(lease) => {
+                    call.end = End::Worked;
                     return Ok(Balanced { lease, call });
                 }
                 Err(error) => {
-                    call.failed = true;
+                    call.end = End::Failed;
                     last = error;
                 }
             }
@@ -169,7 +171,7 @@ impl<M: Manager> Balance<M> {
             balance: self.clone(),
             endpoint,
             began_ns,
-            failed: false,
+            end: End::Unknown,
         })
     }
 
@@ -203,7 +205,8 @@ struct Call<M: Manager> {
     balance: Balance<M>,
     endpoint: usize,
     began_ns: u64,
-    failed: bool,
+    /// A caller that goes away before it has a connection says nothing.
+    end: End,
 }
 
 impl<M: Manager> Drop for Call<M> {
@@ -212,7 +215,7 @@ impl<M: Manager> Drop for Call<M> {
         let mut endpoints = self.balance.0.endpoints.lock();
         endpoints
             .0
-            .end(self.endpoint, self.failed, self.began_ns, now_ns);
+            .end(self.endpoint, self.end, self.began_ns, now_ns);
     }
 }
 
@@ -234,7 +237,7 @@ impl<M: Manager> Balanced<M> {
 
     /// Counts against the endpoint when this is dropped.
     pub fn fail(&mut self) {
-        self.call.failed = true;
+        self.call.end = End::Failed;
     }
 }
 

@@ -26,13 +26,10 @@ pub enum Cause {
         /// How long it may take.
         limit: Duration,
     },
-    /// The pools of the set had as many connections as they may, and none
-    /// became free.
-    #[error("no place under the cap of the set within {limit:?}")]
-    Capped {
-        /// How long it may take.
-        limit: Duration,
-    },
+    /// The pools of the set have as many connections as they may, and the connect
+    /// waits for a place.
+    #[error("no place is free under the cap of the set")]
+    Capped,
     /// The manager panicked, or its runtime ended.
     #[error("the connect did not come to an end")]
     Aborted,
@@ -72,6 +69,10 @@ pub enum Error {
         /// How many may wait.
         limit: usize,
     },
+    /// No endpoint may serve: none is there, or no node says that it is the
+    /// primary.
+    #[error("no endpoint may serve")]
+    Unavailable,
     /// The pool is closed.
     #[error("the pool is closed")]
     Closed,
@@ -81,7 +82,10 @@ impl Error {
     /// Whether a later attempt may have a connection.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Overloaded { .. })
+        matches!(
+            self,
+            Self::Timeout { .. } | Self::Overloaded { .. } | Self::Unavailable
+        )
     }
 
     /// What the manager said, if a connect that failed has to do with it.
@@ -90,11 +94,11 @@ impl Error {
         let cause = match self {
             Self::Timeout { cause, .. } => cause.as_deref()?,
             Self::Connect { cause } => cause,
-            Self::Overloaded { .. } | Self::Closed => return None,
+            Self::Overloaded { .. } | Self::Unavailable | Self::Closed => return None,
         };
         match cause {
             Cause::Manager(error) => error.downcast_ref(),
-            Cause::TimedOut { .. } | Cause::Capped { .. } | Cause::Aborted => None,
+            Cause::TimedOut { .. } | Cause::Capped | Cause::Aborted => None,
         }
     }
 }

@@ -176,9 +176,8 @@ impl<M: Manager> Pool<M> {
     /// The pool is closed from the first poll on; dropping this only ends the
     /// wait.
     pub async fn close(&self) {
+        self.begin_close();
         let shared = &self.0;
-        let todo = shared.core.lock().close();
-        shared.act(todo);
         loop {
             let drained = shared.drained.notified();
             tokio::pin!(drained);
@@ -189,6 +188,16 @@ impl<M: Manager> Pool<M> {
             }
             drained.await;
         }
+    }
+
+    pub(crate) fn begin_close(&self) {
+        let todo = self.0.core.lock().close();
+        self.0.act(todo);
+    }
+
+    /// Whether nobody else has a handle: no user, no lease, no task at work.
+    pub(crate) fn is_only_here(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
     }
 
     /// Whether it was closed.

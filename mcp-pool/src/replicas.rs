@@ -4,6 +4,7 @@
 use crate::{
     balance::{Balance, BalanceConfig, Balanced},
     error::{ConfigError, Error},
+    lease::Lease,
     manager::Manager,
     pool::Pool,
 };
@@ -14,7 +15,7 @@ use std::{
     sync::{Arc, Weak},
     time::Duration,
 };
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 /// A place in the log of changes; later ones are greater.
 pub type Position = u64;
@@ -125,7 +126,7 @@ impl<M: Replicated> Replicas<M> {
     /// As [`Pool::get`].
     ///
     /// # Errors
-    /// As [`Pool::get`]; [`Error::Closed`] while no node says that it is the
+    /// As [`Pool::get`]; [`Error::Unavailable`] while no node says that it is the
     /// primary.
     pub async fn write(&self) -> Result<Balanced<M>, Error> {
         let nodes = self.nodes();
@@ -149,7 +150,7 @@ impl<M: Replicated> Replicas<M> {
     /// As [`Pool::get`].
     ///
     /// # Errors
-    /// As [`Pool::get`]; [`Error::Closed`] if no node answers that may serve.
+    /// As [`Pool::get`]; [`Error::Unavailable`] if no node answers that may serve.
     pub async fn read(&self, token: Token) -> Result<Balanced<M>, Error> {
         let nodes = self.nodes();
         let least = self.least(&nodes, token);
@@ -174,7 +175,9 @@ impl<M: Replicated> Replicas<M> {
         token.position().unwrap_or(0).max(fresh)
     }
 
-    /// What each node last said; `None` for one that did not answer.
+    /// What each node last said; `None` for one that did not answer. Of one whose
+    /// connections are all lent, so that none was free to ask with, what it said
+    /// before.
     #[must_use]
     pub fn nodes(&self) -> Vec<Option<Node>> {
         self.0.nodes.lock().clone()
@@ -195,26 +198,70 @@ impl<M: Replicated> Inner<M> {
             .map(|at| {
                 let inner = Arc::clone(self);
                 tokio::spawn(async move {
-                    let answer = timeout(limit, inner.ask(at)).await.ok().flatten();
-                    inner.balance.set_enabled(at, answer.is_some());
-                    inner.nodes.lock()[at] = answer;
+                    inner.ask_one(at, limit).await;
                 })
             })
             .collect();
         for ask in asks {
-            // A manager that panics is a node that did not answer before.
+            // A manager that panics is a node that did not answer.
             drop(ask.await);
         }
     }
 
-    async fn ask(&self, at: usize) -> Option<Node> {
+    async fn ask_one(&self, at: usize, limit: Duration) {
+        let until = Instant::now() + limit;
+        let mut asked = Asked {
+            inner: self,
+            at,
+            answer: None,
+            busy: false,
+        };
         let pool = &self.balance.pools()[at];
-        let mut lease = pool.get().await.ok()?;
+        match timeout_at(until, pool.get()).await {
+            Ok(Ok(lease)) => {
+                let answer = timeout_at(until, self.ask(at, lease)).await;
+                asked.answer = answer.ok().flatten();
+            }
+            Ok(Err(error)) => asked.busy = error.is_retryable() && is_busy(pool),
+            Err(_) => asked.busy = is_busy(pool),
+        }
+    }
+
+    async fn ask(&self, at: usize, mut lease: Lease<'_, M>) -> Option<Node> {
         // Cancelled half-way, the answer would be the next borrower's.
         lease.retire();
+        let pool = &self.balance.pools()[at];
         let node = pool.manager().node(&mut lease).await.ok()?;
         lease.keep();
         Some(node)
+    }
+}
+
+/// Whether no connection was to be had because all are lent: that says nothing
+/// about the node.
+fn is_busy<M: Replicated>(pool: &Pool<M>) -> bool {
+    let stats = pool.stats();
+    stats.in_use >= stats.max_connections && pool.last_connect_error().is_none()
+}
+
+/// What came of asking a node, which counts when this is dropped: a manager that
+/// panics is a node that did not answer.
+struct Asked<'a, M: Replicated> {
+    inner: &'a Inner<M>,
+    at: usize,
+    answer: Option<Node>,
+    busy: bool,
+}
+
+impl<M: Replicated> Drop for Asked<'_, M> {
+    fn drop(&mut self) {
+        if self.busy {
+            return;
+        }
+        self.inner
+            .balance
+            .set_enabled(self.at, self.answer.is_some());
+        self.inner.nodes.lock()[self.at] = self.answer;
     }
 }
 
@@ -227,7 +274,7 @@ async fn keep_asking<M: Replicated>(inner: Weak<Inner<M>>, every: Duration) {
         let Some(inner) = inner.upgrade() else {
             return;
         };
-        // Less than the interval, so that a dead node is out within one.
+        // One that dies right after it answered is out within two intervals.
         inner.ask_all(every.mul_f64(0.9)).await;
     }
 }

@@ -19,7 +19,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Parts of the map of pools, each with a lock of its own.
@@ -155,8 +158,10 @@ struct Class {
 /// Pools by key, under one cap. Clones share them.
 ///
 /// When the cap is reached, the connection that has been idle for longest
-/// makes room, of whatever class that has more than its guaranteed share; if
-/// none is idle, the next one that comes back does.
+/// makes room, of whatever class that has more than its guaranteed share, also
+/// below `min_connections`; if none is idle, the next one that comes back does,
+/// unless somebody has waited for it for longer. What `min_connections` asks for
+/// is only made where there is room.
 pub struct PoolSet<M: Manager>(Arc<Inner<M>>);
 
 struct Inner<M: Manager> {
@@ -168,6 +173,8 @@ struct Inner<M: Manager> {
     cap: Arc<Cap>,
     clock: Clock,
     hasher: RandomState,
+    /// Written before the shards are looked through, read under a shard's lock.
+    closed: AtomicBool,
     shards: [Mutex<HashMap<Key, Pool<M>>>; SHARDS],
 }
 
@@ -232,6 +239,7 @@ impl<M: Manager> PoolSet<M> {
             cap: Cap::new(budget),
             clock: Clock::start(),
             hasher: RandomState::new(),
+            closed: AtomicBool::new(false),
             shards: Default::default(),
         })))
     }
@@ -261,10 +269,12 @@ impl<M: Manager> PoolSet<M> {
         self.pool(key).map(drop)
     }
 
-    /// The pool of the key, which is made if it is not there.
+    /// The pool of the key, which is made if it is not there. `connect` is called
+    /// with a part of the set locked: it must not ask the set for anything.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] if too many keys are in use.
+    /// [`Error::Overloaded`] if too many keys are in use; [`Error::Closed`] if the
+    /// set is closed.
     ///
     /// # Panics
     /// Outside of a tokio runtime, for a new key.
@@ -280,15 +290,22 @@ impl<M: Manager> PoolSet<M> {
         if let Some(pool) = shard.get(&key) {
             return Ok(pool.clone());
         }
+        if inner.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed);
+        }
         let limit = inner.config.max_keys.div_ceil(SHARDS);
+        let mut removed = None;
         if shard.len() >= limit {
-            let unused = shard.iter().find(|(_, pool)| is_unused(&pool.stats()));
+            let unused = shard.iter().find(|(_, pool)| pool.is_only_here());
             let unused = unused.map(|(key, _)| key.clone());
             let unused = unused.ok_or(Error::Overloaded { limit })?;
-            shard.remove(&unused);
+            removed = shard.remove(&unused);
         }
         let pool = inner.make(&key, class);
         shard.insert(key, pool.clone());
+        drop(shard);
+        // Its connections are closed, and the observer told, without the lock.
+        drop(removed);
         Ok(pool)
     }
 
@@ -313,16 +330,22 @@ impl<M: Manager> PoolSet<M> {
             .collect()
     }
 
-    /// Closes all pools, and waits for what is lent.
+    /// Closes all pools, and waits for what is lent; no further key is served.
     ///
     /// # Cancel safety
-    /// As [`Pool::close`], for the pools reached by then.
+    /// All pools are closed from the first poll on; dropping this only ends the
+    /// wait.
     pub async fn close(&self) {
-        for shard in &self.0.shards {
-            let pools: Vec<_> = shard.lock().values().cloned().collect();
-            for pool in pools {
-                pool.close().await;
-            }
+        self.0.closed.store(true, Ordering::Relaxed);
+        let shards = self.0.shards.iter();
+        let pools: Vec<_> = shards
+            .flat_map(|shard| shard.lock().values().cloned().collect::<Vec<_>>())
+            .collect();
+        for pool in &pools {
+            pool.begin_close();
+        }
+        for pool in &pools {
+            pool.close().await;
         }
     }
 }
@@ -354,10 +377,6 @@ impl<M: Manager> Inner<M> {
             .observer(Arc::clone(&self.observer))
             .build_under((self.connect)(key), under, self.clock)
     }
-}
-
-fn is_unused(stats: &Stats) -> bool {
-    stats.in_use + stats.waiting + stats.opening + stats.checking == 0
 }
 
 impl<M: Manager> fmt::Debug for PoolSet<M> {

@@ -12,9 +12,9 @@ use crate::{
     slot::Slot,
     state::{Back, Todo},
     stats::CloseReason,
-    tasks,
+    tasks::{self, Held},
 };
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use tokio::{runtime::Handle, sync::Notify};
 
 pub(crate) struct Shared<M: Manager> {
@@ -41,6 +41,17 @@ impl<M: Manager> Shared<M> {
 
     /// Does what a step asks for. No lock is held here.
     pub(crate) fn act(self: &Arc<Self>, todo: Todo<M::Connection>) {
+        let mut out = self.act_once(todo);
+        // Each one that is broken may have another one looked at.
+        while let Some(held) = out.pop() {
+            let todo = held.peek();
+            out.extend(self.act_once(todo));
+        }
+        self.share();
+    }
+
+    /// What is out for a look afterwards.
+    fn act_once(self: &Arc<Self>, todo: Todo<M::Connection>) -> Vec<Held<M>> {
         if todo.ring {
             self.bell.notify_one();
         }
@@ -67,7 +78,8 @@ impl<M: Manager> Shared<M> {
         if todo.drained {
             self.drained.notify_waiters();
         }
-        self.share();
+        let peek = todo.peek.into_iter();
+        peek.map(|slot| Held::new(self, slot)).collect()
     }
 
     /// What is idle here may be wanted by another pool of the set.
@@ -77,6 +89,25 @@ impl<M: Manager> Shared<M> {
         {
             under.cap.make_room();
         }
+    }
+
+    /// Whether a connection that comes back has to make room for another pool,
+    /// although somebody waits here: nobody waits for ever beside a pool that is
+    /// always in demand.
+    fn is_claimed(self: &Arc<Self>) -> bool {
+        let Some(under) = &self.under else {
+            return false;
+        };
+        if !under.cap.is_hungry() {
+            return false;
+        }
+        let first_ns = self.core.lock().first_wait_ns();
+        first_ns.is_some_and(|since_ns| under.cap.claims(under.class, &self.member(), since_ns))
+    }
+
+    pub(crate) fn member(self: &Arc<Self>) -> Weak<dyn Member> {
+        let member: Weak<Self> = Arc::downgrade(self);
+        member
     }
 
     /// An idle connection that is open, without a wait.
@@ -100,15 +131,20 @@ impl<M: Manager> Shared<M> {
         }
     }
 
+    /// A lent connection, if it is open; one whose look panics is not.
     pub(crate) fn open_or_retire(
         self: &Arc<Self>,
-        mut slot: Box<Slot<M::Connection>>,
+        slot: Box<Slot<M::Connection>>,
     ) -> Option<Box<Slot<M::Connection>>> {
-        if self.manager.is_open(&mut slot.connection) {
-            return Some(slot);
+        let mut looked_at = LookedAt {
+            shared: self,
+            slot: Some(slot),
+        };
+        let slot = looked_at.slot.as_deref_mut()?;
+        match self.manager.is_open(&mut slot.connection) {
+            true => looked_at.slot.take(),
+            false => None,
         }
-        self.retire(slot, CloseReason::Broken);
-        None
     }
 
     /// A waiter was given a connection and is gone before it took it.
@@ -117,11 +153,16 @@ impl<M: Manager> Shared<M> {
     }
 
     /// A lent connection comes back.
-    pub(crate) fn give_back(self: &Arc<Self>, mut slot: Box<Slot<M::Connection>>) {
-        if slot.meta.retired || !self.manager.is_open(&mut slot.connection) {
+    pub(crate) fn give_back(self: &Arc<Self>, slot: Box<Slot<M::Connection>>) {
+        if slot.meta.retired {
             return self.retire(slot, CloseReason::Broken);
         }
-        self.finish(self.core.give_back(slot, || self.now_ns()));
+        if let Some(slot) = self.open_or_retire(slot) {
+            if self.is_claimed() {
+                return self.retire(slot, CloseReason::Surplus);
+            }
+            self.finish(self.core.give_back(slot, || self.now_ns()));
+        }
     }
 
     /// Until a connection that came back is where it belongs. A waiter may
@@ -147,7 +188,25 @@ impl<M: Manager> Shared<M> {
     }
 }
 
+/// A lent connection that is retired unless it is found open.
+struct LookedAt<'a, M: Manager> {
+    shared: &'a Arc<Shared<M>>,
+    slot: Option<Box<Slot<M::Connection>>>,
+}
+
+impl<M: Manager> Drop for LookedAt<'_, M> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shared.retire(slot, CloseReason::Broken);
+        }
+    }
+}
+
 impl<M: Manager> Member for Shared<M> {
+    fn surplus(&self) -> usize {
+        self.core.lock().surplus_connects()
+    }
+
     fn idle_since_ns(&self) -> Option<u64> {
         self.core.lock().spare_since_ns()
     }

@@ -55,6 +55,8 @@ pub(crate) struct State<C> {
     /// Connects that failed in a row, and when to try again.
     failures: u32,
     retry_ns: u64,
+    /// Until then nothing is connected for `min_connections` alone.
+    refill_ns: u64,
     last_cause: Option<std::sync::Arc<Cause>>,
     /// When the upkeep comes next, and what it last saw.
     wake_ns: u64,
@@ -72,6 +74,8 @@ pub(crate) struct Todo<C> {
     /// Connects to start; each one is counted already.
     pub(crate) open: usize,
     pub(crate) check: Vec<Box<Slot<C>>>,
+    /// Idle ones to look at without waiting, for those who wait.
+    pub(crate) peek: Vec<Box<Slot<C>>>,
     pub(crate) close: Vec<(Box<Slot<C>>, CloseReason)>,
     pub(crate) hand: Vec<(Place<C>, Box<Slot<C>>)>,
     pub(crate) fail: Vec<(Place<C>, Error)>,
@@ -86,6 +90,7 @@ impl<C> Default for Todo<C> {
         Self {
             open: 0,
             check: Vec::new(),
+            peek: Vec::new(),
             close: Vec::new(),
             hand: Vec::new(),
             fail: Vec::new(),
@@ -100,6 +105,8 @@ impl<C> Default for Todo<C> {
 pub(crate) enum Look {
     /// The other side answered.
     Passed,
+    /// It is closed, as one sees without asking.
+    Broken,
     /// It did not, or the check did not come to an end.
     Failed,
     /// Nothing was asked of it.
@@ -137,6 +144,7 @@ impl<C> State<C> {
             closing: 0,
             failures: 0,
             retry_ns: 0,
+            refill_ns: 0,
             last_cause: None,
             wake_ns: NEVER,
             touched: true,
@@ -229,10 +237,14 @@ impl<C> State<C> {
     /// the state's own time stands still.
     pub(crate) fn give_back(
         &mut self,
-        mut slot: Box<Slot<C>>,
+        slot: Box<Slot<C>>,
         now_ns: impl FnOnce() -> u64,
     ) -> Back<C> {
         self.note_back(&slot);
+        self.put_back(slot, now_ns)
+    }
+
+    fn put_back(&mut self, mut slot: Box<Slot<C>>, now_ns: impl FnOnce() -> u64) -> Back<C> {
         if self.is(DORMANT) {
             let mut todo = self.begin(now_ns());
             slot.meta.rest(self.now_ns, self.limits.check_after_ns);
@@ -270,9 +282,9 @@ impl<C> State<C> {
         slot.meta.uses -= 1;
         self.counters.checkouts -= 1;
         self.counters.first_uses -= u64::from(slot.meta.uses == 0);
-        self.counters.returns -= 1;
         self.counters.cancelled += 1;
-        self.give_back(slot, now_ns)
+        self.lent.give_back(slot.meta.index);
+        self.put_back(slot, now_ns)
     }
 
     /// A lent connection is not to be lent again.
@@ -323,6 +335,7 @@ impl<C> State<C> {
                 self.place(slot, &mut todo);
             }
             Look::Kept => self.place(slot, &mut todo),
+            Look::Broken => self.dismiss(slot, CloseReason::Broken, &mut todo),
             Look::Failed => self.dismiss(slot, CloseReason::Unhealthy, &mut todo),
             Look::Dismissed => self.dismiss(slot, CloseReason::Dismissed, &mut todo),
         }

@@ -159,6 +159,12 @@ impl<M: Manager<Connection: Sync>> Streams<M> {
         &self.0.pool
     }
 
+    /// Whether nobody else has a handle: no user, no stream, no task at work.
+    #[cfg(feature = "http")]
+    pub(crate) fn is_only_here(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && self.0.pool.is_only_here()
+    }
+
     /// Exchanges in flight now, on how many connections.
     #[must_use]
     pub fn in_flight(&self) -> (usize, usize) {
@@ -197,18 +203,11 @@ impl<M: Manager<Connection: Sync>> Inner<M> {
             loop {
                 match inner.pool.get_owned().await {
                     Ok(lease) => return inner.grown(lease),
-                    // Whoever waits knows by itself when its time is up.
-                    Err(error) if error.is_retryable() && inner.is_waited_for() => {}
-                    Err(error) => return inner.not_grown(&error),
+                    Err(error) if inner.not_grown(&error) => return,
+                    Err(_) => {}
                 }
             }
         });
-    }
-
-    fn is_waited_for(&self) -> bool {
-        let mut state = self.state.lock();
-        state.forget_leavers();
-        !state.waiters.is_empty()
     }
 
     fn grown(self: &Arc<Self>, lease: Lease<'static, M>) {
@@ -232,10 +231,16 @@ impl<M: Manager<Connection: Sync>> Inner<M> {
         }
     }
 
-    /// No connection will come: those that wait for it are told.
-    fn not_grown(&self, error: &Error) {
+    /// No connection came. If none will, those that wait for it are told; if one
+    /// still may, whoever waits knows by itself when its time is up, and it is
+    /// worth another try.
+    fn not_grown(&self, error: &Error) -> bool {
         let told: Vec<_> = {
             let mut state = self.state.lock();
+            state.forget_leavers();
+            if error.is_retryable() && !state.waiters.is_empty() {
+                return false;
+            }
             state.growing -= 1;
             let count = state.waiters.len().min(self.max_in_flight);
             state.waiters.drain(..count).collect()
@@ -243,6 +248,7 @@ impl<M: Manager<Connection: Sync>> Inner<M> {
         for waiter in told {
             drop(waiter.send(Err(error.clone())));
         }
+        true
     }
 
     /// A stream ends: its place is the next waiter's.

@@ -2,8 +2,14 @@
 //! it ended, even if it panics or its runtime goes down.
 
 use crate::{
-    cap::Permit, clock::NEVER, error::Cause, manager::Manager, shared::Shared, slot::Slot,
-    state::Look, stats::CloseReason,
+    cap::{Permit, Under},
+    clock::NEVER,
+    error::Cause,
+    manager::Manager,
+    shared::Shared,
+    slot::Slot,
+    state::{Look, Todo},
+    stats::CloseReason,
 };
 use std::{
     future::pending,
@@ -36,11 +42,10 @@ impl<M: Manager> Attempt<M> {
         let permit = match &self.shared.under {
             None => None,
             Some(under) => {
-                let limit = self.shared.config.acquire_timeout;
-                match timeout(limit, under.permit()).await {
-                    Ok(Some(permit)) => Some(permit),
-                    _ => return self.failed(Cause::Capped { limit }, false),
-                }
+                let Some(permit) = self.permit(under).await else {
+                    return self.not_placed();
+                };
+                Some(permit)
             }
         };
         let limit = self.shared.config.connect_timeout;
@@ -53,6 +58,30 @@ impl<M: Manager> Attempt<M> {
             }
             Err(_) => self.failed(Cause::TimedOut { limit }, false),
         }
+    }
+
+    /// A place under the cap, for as long as somebody waits for the connection.
+    async fn permit(&self, under: &Under) -> Option<Permit> {
+        let shared = &self.shared;
+        if let Some(permit) = under.try_permit() {
+            return Some(permit);
+        }
+        let is_wanted = || shared.core.lock().surplus_connects() == 0;
+        if !is_wanted() {
+            return None;
+        }
+        // Whoever loses patience meanwhile is told why.
+        shared.core.lock().is_capped();
+        let receiver = under.permit(shared.member(), shared.now_ns());
+        let permit = receiver.await.ok()?;
+        is_wanted().then_some(permit)
+    }
+
+    fn not_placed(mut self) {
+        self.ended = true;
+        let now_ns = self.shared.now_ns();
+        let todo = self.shared.core.lock().not_placed(now_ns);
+        self.shared.act(todo);
     }
 
     fn opened(mut self, connection: M::Connection, permit: Option<Permit>, took: Duration) {
@@ -115,9 +144,21 @@ impl<M: Manager> Held<M> {
 
     fn end(&mut self, found: Look) {
         let Some(slot) = self.slot.take() else { return };
-        let now_ns = self.shared.now_ns();
-        let todo = self.shared.core.lock().looked(slot, found, now_ns);
+        let todo = self.shared.looked(slot, found);
         self.shared.act(todo);
+    }
+
+    /// A look without waiting; what is to be done then.
+    pub(crate) fn peek(mut self) -> Todo<M::Connection> {
+        let manager = Arc::clone(&self.shared.manager);
+        let open = self
+            .slot()
+            .is_some_and(|slot| manager.is_open(&mut slot.connection));
+        let found = if open { Look::Kept } else { Look::Broken };
+        match self.slot.take() {
+            Some(slot) => self.shared.looked(slot, found),
+            None => Todo::default(),
+        }
     }
 
     async fn check(mut self) -> bool {
@@ -247,6 +288,11 @@ impl<M: Manager> Drop for Keeper<M> {
 }
 
 impl<M: Manager> Shared<M> {
+    fn looked(&self, slot: Box<Slot<M::Connection>>, found: Look) -> Todo<M::Connection> {
+        let now_ns = self.now_ns();
+        self.core.lock().looked(slot, found, now_ns)
+    }
+
     fn upkeep(self: &Arc<Self>) -> Option<Instant> {
         let now_ns = self.now_ns();
         let upkeep = self.core.lock().upkeep(now_ns);

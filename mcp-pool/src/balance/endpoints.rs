@@ -37,7 +37,18 @@ struct Endpoint {
     failures: u32,
     /// Ejections without a success between them.
     ejections: u32,
+    /// When it was last ejected; what began before says nothing about it now.
+    ejected_at_ns: u64,
     ejected_until_ns: u64,
+}
+
+/// How a use of an endpoint ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Worked,
+    Failed,
+    /// The caller went away before there was anything to judge by.
+    Unknown,
 }
 
 /// What is known of one endpoint.
@@ -46,7 +57,7 @@ struct Endpoint {
 pub struct EndpointStats {
     /// Uses at work.
     pub in_flight: usize,
-    /// The moving average of their time.
+    /// The moving average of their time; it fades while there is none.
     pub latency: Duration,
     /// Failures since the last success.
     pub failures: u32,
@@ -69,6 +80,7 @@ impl Endpoints {
             measured_ns: 0,
             failures: 0,
             ejections: 0,
+            ejected_at_ns: 0,
             ejected_until_ns: 0,
         };
         Self {
@@ -106,7 +118,8 @@ impl Endpoints {
                 // Another one, each with the same chance.
                 let other = (first + 1 + below(random, among.len() - 1)) % among.len();
                 let (first, other) = (among[first], among[other]);
-                if self.cost(other) < self.cost(first) {
+                let usual_ns = self.usual_ns(now_ns);
+                if self.cost(other, usual_ns, now_ns) < self.cost(first, usual_ns, now_ns) {
                     other
                 } else {
                     first
@@ -118,28 +131,49 @@ impl Endpoints {
     }
 
     /// How long one more use may take: what is at work by what it takes.
-    fn cost(&self, at: usize) -> f64 {
+    fn cost(&self, at: usize, usual_ns: f64, now_ns: u64) -> f64 {
         let endpoint = &self.all[at];
-        // One that was never measured is as good as its load.
-        (endpoint.in_flight + 1) as f64 * endpoint.latency_ns.max(1.0)
+        // One that was never measured is as good as the others.
+        let latency_ns = match endpoint.is_measured() {
+            true => endpoint.latency_at(now_ns, self.rules.decay_ns),
+            false => usual_ns,
+        };
+        (endpoint.in_flight + 1) as f64 * latency_ns.max(1.0)
     }
 
-    pub(super) fn end(&mut self, at: usize, failed: bool, began_ns: u64, now_ns: u64) {
+    /// The mean of what the measured ones take.
+    fn usual_ns(&self, now_ns: u64) -> f64 {
+        let measured = self.all.iter().filter(|endpoint| endpoint.is_measured());
+        let (sum_ns, count) = measured.fold((0.0, 0usize), |(sum_ns, count), endpoint| {
+            let latency_ns = endpoint.latency_at(now_ns, self.rules.decay_ns);
+            (sum_ns + latency_ns, count + 1)
+        });
+        sum_ns / count.max(1) as f64
+    }
+
+    pub(super) fn end(&mut self, at: usize, end: End, began_ns: u64, now_ns: u64) {
+        let took_ns = now_ns.saturating_sub(began_ns) as f64;
+        self.all[at].in_flight -= 1;
+        match end {
+            End::Unknown => {}
+            End::Worked => {
+                let endpoint = &mut self.all[at];
+                endpoint.measure(took_ns, now_ns, self.rules.decay_ns);
+                if endpoint.ejections == 0 || began_ns > endpoint.ejected_at_ns {
+                    endpoint.failures = 0;
+                    endpoint.ejections = 0;
+                    endpoint.ejected_until_ns = 0;
+                }
+            }
+            End::Failed => self.fail(at, took_ns, now_ns),
+        }
+    }
+
+    fn fail(&mut self, at: usize, took_ns: f64, now_ns: u64) {
         let rules = self.rules;
         let may_eject = self.may_eject(at, now_ns);
+        let usual_ns = self.usual_ns(now_ns);
         let endpoint = &mut self.all[at];
-        endpoint.in_flight -= 1;
-        if !failed {
-            endpoint.failures = 0;
-            endpoint.ejections = 0;
-            endpoint.ejected_until_ns = 0;
-            endpoint.measure(
-                now_ns.saturating_sub(began_ns) as f64,
-                now_ns,
-                rules.decay_ns,
-            );
-            return;
-        }
         endpoint.failures = endpoint.failures.saturating_add(1);
         // After an ejection the first failure is enough.
         let limit = if endpoint.ejections > 0 {
@@ -147,12 +181,20 @@ impl Endpoints {
         } else {
             rules.failures
         };
-        if endpoint.failures >= limit && may_eject && endpoint.is_in(now_ns) {
+        if endpoint.failures < limit || !endpoint.is_in(now_ns) {
+            return;
+        }
+        if may_eject {
             let doublings = endpoint.ejections.min(DOUBLINGS_MAX);
             let ejection_ns = rules.ejection_ns.saturating_mul(1 << doublings);
+            endpoint.ejected_at_ns = now_ns;
             endpoint.ejected_until_ns = now_ns.saturating_add(ejection_ns);
             endpoint.ejections = endpoint.ejections.saturating_add(1);
             endpoint.failures = 0;
+        } else {
+            // It has to stay, but is the last to be picked: to fail fast is no merit.
+            let dear_ns = took_ns.max(2.0 * usual_ns);
+            endpoint.measure(dear_ns, now_ns, rules.decay_ns);
         }
     }
 
@@ -183,7 +225,12 @@ impl Endpoints {
     pub(super) fn stats(&self, now_ns: u64) -> Vec<EndpointStats> {
         let all = self.all.iter().map(|endpoint| EndpointStats {
             in_flight: endpoint.in_flight,
-            latency: Duration::from_secs_f64(endpoint.latency_ns.clamp(0.0, 1e18) / 1e9),
+            latency: Duration::from_secs_f64(
+                endpoint
+                    .latency_at(now_ns, self.rules.decay_ns)
+                    .clamp(0.0, 1e18)
+                    / 1e9,
+            ),
             failures: endpoint.failures,
             ejected: !endpoint.is_in(now_ns),
         });
@@ -196,12 +243,23 @@ impl Endpoint {
         self.enabled && self.ejected_until_ns <= now_ns
     }
 
+    fn is_measured(&self) -> bool {
+        self.latency_ns > 0.0
+    }
+
+    /// What it took fades with time, or one long use would be held against the
+    /// endpoint for as long as nobody dares to use it.
+    fn latency_at(&self, now_ns: u64, decay_ns: f64) -> f64 {
+        let since_ns = now_ns.saturating_sub(self.measured_ns) as f64;
+        self.latency_ns * (-since_ns / decay_ns).exp()
+    }
+
     /// A peak counts at once; a better value wins slowly, by how long ago the
     /// last one was (peak-sensitive moving average, as in Finagle).
     fn measure(&mut self, took_ns: f64, now_ns: u64, decay_ns: f64) {
         let since_ns = now_ns.saturating_sub(self.measured_ns) as f64;
         self.measured_ns = now_ns;
-        if self.latency_ns <= 0.0 || took_ns > self.latency_ns {
+        if took_ns > self.latency_ns {
             self.latency_ns = took_ns;
             return;
         }
@@ -217,108 +275,4 @@ fn below(random: &mut Random, count: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
-
-    fn endpoints(count: usize) -> (Endpoints, Random) {
-        let config = BalanceConfig {
-            failures: 2,
-            ..BalanceConfig::default()
-        };
-        (Endpoints::new(Rules::new(&config), count), Random::new(5))
-    }
-
-    fn fail(endpoints: &mut Endpoints, at: usize, now_ns: u64) {
-        let picked = endpoints.pick(|other| other == at, &mut Random::new(1), now_ns);
-        assert_eq!(picked, Some(at));
-        endpoints.end(at, true, now_ns, now_ns);
-    }
-
-    fn ejected(endpoints: &Endpoints, now_ns: u64) -> Vec<bool> {
-        endpoints
-            .stats(now_ns)
-            .iter()
-            .map(|stats| stats.ejected)
-            .collect()
-    }
-
-    /// One takes 10 ms and three take 1 ms: it gets few of the calls.
-    #[test]
-    fn the_faster_ones_get_more() {
-        let (mut endpoints, mut random) = endpoints(4);
-        let mut counts = [0u32; 4];
-        let mut now_ns = 0;
-        for _ in 0..10_000 {
-            now_ns += 100_000;
-            let at = endpoints.pick(|_| true, &mut random, now_ns).expect("one");
-            counts[at] += 1;
-            let took_ns = if at == 0 { 10_000_000 } else { 1_000_000 };
-            endpoints.end(at, false, now_ns - took_ns.min(now_ns), now_ns);
-        }
-        assert!(counts[0] < 100, "{counts:?}");
-        assert!(counts[1..].iter().all(|count| *count > 2_500), "{counts:?}");
-    }
-
-    #[test]
-    fn equal_ones_share_by_what_is_in_flight() {
-        let (mut endpoints, mut random) = endpoints(5);
-        for _ in 0..1_000 {
-            endpoints.pick(|_| true, &mut random, 0);
-        }
-        let stats = endpoints.stats(0);
-        assert!(
-            stats
-                .iter()
-                .all(|stats| (190..=210).contains(&stats.in_flight)),
-            "{stats:?}"
-        );
-    }
-
-    #[test]
-    fn failures_in_a_row_eject_for_longer_and_longer() {
-        let (mut endpoints, _) = endpoints(3);
-        fail(&mut endpoints, 0, 0);
-        assert_eq!(ejected(&endpoints, 0), [false; 3]);
-        fail(&mut endpoints, 0, 0);
-        assert_eq!(ejected(&endpoints, 5 * SECOND - 1), [true, false, false]);
-        assert_eq!(ejected(&endpoints, 5 * SECOND), [false; 3]);
-        fail(&mut endpoints, 0, 5 * SECOND);
-        assert_eq!(ejected(&endpoints, 15 * SECOND - 1), [true, false, false]);
-        // A success forgives.
-        let at = endpoints.pick(|at| at == 0, &mut Random::new(1), 15 * SECOND);
-        endpoints.end(at.expect("one"), false, 15 * SECOND, 15 * SECOND);
-        fail(&mut endpoints, 0, 16 * SECOND);
-        assert_eq!(ejected(&endpoints, 16 * SECOND), [false; 3]);
-    }
-
-    #[test]
-    fn no_more_are_ejected_than_may_be_and_one_always_stays() {
-        for (count, expect) in [(1, 0), (2, 1), (3, 1), (4, 2), (7, 3)] {
-            let (mut endpoints, mut random) = endpoints(count);
-            for at in (0..count).chain(0..count) {
-                fail(&mut endpoints, at, 0);
-            }
-            let out = ejected(&endpoints, 0)
-                .into_iter()
-                .filter(|out| *out)
-                .count();
-            assert_eq!(out, expect, "of {count}");
-            let picked = endpoints.pick(|_| true, &mut random, 0).expect("one");
-            assert!(!ejected(&endpoints, 0)[picked]);
-        }
-    }
-
-    #[test]
-    fn what_is_disabled_is_used_only_if_nothing_else_is_there() {
-        let (mut endpoints, mut random) = endpoints(2);
-        endpoints.set_enabled(0, false);
-        for _ in 0..100 {
-            assert_eq!(endpoints.pick(|_| true, &mut random, 0), Some(1));
-        }
-        endpoints.set_enabled(1, false);
-        assert!(endpoints.pick(|_| true, &mut random, 0).is_some());
-        assert_eq!(endpoints.pick(|_| false, &mut random, 0), None);
-    }
-}
+mod tests;

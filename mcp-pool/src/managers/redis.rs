@@ -22,7 +22,10 @@ const UNSUPPORTED: &str = "only redis:// and redis+unix:// addresses are support
 ///
 /// One connection carries the commands of many callers, so a pool of them is
 /// for what holds a connection to itself: transactions with `WATCH`, blocking
-/// commands, large values.
+/// commands, large values. No answer is given up on: who limits the wait for one
+/// retires the connection when the time is up. Nothing is reset on return; whoever
+/// leaves a `WATCH`, `MULTI`, another `SELECT` or a subscription behind retires it
+/// too.
 #[derive(Debug, Clone)]
 pub struct Redis(ConnectionInfo);
 
@@ -81,6 +84,9 @@ impl Manager for Redis {
         };
         let probe = socket.probe()?;
         let (settings, options) = (self.0.redis_settings(), AsyncConnectionConfig::new());
+        // How long an answer may take is the borrower's to say: a late one would
+        // otherwise hold up the next borrower of a connection that looks sound.
+        let options = options.set_response_timeout(None);
         // The driver is ours, because its end is how a broken transport shows.
         let (commands, driver) =
             MultiplexedConnection::new_with_config(settings, socket, options).await?;

@@ -9,6 +9,9 @@ use crate::{
 };
 use std::sync::Arc;
 
+/// How long what `min_connections` asks for waits after there was no room for it.
+const REFILL_NS: u64 = 1_000_000_000;
+
 impl<C> State<C> {
     /// As many connects as are wanted and allowed. After a failure one at a
     /// time is tried, and not before the delay is over.
@@ -40,10 +43,40 @@ impl<C> State<C> {
             false => self.queue.len(),
         };
         let for_waiters = waiters.saturating_sub(self.promised + self.opening);
-        let for_min = self.limits.min.saturating_sub(coming);
+        let for_min = match self.refill_ns > self.now_ns {
+            true => 0,
+            false => self.limits.min.saturating_sub(coming),
+        };
         for_waiters
             .max(for_min)
             .min(self.limits.max.saturating_sub(coming + self.closing))
+    }
+
+    /// Connects at work that no caller waits for: nobody makes room for them.
+    pub(crate) fn surplus_connects(&self) -> usize {
+        let waiters = match self.is(PAUSED) {
+            true => 0,
+            false => self.queue.len(),
+        };
+        self.opening
+            .saturating_sub(waiters.saturating_sub(self.promised))
+    }
+
+    /// A connect ends before it began: there is no place for it under the cap of
+    /// the set, and nobody waits for it. What `min_connections` asks for is tried
+    /// again in a while.
+    pub(crate) fn not_placed(&mut self, now_ns: u64) -> Todo<C> {
+        let mut todo = self.begin(now_ns);
+        self.opening -= 1;
+        self.refill_ns = self.now_ns.saturating_add(REFILL_NS);
+        todo.drained = self.is_drained();
+        self.serve(&mut todo);
+        todo
+    }
+
+    /// A connect waits for a place under the cap of the set.
+    pub(crate) fn is_capped(&mut self) {
+        self.last_cause = Some(Arc::new(Cause::Capped));
     }
 
     /// A connect worked.

@@ -25,19 +25,22 @@ impl<C> State<C> {
         Some(slot)
     }
 
-    /// Since when the least recently used idle connection is idle, if the pool
-    /// can spare it.
+    /// Since when the least recently used idle connection is idle. Somebody waits
+    /// for its place, which counts for more than `min_connections`.
     pub(crate) fn spare_since_ns(&self) -> Option<u64> {
-        let oldest = self.idle.front()?;
-        (self.open() > self.limits.min).then_some(oldest.meta.idle_since_ns)
+        self.idle.front().map(|oldest| oldest.meta.idle_since_ns)
+    }
+
+    /// When the caller came that waits for longest.
+    pub(crate) fn first_wait_ns(&self) -> Option<u64> {
+        let (_, first) = self.queue.iter().next()?;
+        Some(first.deadline_ns.saturating_sub(first.limit_ns))
     }
 
     /// Closes that one.
     pub(crate) fn evict(&mut self, now_ns: u64) -> Todo<C> {
         let mut todo = self.begin(now_ns);
-        if self.spare_since_ns().is_some()
-            && let Some(slot) = self.idle.pop_front()
-        {
+        if let Some(slot) = self.idle.pop_front() {
             self.dismiss(slot, CloseReason::Surplus, &mut todo);
         }
         todo
@@ -59,7 +62,6 @@ impl<C> State<C> {
     pub(crate) fn resize(&mut self, max: usize, now_ns: u64) -> Todo<C> {
         let mut todo = self.begin(now_ns);
         self.limits.max = max;
-        self.limits.min = self.limits.min.min(max);
         while self.open() > max
             && let Some(slot) = self.idle.pop_front()
         {

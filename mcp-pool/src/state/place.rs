@@ -93,26 +93,19 @@ impl<C> State<C> {
         todo.close.push((slot, reason));
     }
 
-    /// Gives the waiters what is idle; what is stale is checked for one of
-    /// them. Then connects for those that nothing is on its way for.
+    /// Has what is idle looked at for the waiters, or checked if it is stale;
+    /// they are given it then. Then connects for those that nothing is on its way for.
     pub(super) fn serve(&mut self, todo: &mut Todo<C>) {
         while !self.is(PAUSED) && self.queue.len() > self.promised {
-            match self.pop_idle(todo) {
-                Idle::Ready(mut slot) => {
-                    let Some(waiter) = self.queue.pop() else {
-                        break;
-                    };
-                    self.note_lent(&mut slot);
-                    todo.hand.push((waiter.place, slot));
-                }
-                Idle::Stale(mut slot) => {
-                    slot.meta.promised = true;
-                    self.promised += 1;
-                    self.checking += 1;
-                    todo.check.push(slot);
-                }
+            let (mut slot, out) = match self.pop_idle(todo) {
+                Idle::Ready(slot) => (slot, &mut todo.peek),
+                Idle::Stale(slot) => (slot, &mut todo.check),
                 Idle::None => break,
-            }
+            };
+            slot.meta.promised = true;
+            self.promised += 1;
+            self.checking += 1;
+            out.push(slot);
         }
         self.start_connects(todo);
     }

@@ -1,6 +1,6 @@
 //! What is done for time's sake: deadlines, reaping, checks, the clock itself.
 
-use super::{DORMANT, State, Todo};
+use super::{CLOSED, DORMANT, State, Todo};
 use crate::{
     clock::NEVER,
     error::Error,
@@ -143,6 +143,9 @@ impl<C> State<C> {
 
     fn next_due_ns(&self) -> u64 {
         let expiry_ns = self.idle.iter().map(|slot| slot.meta.expires_ns).min();
+        let refills = self.refill_ns > self.now_ns && !self.is(CLOSED);
+        let refills = refills && self.open() + self.opening < self.limits.min;
+        let refill_ns = if refills { self.refill_ns } else { NEVER };
         let report_ns = self
             .limits
             .lent_warn_ns
@@ -152,6 +155,7 @@ impl<C> State<C> {
             .min(expiry_ns.unwrap_or(NEVER))
             .min(self.check_due_ns())
             .min(report_ns)
+            .min(refill_ns)
     }
 
     pub(crate) fn stats(&self, waits: WaitHistogram) -> Stats {

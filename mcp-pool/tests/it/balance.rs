@@ -233,7 +233,7 @@ async fn one_that_lags_too_far_serves_nobody() {
 
 /// However it dies: it refuses, or it says nothing any more.
 #[tokio::test(start_paused = true)]
-async fn a_dead_replica_is_out_within_one_interval() {
+async fn a_dead_replica_is_out_within_two_intervals() {
     for dies in [Outcome::Err, Outcome::Never] {
         let cluster = cluster(&[PRIMARY | 100, 100, 100], None).await;
         cluster.servers[1].all_checks(dies);
@@ -244,6 +244,41 @@ async fn a_dead_replica_is_out_within_one_interval() {
         tokio::time::sleep(ms(2_100)).await;
         assert_eq!(readers(&cluster, Token::default()).await, [1, 2]);
     }
+}
+
+/// All of the primary's connections are lent for longer than an interval: it is
+/// alive, and writers wait for their turn. Then it panics when it is asked.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_busy_is_not_dead() {
+    let cluster = cluster(&[PRIMARY | 100, 100], None).await;
+    let mut held = Vec::new();
+    for _ in 0..10 {
+        held.push(cluster.replicas.write().await.expect("the primary"));
+    }
+    tokio::time::sleep(ms(5_000)).await;
+    assert!(cluster.replicas.nodes()[0].is_some_and(|node| node.primary));
+    let returns = async {
+        tokio::time::sleep(ms(50)).await;
+        drop(held);
+    };
+    let (writer, ()) = tokio::join!(cluster.replicas.write(), returns);
+    drop(writer.expect("its turn came"));
+    cluster.servers[0].all_checks(Outcome::Panic);
+    tokio::time::sleep(ms(2_000)).await;
+    assert_eq!(cluster.replicas.nodes()[0], None);
+}
+
+/// Callers that lose patience with a hanging endpoint prove nothing for it.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_does_not_forgive() {
+    let (balance, servers) = balance(2);
+    servers[0].all_connects(Outcome::Err);
+    for _ in 0..30 {
+        drop(balance.get().await.expect("the other one"));
+        let _ = tokio::time::timeout(ms(5), balance.get_among(|at| at == 0)).await;
+        tokio::time::sleep(ms(1)).await;
+    }
+    assert_eq!(balance.stats().map_ejected(), [true, false]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -257,5 +292,6 @@ async fn a_new_primary_is_found() {
     drop(writer);
     cluster.servers[1].all_checks(Outcome::Err);
     tokio::time::sleep(ms(2_000)).await;
-    assert!(matches!(cluster.replicas.write().await, Err(Error::Closed)));
+    let error = cluster.replicas.write().await.map(drop).expect_err("none");
+    assert!(matches!(error, Error::Unavailable) && error.is_retryable());
 }

@@ -22,13 +22,16 @@ enum Leaves {
     Unpolled,
     /// After one poll.
     Polled,
+    /// After one poll and whatever can happen without time, unseen.
+    Unseen,
     /// After so many milliseconds.
     After(u64),
 }
 
-const LEAVES: [Leaves; 5] = [
+const LEAVES: [Leaves; 6] = [
     Leaves::Unpolled,
     Leaves::Polled,
+    Leaves::Unseen,
     Leaves::After(1),
     Leaves::After(20),
     Leaves::After(60),
@@ -47,12 +50,15 @@ async fn leave(pool: &Pool<Fake>, leaves: Leaves) {
     let mut get = Box::pin(pool.get());
     match leaves {
         Leaves::Unpolled => {}
-        Leaves::Polled => {
+        Leaves::Polled | Leaves::Unseen => {
             std::future::poll_fn(|cx| {
                 let _ = get.as_mut().poll(cx);
                 Poll::Ready(())
             })
             .await;
+            if matches!(leaves, Leaves::Unseen) {
+                settle().await;
+            }
         }
         Leaves::After(after_ms) => drop(timeout(ms(after_ms), &mut get).await),
     }

@@ -194,3 +194,20 @@ async fn an_owned_lease_outlives_the_handles() {
     assert_eq!(server.open(), 0, "the last one turns off the light");
     assert_eq!(server.closed.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
+
+/// What `resize` took is made again when there is room for it.
+#[tokio::test(start_paused = true)]
+async fn the_minimum_outlives_a_smaller_maximum() {
+    let (pool, server) = pool(&Config {
+        min_connections: 3,
+        ..config(5)
+    });
+    settle().await;
+    pool.resize(1).expect("it fits");
+    settle().await;
+    assert_eq!((pool.stats().idle, server.open()), (1, 1));
+    pool.resize(5).expect("it fits");
+    settle().await;
+    assert_eq!((pool.stats().idle, server.open()), (3, 3));
+    assert_at_rest(&pool, &server);
+}

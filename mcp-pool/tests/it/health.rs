@@ -157,3 +157,88 @@ async fn no_borrower_sees_a_connection_that_was_killed() {
     assert_eq!((seen, pool.stats().closes.broken), (0, 1_000));
     assert_at_rest(&pool, &server);
 }
+
+/// A manager whose look panics once it is told to.
+#[derive(Debug)]
+struct Jumpy(std::sync::Arc<std::sync::atomic::AtomicBool>);
+
+impl mcp_pool::Manager for Jumpy {
+    type Connection = ();
+    type Error = std::convert::Infallible;
+
+    async fn connect(&self) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    fn is_open(&self, (): &mut ()) -> bool {
+        assert!(!self.0.load(Ordering::SeqCst), "a look that panics");
+        true
+    }
+}
+
+/// At the checkout as at the return: the place of the connection is used again.
+#[tokio::test(start_paused = true)]
+async fn a_look_that_panics_costs_no_place() {
+    let jumps = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let manager = Jumpy(std::sync::Arc::clone(&jumps));
+    let pool = mcp_pool::Pool::new(&config(1), manager).expect("a valid configuration");
+    for at_return in [true, false] {
+        let lease = pool.get_owned().await.expect("a connection");
+        let mut held = Some(lease);
+        if !at_return {
+            held = None;
+        }
+        jumps.store(true, Ordering::SeqCst);
+        let inside = pool.clone();
+        let task = tokio::spawn(async move {
+            match held {
+                Some(lease) => drop(lease),
+                None => drop(inside.get().await),
+            }
+        });
+        assert!(task.await.expect_err("it panics").is_panic());
+        jumps.store(false, Ordering::SeqCst);
+        settle().await;
+        assert_eq!(pool.stats().in_use, 0);
+        drop(pool.get_timeout(secs(1)).await.expect("the place is free"));
+    }
+    assert_eq!(pool.stats().closes.broken, 2);
+}
+
+/// The pool is paused, callers queue, and all that is idle dies: nobody is given
+/// a dead one, and what is alive is used before another one is made.
+#[tokio::test(start_paused = true)]
+async fn whoever_waited_sees_no_dead_connection_either() {
+    let (pool, server) = pool(&config(4));
+    let mut leases = Vec::new();
+    for _ in 0..4 {
+        leases.push(pool.get().await.expect("a connection"));
+    }
+    let killers: Vec<_> = leases.iter().map(|lease| lease.killer()).collect();
+    drop(leases);
+    pool.pause();
+    let waiters: tokio::task::JoinSet<_> = (0..2)
+        .map(|_| {
+            let pool = pool.clone();
+            async move { pool.get_owned().await.expect("a connection") }
+        })
+        .collect();
+    settle().await;
+    for killer in &killers[..3] {
+        killer.store(false, Ordering::SeqCst);
+    }
+    pool.resume();
+    let leases = waiters.join_all().await;
+    assert!(
+        leases
+            .iter()
+            .all(|lease| lease.killer().load(Ordering::SeqCst))
+    );
+    drop(leases);
+    settle().await;
+    assert_eq!(
+        (server.connects_begun(), pool.stats().closes.broken),
+        (5, 3)
+    );
+    assert_at_rest(&pool, &server);
+}

@@ -4,6 +4,7 @@ mod support;
 
 mod balance;
 mod cancellation;
+mod cap;
 mod capacity;
 mod config;
 mod events;

@@ -5,7 +5,7 @@ use mcp_pool::{ClassConfig, Config, Error, Key, Lease, OTHER, PoolSet, SetConfig
 use std::sync::Arc;
 use tokio::task::JoinSet;
 
-fn set(config: &SetConfig) -> (PoolSet<Fake>, Arc<Server>) {
+pub(crate) fn set(config: &SetConfig) -> (PoolSet<Fake>, Arc<Server>) {
     let server = Arc::new(Server::default());
     let inside = Arc::clone(&server);
     let set = PoolSet::new(config, move |_| Fake(Arc::clone(&inside)));
@@ -14,7 +14,7 @@ fn set(config: &SetConfig) -> (PoolSet<Fake>, Arc<Server>) {
 
 /// 10 in all: 4 for cursor, 2 for vscode, which may have 3, and 4 for whoever
 /// comes.
-fn ten() -> SetConfig {
+pub(crate) fn ten() -> SetConfig {
     let class = |guaranteed, max_connections| ClassConfig {
         guaranteed,
         max_connections,
@@ -35,11 +35,15 @@ fn ten() -> SetConfig {
     }
 }
 
-fn key(upstream: &str, class: &str) -> Key {
+pub(crate) fn key(upstream: &str, class: &str) -> Key {
     Key::new(upstream, "me", class)
 }
 
-async fn take(set: &PoolSet<Fake>, key: &Key, count: usize) -> Vec<Lease<'static, Fake>> {
+pub(crate) async fn take(
+    set: &PoolSet<Fake>,
+    key: &Key,
+    count: usize,
+) -> Vec<Lease<'static, Fake>> {
     let mut leases = Vec::new();
     for _ in 0..count {
         leases.push(set.get(key).await.expect("a connection"));
@@ -162,6 +166,47 @@ async fn prewarming_opens_the_minimum_of_the_class() {
     let lease = set.get(&key("a", "cursor")).await.expect("a connection");
     assert_eq!(server.connects_begun(), 3);
     drop(lease);
+}
+
+/// Whatever is lent elsewhere, no pool of a closed set lends any more, and no
+/// new key is served.
+#[tokio::test(start_paused = true)]
+async fn a_closed_set_serves_nobody() {
+    let (set, server) = set(&ten());
+    let held: Vec<_> = [
+        set.get(&key("a", OTHER)).await.expect("a connection"),
+        set.get(&key("b", OTHER)).await.expect("a connection"),
+    ]
+    .into();
+    let closing = tokio::spawn({
+        let set = set.clone();
+        async move { set.close().await }
+    });
+    settle().await;
+    for upstream in ["a", "b", "new"] {
+        let got = set.get(&key(upstream, OTHER)).await.map(drop);
+        assert!(matches!(got, Err(Error::Closed)), "{upstream}: {got:?}");
+    }
+    assert!(!closing.is_finished(), "two are lent");
+    drop(held);
+    closing.await.expect("no panic");
+    assert_eq!((server.open(), server.connects_begun()), (0, 2));
+}
+
+/// A pool that somebody holds is not unused: there is one pool for each key.
+#[tokio::test(start_paused = true)]
+async fn a_pool_that_is_held_stays() {
+    let mut config = ten();
+    config.max_keys = 1;
+    let (set, _) = set(&config);
+    let kept = set.pool(&key("kept", OTHER)).expect("room");
+    for number in 0..200 {
+        drop(set.pool(&key(&format!("up{number}"), OTHER)));
+        settle().await;
+    }
+    drop(kept.get().await.expect("a connection"));
+    let lease = set.get(&key("kept", OTHER)).await.expect("a connection");
+    assert_eq!(lease.reuses(), 1, "it is the same pool");
 }
 
 #[tokio::test(start_paused = true)]

@@ -336,3 +336,17 @@ async fn upstreams_are_bounded() {
     ));
     agent.close().await;
 }
+
+#[tokio::test]
+async fn a_closed_agent_sends_nothing() {
+    let upstream = Upstream::start(false).await;
+    let agent = upstream.agent(Config::default(), Version::Http1);
+    call(&agent, upstream.request("/")).await;
+    agent.close().await;
+    let sent = agent.send(upstream.request("/")).await.map(drop);
+    assert!(
+        matches!(sent, Err(SendError::Pool(mcp_pool::Error::Closed))),
+        "{sent:?}"
+    );
+    assert_eq!(upstream.seen.connections.load(Ordering::SeqCst), 1);
+}

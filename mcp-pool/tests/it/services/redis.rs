@@ -133,3 +133,18 @@ async fn a_server_that_hangs_is_found_by_the_check() {
 async fn tls_addresses_are_refused_rather_than_spoken_plainly() {
     assert!(Redis::new("rediss://127.0.0.1/").is_err());
 }
+
+/// Longer than what the client library waits for of its own accord.
+#[tokio::test]
+async fn a_blocking_command_may_block() {
+    let Some(server) = start() else { return };
+    let pool = pool(server.port);
+    let mut lease = pool.get().await.expect("a connection");
+    let popped: Option<(String, String)> = cmd("BLPOP")
+        .arg("empty")
+        .arg(1)
+        .query_async(&mut **lease)
+        .await
+        .expect("an answer, after a second");
+    assert_eq!(popped, None);
+}
