@@ -3,7 +3,7 @@
 use crate::{
     CacheTags, Class, Hit, Inserted, Invalidated, Loaded, Observer, Origin, Put, Store, Tag,
     Ticket, classes::Classes, clock::Clock, failures::Failures, flight::Flights,
-    freshness::Reading, outcome::Outcome, stats::Counters, tag_stats::TagCounters,
+    freshness::Reading, outcome::Outcome, remote::Tier, stats::Counters, tag_stats::TagCounters,
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -32,11 +32,20 @@ pub(crate) struct Inner<K, V> {
     pub(crate) weigh: WeighEntry<K, V>,
     pub(crate) differs: Option<Differs<V>>,
     pub(crate) hasher: DefaultHashBuilder,
+    pub(crate) tier: Option<Tier<K, V>>,
 }
 
 impl<K, V> Inner<K, V> {
     pub(crate) fn is_bypassed(&self) -> bool {
         self.bypass.load(Ordering::Relaxed)
+    }
+
+    /// Makes sure that what is in the first tier may be served at this moment.
+    #[inline]
+    pub(crate) fn confirm_lease(&self, now_ms: u64) {
+        if let Some(tier) = &self.tier {
+            tier.confirm_lease(now_ms);
+        }
     }
 
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
