@@ -100,7 +100,7 @@ mod tests {
         assert!(low < 1 << SLOT_BITS && (1 << SLOT_BITS..2 << SLOT_BITS).contains(&high));
     }
 
-    const MARK_OF_AGENTS: u64 = 0;
+    const MARK_OF_AGENTS: u64 = 0xd655_4f13_3ed5_d5ab;
 
     #[test]
     fn kinds_survive_the_wire() {
