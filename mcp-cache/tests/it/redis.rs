@@ -3,6 +3,7 @@
 //! unless `MCP_TEST_REQUIRE_SERVICES=1` is set.
 
 mod faults;
+mod history;
 mod proxy;
 mod rules;
 mod server;
