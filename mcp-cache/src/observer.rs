@@ -57,6 +57,11 @@ pub enum RemoteEvent<'a> {
     Disconnected,
     /// An attempt to hear them, or a heartbeat, failed.
     ConnectFailed(&'a RemoteError),
+    /// An invalidation of another process was obeyed.
+    Heard {
+        /// Its number.
+        number: u64,
+    },
     /// Messages were or may have been missed: the first tier is emptied.
     Forgot,
     /// A look failed, and its value is loaded.

@@ -98,6 +98,9 @@ fn apply(node: &Node, number: u64, message: Message) {
     }
     node.mirror.apply(number);
     node.heard.send_replace(number);
+    if origin != node.id {
+        node.report(RemoteEvent::Heard { number });
+    }
 }
 
 /// Asks for the epoch, again and again, and extends the lease when all messages

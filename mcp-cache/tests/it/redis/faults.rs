@@ -187,6 +187,28 @@ async fn a_subscriber_that_is_cut_off_forgets() {
     assert_eq!(b.get("k", &source).await.value, format!("v{version}"));
 }
 
+/// Its connections stay, and nothing comes through them any more.
+#[tokio::test]
+async fn a_process_that_hears_nothing_serves_nothing_old_after_a_lease() {
+    let Some(server) = server().await else { return };
+    let proxy = Proxy::start(server.port()).await;
+    let source = Source::default();
+    let (a, b) = (
+        Node::with(&server.url(), &config()).await,
+        Node::with(&proxy.url(), &config()).await,
+    );
+    b.get("k", &source).await;
+    proxy.delay(Duration::from_secs(10));
+    let version = source.write();
+    a.cache.invalidate_by_tags(&["all"]);
+    assert_eq!(a.remote.settled().await, Reach::Everywhere);
+    tokio::time::sleep(Duration::from_millis(410)).await;
+    let read = b.get("k", &source).await;
+    assert_eq!((read.value, read.source), (format!("v{version}"), From::Loaded));
+    // And from then on the first tier protects the source, a lease at a time.
+    assert_eq!(b.get("k", &source).await.source, From::Hit);
+}
+
 /// More than can be kept while it is away becomes everything.
 #[tokio::test]
 async fn too_many_invalidations_forget_everything() {

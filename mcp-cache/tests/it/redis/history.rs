@@ -11,9 +11,9 @@
 //! - that of every invalidation that had been settled one lease before, and
 //! - if it is strict, that of every one that had been settled.
 //!
-//! It is seen to find what it is for. Without the look at what is pending, without
-//! the base that a restarted server begins, with a lease that never ends or with
-//! gaps that are passed over, it fails within seconds.
+//! It is seen to find what it is for: it fails within seconds without the look at
+//! what is pending, with a lease that never ends, and with gaps that are passed
+//! over.
 
 mod faults;
 mod log;

@@ -1,6 +1,6 @@
 //! What is in Redis and should not be, and what a record may be.
 
-use super::{Node, Source, remote, server};
+use super::{Node, Source, remote, server, until};
 use mcp_cache::{Cache, Config, Loaded, RemoteConfig, Source as From};
 use std::time::Duration;
 
@@ -77,6 +77,44 @@ async fn the_tiers_own_keys_heal_and_nothing_old_is_served() {
         let read = b.strict("k", &source).await.value;
         assert_eq!(read, format!("v{version}"), "{damage:?}");
     }
+}
+
+/// A number whose message nobody has heard, found by the next message, or by the
+/// heartbeat.
+#[tokio::test]
+async fn a_gap_in_the_numbers_empties_the_first_tier() {
+    let Some(server) = server().await else { return };
+    let source = Source::default();
+    let (a, b) = (Node::new(&server.url()).await, Node::new(&server.url()).await);
+    for told in [true, false] {
+        b.get("k", &source).await;
+        let _: u64 = server.command(&["INCR", "{mcp}:epoch"]).await;
+        if told {
+            a.cache.invalidate("unrelated");
+        }
+        until(|| b.cache.try_get("k").is_none()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_last_handle_ends_what_runs() {
+    let Some(server) = server().await else { return };
+    let source = Source::default();
+    let a = Node::new(&server.url()).await;
+    a.get("k", &source).await;
+    let cache = a.cache.clone();
+    drop(a);
+    assert!(clients(&server).await > 1, "the cache goes on");
+    drop(cache);
+    while clients(&server).await > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Connections, that of the question included.
+async fn clients(server: &super::Server) -> usize {
+    let list: String = server.command(&["CLIENT", "LIST"]).await;
+    list.lines().count()
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ impl Faults {
 
     async fn one(&mut self, proxies: &[Proxy]) {
         let victim = &proxies[self.below(proxies.len() as u64)];
-        let name = match self.below(9) {
+        let name = match self.below(10) {
             0 | 1 => {
                 self.server.save().await;
                 sleep(self.ms(0, 300)).await;
@@ -66,6 +66,13 @@ impl Faults {
                 sleep(self.ms(100, 700)).await;
                 victim.delay(Duration::ZERO);
                 "slow"
+            }
+            8 => {
+                victim.delay(Duration::from_secs(30));
+                sleep(self.ms(300, 1_200)).await;
+                victim.delay(Duration::ZERO);
+                victim.cut();
+                "one hears nothing"
             }
             _ => {
                 let () = self.server.command(&["FLUSHALL"]).await;
