@@ -127,6 +127,13 @@ impl Epochs {
         self.epoch.0.fetch_add(1, Ordering::Release);
     }
 
+    /// The wrong variant: what the shortcut needs is missing.
+    #[cfg(all(test, mcp_loom))]
+    pub(crate) fn invalidate_with_one_rise(&self, tag: Tag) {
+        let epoch = self.epoch.0.fetch_add(1, Ordering::AcqRel) + 1;
+        self.tags.raise(tag.0, epoch);
+    }
+
     /// Whether one of the tags was invalidated after `born`. The caller has
     /// read [`now`](Self::now) before.
     #[inline]

@@ -118,8 +118,8 @@ where
     /// let cache: Cache<String, u64> = Cache::new(&Config::default())?;
     /// let key = "swarm/7/agents".to_owned();
     /// for source in [Source::Loaded, Source::Hit] {
-    ///     let count = async || Ok::<_, std::io::Error>(Loaded::new(12).tags(["agents"]));
-    ///     let answer = cache.get_or_fetch(&key, || async { count().await }).await?;
+    ///     let count = || async { Ok::<_, std::io::Error>(Loaded::new(12).tags(["agents"])) };
+    ///     let answer = cache.get_or_fetch(&key, count).await?;
     ///     assert_eq!((answer.value, answer.source), (12, source));
     /// }
     /// # Ok(())

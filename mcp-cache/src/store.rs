@@ -17,8 +17,8 @@ pub use stats::StoreStats;
 use crate::{
     Epochs, Tag, Ticket,
     epoch::{Glob, Ledger},
-    sync::{Mutex, MutexGuard, Ordering, Padded, lock},
-    table::{Entry, Now, Phase, Shard, Trash},
+    sync::{Latch, LatchGuard, Mutex, Padded},
+    table::{Front, Now, Phase, Shard, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -40,7 +40,7 @@ pub struct Store<K, V> {
     sweep: Mutex<Sweep>,
 }
 
-type Locked<K, V> = Padded<Mutex<Shard<K, V>>>;
+type Locked<K, V> = Padded<Latch<Shard<K, V>>>;
 
 /// A key's hash: the low bits choose the shard, the upper half is what the
 /// table and the stamps use.
@@ -59,7 +59,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn new(bounds: &Bounds, epochs: Arc<Epochs>) -> Self {
         let shards = bounds.shard_count();
-        let shard = |n| Padded(Mutex::new(Shard::new(bounds.limit(n, shards))));
+        let shard = |n| Padded(Latch::new(Shard::new(bounds.limit(n, shards))));
         Self {
             shards: (0..shards).map(shard).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -91,24 +91,20 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(key);
         let now = self.now(now_ms);
         let mut shard = self.lock(hash);
-        let Some((at, entry)) = shard.find(hash.print(), key) else {
-            shard.counters.misses += 1;
+        let Some(at) = shard.find(hash.print(), key) else {
+            shard.reads.misses += 1;
             return Lookup::Miss;
         };
-        let phase = entry.life.phase(now_ms);
-        if phase == Phase::Over || !entry.is_live(now.ledger, now.epoch) {
-            bury(shard, at, &now);
-            return Lookup::Miss;
+        let turn = shard.reads.hits;
+        let front = shard.front_mut(at);
+        if front.head.is_fresh(now_ms)
+            && front.head.checked == now.epoch
+            && let Some(hit) = hit(front, turn, now_ms)
+        {
+            shard.reads.hits = turn + 1;
+            return Lookup::Fresh(hit);
         }
-        let hit = hit(entry, now_ms);
-        entry.count_use();
-        if phase == Phase::Fresh {
-            shard.counters.hits += 1;
-            Lookup::Fresh(hit)
-        } else {
-            shard.counters.stale_hits += 1;
-            Lookup::Stale(hit)
-        }
+        look(shard, at, &now)
     }
 
     /// The value of `key` even if it was invalidated, as long as its spans last and
@@ -119,10 +115,16 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         Q: Hash + Equivalent<K> + ?Sized,
     {
         let hash = self.hash(key);
-        let shard = self.lock(hash);
-        let (_, entry) = shard.find(hash.print(), key)?;
-        let kept = entry.keep_invalidated && entry.life.phase(now_ms) != Phase::Over;
-        kept.then(|| hit(entry, now_ms))
+        let mut shard = self.lock(hash);
+        let at = shard.find(hash.print(), key)?;
+        let turn = shard.reads.hits;
+        let slot = shard.slot(at);
+        let kept = slot.tail.keep_invalidated && slot.phase(now_ms) != Phase::Over;
+        if kept {
+            hit(shard.front_mut(at), turn, now_ms)
+        } else {
+            None
+        }
     }
 
     /// Whether a load that took this ticket may still be served to everyone:
@@ -131,9 +133,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     #[must_use]
     pub fn is_live(&self, ticket: Ticket, key: &K, tags: &[Tag]) -> bool {
         let hash = self.hash(key);
-        self.ledger.epochs.now();
+        let epoch = self.ledger.epochs.now();
         !self.ledger.is_overtaken(hash.print(), ticket)
-            && self.ledger.is_live(key, tags, ticket.epoch, ticket.epoch)
+            && self.ledger.admits(key, tags, ticket, epoch)
     }
 
     /// Invalidates everything that carries one of the tags, in every store of
@@ -169,7 +171,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     pub fn len(&self) -> u64 {
         self.shards
             .iter()
-            .map(|shard| lock(&shard.0).entries())
+            .map(|shard| shard.0.lock().entries())
             .sum()
     }
 
@@ -182,7 +184,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     /// Bytes by the store's own account: keys, values and overhead.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.shards.iter().map(|shard| lock(&shard.0).bytes()).sum()
+        self.shards.iter().map(|shard| shard.0.lock().bytes()).sum()
     }
 
     /// Counters since the start.
@@ -193,8 +195,8 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             ..StoreStats::default()
         };
         for shard in &self.shards {
-            let shard = lock(&shard.0);
-            stats.add(&shard.counters);
+            let shard = shard.0.lock();
+            stats.add(shard.reads, &shard.counters);
             stats.entries += shard.entries();
             stats.bytes += shard.bytes();
         }
@@ -208,9 +210,11 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
 
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
-    fn lock(&self, hash: Hashed) -> MutexGuard<'_, Shard<K, V>> {
+    fn lock(&self, hash: Hashed) -> LatchGuard<'_, Shard<K, V>> {
         // The number of shards is a power of two.
-        lock(&self.shards[hash.0 as usize & (self.shards.len() - 1)].0)
+        self.shards[hash.0 as usize & (self.shards.len() - 1)]
+            .0
+            .lock()
     }
 
     #[inline]
@@ -223,23 +227,49 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     }
 }
 
+/// Counts the read and clones the value.
 #[inline]
-fn hit<K, V: Clone>(entry: &Entry<K, V>, now_ms: u64) -> Hit<V> {
-    let hits = entry.hits.load(Ordering::Relaxed);
-    entry.hits.store(hits.saturating_add(1), Ordering::Relaxed);
-    Hit {
-        value: entry.value.clone(),
-        age_ms: entry.life.age_ms(now_ms),
-        fresh_for_ms: entry.life.fresh_for_ms,
-        hits,
-    }
+fn hit<K, V: Clone>(front: &mut Front<K, V>, turn: u64, now_ms: u64) -> Option<Hit<V>> {
+    let (_, value) = front.item.as_ref()?;
+    let hit = Hit {
+        value: value.clone(),
+        age_ms: front.head.age_ms(now_ms),
+        fresh_for_ms: front.head.fresh_for_ms,
+        hits: front.head.uses.reads(),
+    };
+    front.head.uses.count_read(turn);
+    Some(hit)
 }
 
-/// Removes a dead entry that was met, and drops it outside of the lock.
+/// The first read after something was invalidated, or of what is not fresh any
+/// more: it may be served, or it is removed, and dropped after the lock is
+/// released.
 #[cold]
-fn bury<K, V>(mut shard: MutexGuard<'_, Shard<K, V>>, at: u32, now: &Now<'_, K>) {
+fn look<K, V: Clone>(
+    mut shard: LatchGuard<'_, Shard<K, V>>,
+    at: u32,
+    now: &Now<'_, K>,
+) -> Lookup<V> {
+    let turn = shard.reads.hits;
+    let mut slot = shard.slot(at);
+    let phase = slot.phase(now.ms);
+    if phase != Phase::Over
+        && slot.is_live(now)
+        && let Some(hit) = hit(shard.front_mut(at), turn, now.ms)
+    {
+        if phase == Phase::Fresh {
+            shard.reads.hits += 1;
+            return Lookup::Fresh(hit);
+        }
+        shard.counters.stale_hits += 1;
+        return Lookup::Stale(hit);
+    }
     let mut trash = Trash::new();
-    shard.counters.misses += 1;
+    shard.reads.misses += 1;
     shard.discard_unless_kept(at, now, &mut trash);
     drop(shard);
+    Lookup::Miss
 }
+
+#[cfg(all(test, mcp_loom))]
+mod loom_models;

@@ -17,11 +17,17 @@ where
 {
     let mut ticks = interval_at(tokio::time::Instant::now() + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // By what there was when the round began: one that goes by what is left of a
+    // cleared cache would get slower and slower.
+    let mut entries = inner.store.len();
     loop {
         ticks.tick().await;
-        let mut left = inner.store.len().div_ceil(ROUND);
+        let mut left = entries.div_ceil(ROUND).max(1);
         while left > 0 {
             let swept = step(&inner);
+            if swept.wrapped {
+                entries = inner.store.len();
+            }
             left = match swept.examined {
                 0 => 0,
                 examined => left.saturating_sub(examined as u64),

@@ -3,32 +3,41 @@
 //! A cfg of our own, because the plain `--cfg loom` also switches dependencies
 //! that do not expect to run inside a model.
 
+mod latch;
+
+pub(crate) use latch::{Latch, LatchGuard};
+
 #[cfg(mcp_loom)]
 pub(crate) use loom::sync::{
-    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 #[cfg(not(mcp_loom))]
 pub(crate) use std::sync::{
-    Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
+
+#[cfg(mcp_loom)]
+pub(crate) use loom::sync::Arc;
+#[cfg(not(mcp_loom))]
+pub(crate) use std::sync::Arc;
 
 pub(crate) use std::sync::{PoisonError, TryLockError};
 
-/// Locks, and ignores poison: foreign code that runs in a critical section (a key's `Eq`, a
-/// value's `Clone`) runs before anything is changed.
+/// Locks, and ignores poison: foreign code that runs in a critical section (a key's
+/// `Eq`, a value's `Clone`) runs before anything is changed.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As [`lock`], shared.
+/// Locks for reading, and ignores poison: nothing here panics half-way through an update.
 #[inline]
 pub(crate) fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As [`lock`], alone.
+/// As [`read`], alone.
 #[inline]
 pub(crate) fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     lock.write().unwrap_or_else(PoisonError::into_inner)

@@ -19,22 +19,26 @@
 //!
 //! # What a read touches
 //!
-//! The index (one group of control bytes and one slot number), the slot, and
-//! the value's own count of references. Deadlines, stamps and uses are in the slot, beside
-//! key and value. Nothing is allocated, moved or relinked.
+//! A line of the index, the line of the slot's front, and the value's own count of
+//! references. The fresh span, the last epoch and the uses are in that line,
+//! beside key and value. Nothing is allocated, moved or relinked.
 
 mod counters;
 mod entry;
 mod evict;
 mod ghosts;
+mod index;
 mod limit;
 mod ring;
 mod shard;
 mod slab;
 mod trash;
 
-pub(crate) use counters::Counters;
-pub(crate) use entry::{Entry, Life, Phase, Place};
+use crate::epoch::TagSet;
+pub(crate) use counters::{Counters, Reads};
+
+pub(crate) use entry::{Entry, Head, Phase, Place, Tail, Uses};
 pub(crate) use limit::Limit;
 pub(crate) use shard::{Now, Shard};
+pub(crate) use slab::{Front, Slot};
 pub(crate) use trash::Trash;

@@ -6,5 +6,5 @@ mod layer;
 mod service;
 
 pub use future::CacheFuture;
-pub use layer::{CacheLayer, Keep, Lookup};
+pub use layer::{CacheLayer, Keep, Key};
 pub use service::CacheService;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Says how many bytes a key or value holds outside of itself, so that a cache
 /// can be bounded in bytes. The cache adds what it takes inside of the table.
 ///
-/// [`Builder::weigh_by`](crate::Builder::weigh_by) is for types that do not say.
+/// [`Cache::weighing`](crate::Cache::weighing) is for types that do not say.
 pub trait Weigh {
     /// Bytes on the heap.
     fn heap_bytes(&self) -> u64;

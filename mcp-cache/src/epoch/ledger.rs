@@ -54,10 +54,19 @@ impl<K> Ledger<K> {
             && !self.patterns.any_after(key, checked)
     }
 
+    /// Whether nothing that concerns a load was invalidated since its ticket.
+    /// `epoch` was read before: if it is the ticket's, nothing was published
+    /// since, as with an entry that was checked at this epoch.
+    #[inline]
+    pub(crate) fn admits(&self, key: &K, tags: &[Tag], ticket: Ticket, epoch: u64) -> bool {
+        ticket.epoch == epoch || self.is_live(key, tags, ticket.epoch, ticket.epoch)
+    }
+
     /// Whether the key was written or invalidated since the ticket was taken.
     /// Exact under the lock of the key's shard.
     pub(crate) fn is_overtaken(&self, fingerprint: u32, ticket: Ticket) -> bool {
-        self.keys.is_after(fingerprint, ticket.writes)
+        self.writes.load(Ordering::Acquire) != ticket.writes
+            && self.keys.is_after(fingerprint, ticket.writes)
     }
 
     /// Dooms the loads of a key that are in flight. To be called under the lock

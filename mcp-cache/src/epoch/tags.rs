@@ -21,6 +21,12 @@ pub(crate) enum TagSet {
     Many(Box<[Tag]>),
 }
 
+impl Default for TagSet {
+    fn default() -> Self {
+        Self::new(&[])
+    }
+}
+
 impl TagSet {
     pub(crate) fn new(tags: &[Tag]) -> Self {
         let mut few = [Tag(0); IN_PLACE];

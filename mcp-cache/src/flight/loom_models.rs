@@ -64,8 +64,8 @@ impl Model {
 
 /// Two callers of one missing key.
 ///
-/// Seen to fail: with `land` setting no result (a deadlock); with `load` not
-/// looking into the store again (two loads).
+/// Seen to fail: with `land` setting no result (a deadlock); with `load` looking
+/// into the store no second time (two loads).
 #[test]
 fn two_callers_load_once() {
     loom::model(|| {
@@ -79,12 +79,29 @@ fn two_callers_load_once() {
     });
 }
 
+/// The leader goes away while another waits for it, or is about to.
+///
+/// Seen to fail: with `abandon` waking nobody (a deadlock).
+#[test]
+fn who_waits_for_a_leader_that_goes_away_takes_over() {
+    loom::model(|| {
+        let model = Model::new();
+        let Joined::Lead(lead) = model.join() else {
+            panic!("the first leads");
+        };
+        let other = Arc::clone(&model);
+        let thread = thread::spawn(move || other.fetch());
+        drop(lead);
+        assert_eq!(thread.join().expect("no panic"), 7);
+        assert_eq!(model.flights.len(), 0);
+    });
+}
+
 /// The leader goes away while another waits for it, and a third goes away
 /// while it waits.
 ///
-/// Seen to fail: with `abandon` waking nobody; with `Seat`'s drop waking nobody
-/// (the one that was woken is the one that goes away); with `abandon` leaving
-/// the flight on the list when nobody waits.
+/// Seen to fail: with `Seat`'s drop waking nobody (the one that was woken is the one
+/// that goes away).
 #[test]
 fn a_load_is_never_left_without_a_leader() {
     loom::model(|| {

@@ -18,7 +18,6 @@ const ROUND: u64 = 100_000;
 
 /// What the workers do.
 #[derive(Debug, Clone)]
-#[non_exhaustive]
 pub struct Plan {
     /// Operations in all. Default 1,000,000.
     pub operations: u64,

@@ -4,10 +4,10 @@ use crate::table::Limit;
 use std::{num::NonZeroU64, thread};
 
 /// Shards that a core may keep busy at a time without two meeting often.
-const SHARDS_PER_CORE: usize = 8;
+const SHARDS_PER_CORE: usize = 16;
 const SHARDS_MAX: usize = 1024;
 /// A shard below this many entries or bytes would be full while others have room.
-const SHARD_ENTRIES_MIN: u64 = 128;
+const SHARD_ENTRIES_MIN: u64 = 512;
 const SHARD_BYTES_MIN: u64 = 4 << 20;
 
 /// The bounds of a store. Both are exact: they hold at every moment, with the

@@ -88,7 +88,7 @@ pub struct Hit<V> {
     pub age_ms: u64,
     /// Its fresh span; it is fresh while `age_ms` is below.
     pub fresh_for_ms: u32,
-    /// Reads of this entry before this one; a racing read may go uncounted.
+    /// Reads of this entry before this one; above 16 an estimate.
     pub hits: u32,
 }
 

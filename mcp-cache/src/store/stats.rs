@@ -1,6 +1,6 @@
 //! Counters pulled as one snapshot.
 
-use crate::table::Counters;
+use crate::table::{Counters, Reads};
 use serde::Serialize;
 
 /// A store's counters since the start; exact, whatever the number of threads.
@@ -44,10 +44,10 @@ pub struct StoreStats {
 }
 
 impl StoreStats {
-    pub(crate) fn add(&mut self, counters: &Counters) {
-        self.hits += counters.hits;
+    pub(crate) fn add(&mut self, reads: Reads, counters: &Counters) {
+        self.hits += reads.hits;
+        self.misses += reads.misses;
         self.stale_hits += counters.stale_hits;
-        self.misses += counters.misses;
         self.inserts += counters.inserts;
         self.born_dead += counters.born_dead;
         self.superseded += counters.superseded;

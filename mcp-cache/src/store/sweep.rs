@@ -54,7 +54,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     fn sweep_stride(&self, sweep: &mut Sweep, now_ms: u64, swept: &mut Swept) -> bool {
         let mut trash = Trash::new();
         let now = self.now(now_ms);
-        let mut shard = crate::sync::lock(&self.shards[sweep.shard].0);
+        let mut shard = self.shards[sweep.shard].0.lock();
         let end = shard.slots().min(sweep.slot + STRIDE);
         for at in sweep.slot..end {
             let at = u32::try_from(at).unwrap_or(u32::MAX);

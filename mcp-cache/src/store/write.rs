@@ -3,8 +3,7 @@
 use super::{Hashed, Inserted, Origin, Put, Store};
 use crate::{
     epoch::TagSet,
-    sync::{AtomicU8, AtomicU32, AtomicU64},
-    table::{Entry, Life, Place, Shard, Trash},
+    table::{Entry, Head, Place, Shard, Tail, Trash, Uses},
 };
 use hashbrown::Equivalent;
 use std::hash::Hash;
@@ -19,27 +18,27 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let mut trash = Trash::new();
         let mut shard = self.lock(hash);
         let inserted = 'inserted: {
-            if let Some(refused) = self.refuse(&mut shard, hash, &key, put, &mut trash) {
-                trash.add(key, value);
+            if let Some(refused) = self.refuse(&mut shard, hash, &key, put, now.epoch, &mut trash) {
+                trash.add(Some((key, value)));
                 break 'inserted refused;
             }
             let found = shard.find(hash.print(), &key);
-            let later = |old: &Entry<K, V>| {
-                put.origin == Origin::Load && old.born > put.ticket.epoch && old.may_be_served(&now)
-            };
-            let found = found.map(|(at, old)| (at, later(old)));
+            let later = put.origin == Origin::Load
+                && found.is_some_and(|at| {
+                    let mut old = shard.slot(at);
+                    old.tail.born > put.ticket.epoch && old.may_be_served(&now)
+                });
+            if later {
+                trash.add(Some((key, value)));
+                shard.counters.superseded += 1;
+                break 'inserted Inserted::Superseded;
+            }
             let entry = entry(key, value, hash, put, now_ms, now.epoch);
-            match found {
-                Some((_, true)) => {
-                    trash.add(entry.key, entry.value);
-                    shard.counters.superseded += 1;
-                    break 'inserted Inserted::Superseded;
-                }
-                Some((at, _)) => {
-                    shard.counters.replaced += 1;
-                    shard.replace(at, entry, &now, &mut trash);
-                }
-                None => shard.add(entry, &now, &mut trash),
+            if let Some(at) = found {
+                shard.counters.replaced += 1;
+                shard.replace(at, entry, &now, &mut trash);
+            } else {
+                shard.add(entry, &now, &mut trash);
             }
             shard.counters.inserts += 1;
             Inserted::Stored
@@ -57,6 +56,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         hash: Hashed,
         key: &K,
         put: &Put<'_>,
+        epoch: u64,
         trash: &mut Trash<K, V>,
     ) -> Option<Inserted> {
         let overtaken = self.ledger.is_overtaken(hash.print(), put.ticket);
@@ -64,10 +64,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         if is_write {
             self.ledger.overtake(hash.print());
         }
-        let epoch = put.ticket.epoch;
         let (refused, counter) = if overtaken && is_write {
             (Inserted::Conflict, &mut shard.counters.conflicts)
-        } else if overtaken || !self.ledger.is_live(key, put.tags, epoch, epoch) {
+        } else if overtaken || !self.ledger.admits(key, put.tags, put.ticket, epoch) {
             (Inserted::BornDead, &mut shard.counters.born_dead)
         } else if !shard.admits(entry_bytes::<K, V>(put)) {
             (Inserted::TooLarge, &mut shard.counters.too_large)
@@ -76,11 +75,10 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         };
         *counter += 1;
         if (is_write || refused == Inserted::TooLarge)
-            && let Some((at, _)) = shard.find(hash.print(), key)
-            && let Some(old) = shard.remove(at)
+            && let Some(at) = shard.find(hash.print(), key)
         {
             shard.counters.invalidated += 1;
-            trash.add(old.key, old.value);
+            trash.add(shard.remove(at));
         }
         Some(refused)
     }
@@ -96,7 +94,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let mut shard = self.lock(hash);
         self.ledger.overtake(hash.print());
         shard.counters.key_invalidations += 1;
-        let Some((at, _)) = shard.find(hash.print(), key) else {
+        let Some(at) = shard.find(hash.print(), key) else {
             return false;
         };
         let old = shard.invalidate(at);
@@ -122,20 +120,21 @@ fn entry<K, V>(
     Entry {
         key,
         value,
-        checked: AtomicU64::new(checked),
-        life: Life {
+        head: Head {
+            checked,
             stored_ms: now_ms,
             fresh_for_ms: put.fresh_for_ms,
-            stale_for_ms: put.stale_for_ms,
+            uses: Uses::default(),
         },
-        hash: hash.print(),
-        // A larger one was refused.
-        bytes: u32::try_from(entry_bytes::<K, V>(put)).unwrap_or(u32::MAX),
-        hits: AtomicU32::new(0),
-        used: AtomicU8::new(0),
-        place: Place::Probation,
-        keep_invalidated: put.keep_invalidated,
-        tags: TagSet::new(put.tags),
-        born: put.ticket.epoch,
+        tail: Tail {
+            born: put.ticket.epoch,
+            tags: TagSet::new(put.tags),
+            stale_for_ms: put.stale_for_ms,
+            hash: hash.print(),
+            // A larger one was refused.
+            bytes: u32::try_from(entry_bytes::<K, V>(put)).unwrap_or(u32::MAX),
+            place: Place::Probation,
+            keep_invalidated: put.keep_invalidated,
+        },
     }
 }

@@ -1,48 +1,102 @@
 //! One entry: a value with the header that decides whether it may be served.
 
-use super::Now;
-use crate::{
-    epoch::{BEFORE_ALL, Ledger, TagSet},
-    store::FOREVER_MS,
-    sync::{AtomicU8, AtomicU32, AtomicU64, Ordering},
-};
+use super::{Now, Slot, TagSet};
+use crate::{epoch::BEFORE_ALL, store::FOREVER_MS};
 
 /// Uses that count for eviction; more of them say nothing new.
-const USED_MAX: u8 = 2;
+const USED_MAX: u32 = 2;
+const USED_BITS: u32 = 2;
 
+/// An entry on its way into the table.
 #[derive(Debug)]
 pub(crate) struct Entry<K, V> {
     pub(crate) key: K,
     pub(crate) value: V,
+    pub(crate) head: Head,
+    pub(crate) tail: Tail,
+}
+
+/// What every read looks at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Head {
     /// The last epoch at which it was found live; no lower than `born`.
-    pub(crate) checked: AtomicU64,
-    pub(crate) life: Life,
+    pub(crate) checked: u64,
+    pub(crate) stored_ms: u64,
+    pub(crate) fresh_for_ms: u32,
+    pub(crate) uses: Uses,
+}
+
+/// What is only looked at when something was invalidated, went stale or has to
+/// go.
+#[derive(Debug, Default)]
+pub(crate) struct Tail {
+    pub(crate) born: u64,
+    pub(crate) tags: TagSet,
+    pub(crate) stale_for_ms: u32,
     /// Half of the key's hash.
     pub(crate) hash: u32,
     pub(crate) bytes: u32,
-    pub(crate) hits: AtomicU32,
-    /// Uses since it came or since the hand went by.
-    pub(crate) used: AtomicU8,
     pub(crate) place: Place,
     /// Dead by invalidation, it stays for those who ask for the last known value.
     pub(crate) keep_invalidated: bool,
-    pub(crate) tags: TagSet,
-    pub(crate) born: u64,
 }
 
 /// Which ring an entry is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Place {
+    #[default]
     Probation,
     Protected,
 }
 
-/// Deadlines as spans: half the size of moments, and the age comes with them.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Life {
-    pub(crate) stored_ms: u64,
-    pub(crate) fresh_for_ms: u32,
-    pub(crate) stale_for_ms: u32,
+/// How often an entry was read, and above the hand's own count of recent uses.
+///
+/// Once the count is above 16 it goes on in steps of 16, at one read in 16: a
+/// line that is only read can be in the caches of all cores at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Uses(u32);
+
+impl Uses {
+    const EXACT_MAX: u32 = 16;
+    const READS_MAX: u32 = (1 << (32 - USED_BITS)) - 1;
+
+    /// Reads, up to 2^30 - 1; above 16 an estimate.
+    #[inline]
+    pub(crate) fn reads(self) -> u32 {
+        self.0 >> USED_BITS
+    }
+
+    /// Uses since the hand went by, up to two.
+    #[inline]
+    pub(crate) fn recent(self) -> u32 {
+        self.0 & ((1 << USED_BITS) - 1)
+    }
+
+    /// `turn` goes up with every read of any entry.
+    #[inline]
+    pub(crate) fn count_read(&mut self, turn: u64) {
+        let is_frequent = self.reads() >= Self::EXACT_MAX && self.recent() == USED_MAX;
+        if !is_frequent || turn.is_multiple_of(Self::EXACT_MAX.into()) {
+            self.count(if is_frequent { Self::EXACT_MAX } else { 1 });
+        }
+    }
+
+    fn count(&mut self, reads: u32) {
+        let reads = (self.reads() + reads).min(Self::READS_MAX);
+        self.0 = reads << USED_BITS | (self.recent() + 1).min(USED_MAX);
+    }
+
+    /// One use that is no read: the value was replaced.
+    pub(crate) fn count_replaced(replaced: Self) -> Self {
+        Self((replaced.recent() + 1).min(USED_MAX))
+    }
+
+    /// The hand goes by; whether there was a use to take.
+    pub(crate) fn take_one(&mut self) -> bool {
+        let used = self.recent() > 0;
+        self.0 -= u32::from(used);
+        used
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,78 +106,95 @@ pub(crate) enum Phase {
     Over,
 }
 
-impl Life {
+impl Head {
     #[inline]
-    pub(crate) fn age_ms(self, now_ms: u64) -> u64 {
+    pub(crate) fn age_ms(&self, now_ms: u64) -> u64 {
         now_ms.saturating_sub(self.stored_ms)
     }
 
     #[inline]
-    pub(crate) fn phase(self, now_ms: u64) -> Phase {
-        let age_ms = self.age_ms(now_ms);
-        if age_ms < u64::from(self.fresh_for_ms) || self.fresh_for_ms == FOREVER_MS {
+    pub(crate) fn is_fresh(&self, now_ms: u64) -> bool {
+        self.age_ms(now_ms) < u64::from(self.fresh_for_ms) || self.fresh_for_ms == FOREVER_MS
+    }
+}
+
+impl<K, V> Slot<'_, K, V> {
+    #[inline]
+    pub(crate) fn phase(&self, now_ms: u64) -> Phase {
+        if self.head.is_fresh(now_ms) {
             return Phase::Fresh;
         }
-        let stale_age_ms = age_ms - u64::from(self.fresh_for_ms);
-        if stale_age_ms < u64::from(self.stale_for_ms) || self.stale_for_ms == FOREVER_MS {
+        let (age_ms, stale_for_ms) = (self.head.age_ms(now_ms), self.tail.stale_for_ms);
+        let stale_age_ms = age_ms - u64::from(self.head.fresh_for_ms);
+        if stale_age_ms < u64::from(stale_for_ms) || stale_for_ms == FOREVER_MS {
             return Phase::Stale;
         }
         Phase::Over
     }
-}
 
-impl<K, V> Entry<K, V> {
-    /// Whether nothing invalidated it. `epoch` was read by the caller before;
-    /// if it is the one of the last look, this is one comparison.
+    /// Whether nothing invalidated it. `now.epoch` was read before; if it is
+    /// the one of the last look, this is one comparison.
     #[inline]
-    pub(crate) fn is_live(&self, ledger: &Ledger<K>, epoch: u64) -> bool {
-        self.checked.load(Ordering::Relaxed) == epoch || self.look(ledger, epoch)
-    }
-
-    /// Live and within its spans.
-    pub(crate) fn may_be_served(&self, now: &Now<'_, K>) -> bool {
-        self.life.phase(now.ms) != Phase::Over && self.is_live(now.ledger, now.epoch)
+    pub(crate) fn is_live(&mut self, now: &Now<'_, K>) -> bool {
+        self.head.checked == now.epoch || self.look(now)
     }
 
     #[cold]
-    fn look(&self, ledger: &Ledger<K>, epoch: u64) -> bool {
-        let checked = self.checked.load(Ordering::Relaxed);
-        let live = ledger.is_live(&self.key, self.tags.as_slice(), self.born, checked);
+    fn look(&mut self, now: &Now<'_, K>) -> bool {
+        let Some((key, _)) = self.item.as_ref() else {
+            return false;
+        };
+        let (tags, born) = (self.tail.tags.as_slice(), self.tail.born);
+        let live = now.ledger.is_live(key, tags, born, self.head.checked);
         if live {
-            self.checked.store(epoch, Ordering::Relaxed);
+            self.head.checked = now.epoch;
         }
         live
     }
 
+    /// Live and within its spans.
     #[inline]
-    pub(crate) fn count_use(&self) {
-        let used = self.used.load(Ordering::Relaxed);
-        if used < USED_MAX {
-            self.used.store(used + 1, Ordering::Relaxed);
-        }
+    pub(crate) fn may_be_served(&mut self, now: &Now<'_, K>) -> bool {
+        self.phase(now.ms) != Phase::Over && self.is_live(now)
     }
 
     /// Makes it dead for good.
     pub(crate) fn kill(&mut self) {
-        self.born = BEFORE_ALL;
-        self.checked.store(BEFORE_ALL, Ordering::Relaxed);
+        self.tail.born = BEFORE_ALL;
+        self.head.checked = BEFORE_ALL;
     }
 }
 
 #[cfg(all(test, not(mcp_loom)))]
 mod tests {
     use super::*;
+    use crate::table::slab::{Front, Slab};
+
+    fn check(fresh_for_ms: u32, stale_for_ms: u32, now_ms: u64, expect: Phase) {
+        let mut slab = Slab::new();
+        let entry = Entry {
+            key: 1,
+            value: 2,
+            head: Head {
+                stored_ms: 1_000,
+                fresh_for_ms,
+                ..Head::default()
+            },
+            tail: Tail {
+                stale_for_ms,
+                ..Tail::default()
+            },
+        };
+        let at = slab.put(entry, 1);
+        assert_eq!(
+            slab.slot(at).phase(now_ms),
+            expect,
+            "{fresh_for_ms} {stale_for_ms} {now_ms}"
+        );
+    }
 
     #[test]
     fn an_entry_is_fresh_then_stale_then_over() {
-        let check = |fresh_for_ms, stale_for_ms, age_ms, expect| {
-            let life = Life {
-                stored_ms: 1_000,
-                fresh_for_ms,
-                stale_for_ms,
-            };
-            assert_eq!(life.phase(1_000 + age_ms), expect, "{life:?} {age_ms}");
-        };
         for (age_ms, expect) in [
             (0, Phase::Fresh),
             (9, Phase::Fresh),
@@ -131,21 +202,48 @@ mod tests {
             (14, Phase::Stale),
             (15, Phase::Over),
         ] {
-            check(10, 5, age_ms, expect);
+            check(10, 5, 1_000 + age_ms, expect);
         }
-        check(0, 0, 0, Phase::Over);
-        check(10, 0, 10, Phase::Over);
-        check(FOREVER_MS, 0, u64::MAX - 2_000, Phase::Fresh);
-        check(10, FOREVER_MS, u64::MAX - 2_000, Phase::Stale);
+        check(0, 0, 1_000, Phase::Over);
+        check(10, 0, 1_010, Phase::Over);
+        check(FOREVER_MS, 0, u64::MAX, Phase::Fresh);
+        check(10, FOREVER_MS, u64::MAX, Phase::Stale);
     }
 
     #[test]
     fn a_clock_that_goes_back_makes_nothing_old() {
-        let life = Life {
-            stored_ms: 1_000,
-            fresh_for_ms: 1,
-            stale_for_ms: 0,
-        };
-        assert_eq!((life.phase(0), life.age_ms(0)), (Phase::Fresh, 0));
+        check(1, 0, 0, Phase::Fresh);
+    }
+
+    #[test]
+    fn reads_are_counted_and_recent_uses_are_two_at_most() {
+        let mut uses = Uses::default();
+        assert!(!uses.take_one());
+        (0..5).for_each(|turn| uses.count_read(turn));
+        assert_eq!((uses.reads(), uses.recent()), (5, 2));
+        assert!(uses.take_one() && uses.take_one() && !uses.take_one());
+        assert_eq!((uses.reads(), uses.recent()), (5, 0));
+        assert_eq!(Uses::count_replaced(uses).recent(), 1);
+    }
+
+    #[test]
+    fn many_reads_are_estimated_with_few_writes() {
+        let (mut uses, mut writes) = (Uses::default(), 0);
+        for turn in 0..10_000 {
+            let before = uses;
+            uses.count_read(turn);
+            writes += u32::from(uses != before);
+        }
+        assert!((9_900..=10_100).contains(&uses.reads()), "{uses:?}");
+        assert!(writes < 700, "{writes}");
+        let mut full = Uses(u32::MAX << USED_BITS);
+        full.count_read(0);
+        assert_eq!((full.reads(), full.recent()), (Uses::READS_MAX, 1));
+    }
+
+    #[test]
+    fn what_a_read_needs_of_a_small_entry_is_one_line() {
+        assert_eq!(size_of::<Front<u64, bytes::Bytes>>(), 64);
+        assert_eq!(Slab::<u64, bytes::Bytes>::SLOT_BYTES, 120);
     }
 }

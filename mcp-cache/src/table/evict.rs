@@ -1,7 +1,6 @@
 //! Who leaves when room is needed. The reasons are in the table's documentation.
 
-use super::{Entry, Now, Phase, Place, Shard, Trash};
-use crate::sync::Ordering;
+use super::{Now, Phase, Place, Shard, Trash};
 
 /// Ghosts to remember, as a share of the entries held.
 const GHOSTS_PER_ENTRY: (u64, u64) = (1, 2);
@@ -19,41 +18,40 @@ impl<K, V> Shard<K, V> {
         usize::try_from(self.held.entries * share / of).unwrap_or(usize::MAX)
     }
 
-    /// Removes one entry; false if there is none.
+    /// Removes an entry, or lets one on probation prove itself; false if there is none.
     pub(super) fn evict(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) -> bool {
-        let Some((at, fate)) = self.probation.head().and_then(|at| self.fate(at, now)) else {
+        let Some(at) = self.probation.head() else {
             return self.evict_protected(now, trash);
         };
-        match fate {
+        match self.fate(at, now) {
             Fate::Dead => self.discard(at, now, trash),
             Fate::Idle => {
-                if let Some(entry) = self.remove(at) {
-                    let window = self.ghost_window();
-                    self.ghosts.remember(entry.hash, window);
-                    self.evicted(entry, trash);
-                }
+                let (hash, window) = (self.slab.back(at).tail.hash, self.ghost_window());
+                self.ghosts.remember(hash, window);
+                self.evict_one(at, trash);
             }
             Fate::Used => {
                 self.promote(at);
-                while self.limit.is_protected_over(self.held_protected)
-                    && self.evict_protected(now, trash)
-                {}
+                self.trim_protected(now, trash);
             }
         }
         true
     }
 
+    /// Brings the protected ring back to its share.
+    pub(super) fn trim_protected(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+        while self.limit.is_protected_over(self.held_protected) && self.evict_protected(now, trash)
+        {
+        }
+    }
+
     /// Removes one protected entry; false if there is none.
-    pub(super) fn evict_protected(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) -> bool {
+    fn evict_protected(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) -> bool {
         // Ends: each pass takes a use from everyone.
-        while let Some((at, fate)) = self.protected.head().and_then(|at| self.fate(at, now)) {
-            match fate {
+        while let Some(at) = self.protected.head() {
+            match self.fate(at, now) {
                 Fate::Dead => self.discard(at, now, trash),
-                Fate::Idle => {
-                    if let Some(entry) = self.remove(at) {
-                        self.evicted(entry, trash);
-                    }
-                }
+                Fate::Idle => self.evict_one(at, trash),
                 Fate::Used => {
                     self.protected.advance(&self.slab);
                     continue;
@@ -65,40 +63,38 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Takes one use from the entry, if it has one.
-    fn fate(&mut self, at: u32, now: &Now<'_, K>) -> Option<(u32, Fate)> {
-        let entry = self.slab.get(at)?;
-        let used = entry.used.load(Ordering::Relaxed);
-        if used == 0 {
-            return Some((at, Fate::Idle));
+    fn fate(&mut self, at: u32, now: &Now<'_, K>) -> Fate {
+        let mut slot = self.slab.slot(at);
+        if !slot.head.uses.take_one() {
+            Fate::Idle
+        } else if slot.may_be_served(now) {
+            Fate::Used
+        } else {
+            Fate::Dead
         }
-        if !entry.may_be_served(now) {
-            return Some((at, Fate::Dead));
-        }
-        entry.used.store(used - 1, Ordering::Relaxed);
-        Some((at, Fate::Used))
     }
 
     fn promote(&mut self, at: u32) {
-        let Some(entry) = self.slab.get_mut(at) else {
-            return;
-        };
-        entry.place = Place::Protected;
-        let bytes = entry.bytes;
+        let tail = &mut self.slab.back_mut(at).tail;
+        tail.place = Place::Protected;
+        let bytes = tail.bytes;
         self.leave(at, bytes, Place::Probation);
         self.enter(at, bytes, Place::Protected);
     }
 
+    fn evict_one(&mut self, at: u32, trash: &mut Trash<K, V>) {
+        self.counters.evicted += 1;
+        trash.add(self.remove(at));
+    }
+
     /// Removes an entry that is over or invalidated.
-    pub(crate) fn discard(&mut self, at: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
-        let Some(entry) = self.remove(at) else {
-            return;
-        };
-        if entry.life.phase(now.ms) == Phase::Over {
+    fn discard(&mut self, at: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+        if self.slab.slot(at).phase(now.ms) == Phase::Over {
             self.counters.expired += 1;
         } else {
             self.counters.invalidated += 1;
         }
-        trash.add(entry.key, entry.value);
+        trash.add(self.remove(at));
     }
 
     /// Removes a dead entry that was met, unless it is kept for its last known
@@ -109,11 +105,9 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) -> bool {
-        if let Some(entry) = self.slab.get_mut(at)
-            && entry.keep_invalidated
-            && entry.life.phase(now.ms) != Phase::Over
-        {
-            entry.kill();
+        let mut slot = self.slab.slot(at);
+        if slot.tail.keep_invalidated && slot.phase(now.ms) != Phase::Over {
+            slot.kill();
             return false;
         }
         self.discard(at, now, trash);
@@ -127,27 +121,19 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) -> bool {
-        let dead = self
-            .slab
-            .get(at)
-            .is_some_and(|entry| !entry.may_be_served(now));
+        let mut slot = self.slab.slot(at);
+        let dead = slot.item.is_some() && !slot.may_be_served(now);
         dead && self.discard_unless_kept(at, now, trash)
     }
 
-    /// Makes an entry dead because its key was invalidated; the entry if it does
-    /// not stay.
-    pub(crate) fn invalidate(&mut self, at: u32) -> Option<Entry<K, V>> {
-        let entry = self.slab.get_mut(at)?;
-        if entry.keep_invalidated {
-            entry.kill();
+    /// Makes an entry dead because of its key; what of it does not stay.
+    pub(crate) fn invalidate(&mut self, at: u32) -> Option<(K, V)> {
+        let mut slot = self.slab.slot(at);
+        if slot.tail.keep_invalidated {
+            slot.kill();
             return None;
         }
         self.counters.invalidated += 1;
         self.remove(at)
-    }
-
-    fn evicted(&mut self, entry: Entry<K, V>, trash: &mut Trash<K, V>) {
-        self.counters.evicted += 1;
-        trash.add(entry.key, entry.value);
     }
 }

@@ -23,6 +23,10 @@ impl Size {
         self.entries -= 1;
     }
 
+    pub(crate) fn change(&mut self, before: u32, after: u32) {
+        self.bytes = self.bytes - u64::from(before) + u64::from(after);
+    }
+
     fn is_over(self, max: Self) -> bool {
         self.bytes > max.bytes || self.entries > max.entries
     }
@@ -53,6 +57,10 @@ impl Limit {
                 entries: share(entries_max),
             },
         }
+    }
+
+    pub(crate) fn entries_max(&self) -> u64 {
+        self.all.entries
     }
 
     /// Whether an entry of this size fits into an empty shard.

@@ -20,39 +20,39 @@ impl Ring {
     }
 
     /// Puts `at` behind all others.
-    pub(crate) fn push<T>(&mut self, slab: &mut Slab<T>, at: u32) {
+    pub(crate) fn push<K, V>(&mut self, slab: &mut Slab<K, V>, at: u32) {
         if self.head == NIL {
-            let slot = slab.slot_mut(at);
+            let slot = slab.back_mut(at);
             (slot.prev, slot.next) = (at, at);
             self.head = at;
             return;
         }
-        let head = slab.slot_mut(self.head);
+        let head = slab.back_mut(self.head);
         let last = std::mem::replace(&mut head.prev, at);
-        slab.slot_mut(last).next = at;
-        let slot = slab.slot_mut(at);
+        slab.back_mut(last).next = at;
+        let slot = slab.back_mut(at);
         (slot.prev, slot.next) = (last, self.head);
     }
 
     /// Takes `at`, which is in this ring, out of it.
-    pub(crate) fn remove<T>(&mut self, slab: &mut Slab<T>, at: u32) {
-        let slot = slab.slot(at);
+    pub(crate) fn remove<K, V>(&mut self, slab: &mut Slab<K, V>, at: u32) {
+        let slot = slab.back(at);
         let (prev, next) = (slot.prev, slot.next);
         if next == at {
             self.head = NIL;
             return;
         }
-        slab.slot_mut(prev).next = next;
-        slab.slot_mut(next).prev = prev;
+        slab.back_mut(prev).next = next;
+        slab.back_mut(next).prev = prev;
         if self.head == at {
             self.head = next;
         }
     }
 
     /// Lets the hand go past the head, which thereby becomes the last.
-    pub(crate) fn advance<T>(&mut self, slab: &Slab<T>) {
+    pub(crate) fn advance<K, V>(&mut self, slab: &Slab<K, V>) {
         if self.head != NIL {
-            self.head = slab.slot(self.head).next;
+            self.head = slab.back(self.head).next;
         }
     }
 }

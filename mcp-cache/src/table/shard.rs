@@ -1,14 +1,20 @@
 //! The table behind one lock.
 
 use super::{
-    Counters, Entry, Limit, Place, Trash, ghosts::Ghosts, limit::Size, ring::Ring, slab::Slab,
+    Counters, Entry, Limit, Place, Reads, Slot, Trash,
+    entry::Uses,
+    ghosts::Ghosts,
+    index::Index,
+    limit::Size,
+    ring::Ring,
+    slab::{Front, Slab},
 };
 use crate::epoch::Ledger;
-use hashbrown::{Equivalent, HashTable};
+use hashbrown::Equivalent;
 
-/// Bytes per entry beside its slot: its part of the index (five bytes a bucket, at
-/// worst 7/16 full) and of the ghosts (eight bytes a slot, one slot an entry).
-const SHARE_BYTES: usize = 12 + 8;
+/// Bytes per entry beside its slot: its part of the index (nine bytes a cell, at
+/// worst half of them in use) and of the ghosts (eight bytes each, one an entry).
+const SHARE_BYTES: usize = 18 + 8;
 
 /// What a decision about an entry's life needs.
 #[derive(Debug)]
@@ -19,10 +25,13 @@ pub(crate) struct Now<'a, K> {
     pub(crate) ms: u64,
 }
 
+/// What a read needs comes first: it is one line with the lock.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Shard<K, V> {
-    index: HashTable<u32>,
-    pub(super) slab: Slab<Entry<K, V>>,
+    pub(crate) reads: Reads,
+    index: Index,
+    pub(super) slab: Slab<K, V>,
     pub(super) probation: Ring,
     pub(super) protected: Ring,
     pub(super) ghosts: Ghosts,
@@ -32,19 +41,14 @@ pub(crate) struct Shard<K, V> {
     pub(crate) counters: Counters,
 }
 
-/// The index takes its bucket from the low bits and its tag from the top ones.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash) << 32 | u64::from(hash)
-}
-
 impl<K, V> Shard<K, V> {
     /// What an entry takes in the table, its key and value in place included.
-    pub(crate) const ENTRY_BYTES: usize = Slab::<Entry<K, V>>::SLOT_BYTES + SHARE_BYTES;
+    pub(crate) const ENTRY_BYTES: usize = Slab::<K, V>::SLOT_BYTES + SHARE_BYTES;
 
     pub(crate) fn new(limit: Limit) -> Self {
         Self {
-            index: HashTable::new(),
+            reads: Reads::default(),
+            index: Index::new(),
             slab: Slab::new(),
             probation: Ring::new(),
             protected: Ring::new(),
@@ -69,36 +73,38 @@ impl<K, V> Shard<K, V> {
         u32::try_from(bytes).is_ok_and(|bytes| self.limit.admits(bytes))
     }
 
-    /// Gives the memory of an empty table back; its slots are never moved.
+    /// Gives the memory of an empty table back.
     pub(crate) fn shrink_if_empty(&mut self) {
         if self.held.entries == 0 {
             self.slab = Slab::new();
-            self.index = HashTable::new();
+            self.index = Index::new();
         }
     }
 
-    /// Slots to walk through by [`at`](Self::at).
+    /// Slots there are, free ones included.
     pub(crate) fn slots(&self) -> usize {
         self.slab.slots()
     }
 
     #[inline]
-    fn at(&self, at: u32) -> Option<&Entry<K, V>> {
-        self.slab.get(at)
+    pub(crate) fn front_mut(&mut self, at: u32) -> &mut Front<K, V> {
+        self.slab.front_mut(at)
     }
 
+    pub(crate) fn slot(&mut self, at: u32) -> Slot<'_, K, V> {
+        self.slab.slot(at)
+    }
+
+    /// The slot of a key.
     #[inline]
-    pub(crate) fn find<Q>(&self, hash: u32, key: &Q) -> Option<(u32, &Entry<K, V>)>
+    pub(crate) fn find<Q>(&self, hash: u32, key: &Q) -> Option<u32>
     where
         Q: Equivalent<K> + ?Sized,
     {
-        let is_it = |at: &u32| {
-            self.slab
-                .get(*at)
-                .is_some_and(|entry| key.equivalent(&entry.key))
-        };
-        let at = *self.index.find(spread(hash), is_it)?;
-        Some((at, self.slab.get(at)?))
+        self.index.find(hash, |at| {
+            let item = self.slab.front(at).item.as_ref();
+            item.is_some_and(|(other, _)| key.equivalent(other))
+        })
     }
 
     /// Adds an entry whose key is not there, and makes room for it first.
@@ -108,21 +114,19 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) {
-        while self.limit.is_full_for(self.held, entry.bytes) && self.evict(now, trash) {}
-        if self.ghosts.recall(entry.hash, self.ghost_window()) {
-            entry.place = Place::Protected;
+        while self.limit.is_full_for(self.held, entry.tail.bytes) && self.evict(now, trash) {}
+        let (hash, bytes) = (entry.tail.hash, entry.tail.bytes);
+        if self.ghosts.recall(hash, self.ghost_window()) {
+            entry.tail.place = Place::Protected;
         }
-        let (hash, bytes, place) = (entry.hash, entry.bytes, entry.place);
-        let at = self.slab.put(entry);
-        let slab = &self.slab;
-        let hash_of = |at: &u32| slab.get(*at).map_or(0, |entry| spread(entry.hash));
-        self.index.insert_unique(spread(hash), at, hash_of);
+        let place = entry.tail.place;
+        let at = self.slab.put(entry, self.limit.entries_max());
+        self.index.insert(hash, at);
         self.held.add(bytes);
         self.enter(at, bytes, place);
-        while place == Place::Protected
-            && self.limit.is_protected_over(self.held_protected)
-            && self.evict_protected(now, trash)
-        {}
+        if place == Place::Protected {
+            self.trim_protected(now, trash);
+        }
     }
 
     /// Puts a newer value into the place of an older one of the same key.
@@ -133,38 +137,23 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) {
-        let Some(old) = self.slab.get_mut(at) else {
-            return;
-        };
-        entry.place = old.place;
-        entry.used = std::mem::take(&mut old.used);
-        entry.count_use();
-        let (before, after) = (old.bytes, entry.bytes);
-        let old = std::mem::replace(old, entry);
-        trash.add(old.key, old.value);
-        self.resize(at, before, after);
+        let slot = self.slab.slot(at);
+        let (before, after, place) = (slot.tail.bytes, entry.tail.bytes, slot.tail.place);
+        entry.tail.place = place;
+        entry.head.uses = Uses::count_replaced(slot.head.uses);
+        trash.add(slot.replace(entry));
+        self.held.change(before, after);
+        if place == Place::Protected {
+            self.held_protected.change(before, after);
+        }
         while self.limit.is_over(self.held) && self.evict(now, trash) {}
     }
 
-    fn resize(&mut self, at: u32, before: u32, after: u32) {
-        let resize =
-            |size: &mut Size| size.bytes = size.bytes - u64::from(before) + u64::from(after);
-        resize(&mut self.held);
-        if self
-            .at(at)
-            .is_some_and(|entry| entry.place == Place::Protected)
-        {
-            resize(&mut self.held_protected);
-        }
-    }
-
     /// Takes an entry out of everything.
-    pub(crate) fn remove(&mut self, at: u32) -> Option<Entry<K, V>> {
-        let entry = self.slab.get(at)?;
-        let (hash, bytes, place) = (entry.hash, entry.bytes, entry.place);
-        if let Ok(found) = self.index.find_entry(spread(hash), |other| *other == at) {
-            found.remove();
-        }
+    pub(crate) fn remove(&mut self, at: u32) -> Option<(K, V)> {
+        let tail = &self.slab.back(at).tail;
+        let (hash, bytes, place) = (tail.hash, tail.bytes, tail.place);
+        self.index.remove(hash, at);
         self.leave(at, bytes, place);
         self.held.sub(bytes);
         self.slab.take(at)

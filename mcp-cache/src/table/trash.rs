@@ -16,11 +16,11 @@ impl<K, V> Trash<K, V> {
         }
     }
 
-    pub(crate) fn add(&mut self, key: K, value: V) {
+    pub(crate) fn add(&mut self, item: Option<(K, V)>) {
         if self.first.is_none() {
-            self.first = Some((key, value));
+            self.first = item;
         } else {
-            self.more.push((key, value));
+            self.more.extend(item);
         }
     }
 }

@@ -7,12 +7,12 @@ use tower_layer::Layer;
 
 /// How one request is looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lookup<K> {
+pub struct Key<K> {
     pub(super) key: K,
     pub(super) class: Class,
 }
 
-impl<K> Lookup<K> {
+impl<K> Key<K> {
     /// By this key, in the default class.
     ///
     /// The key must name everything that the answer depends on: also who asks,

@@ -1,6 +1,6 @@
 //! The service behind a cache.
 
-use super::{CacheFuture, Lookup};
+use super::{CacheFuture, Key};
 use crate::{Cache, Error, Fetch, Loaded, fetch::Look};
 use std::{
     fmt,
@@ -51,7 +51,7 @@ where
     S::Error: Send + Sync + 'static,
     K: Hash + Eq + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
-    L: Fn(&R) -> Option<Lookup<K>>,
+    L: Fn(&R) -> Option<Key<K>>,
     T: Fn(&K, V) -> Loaded<V> + Clone + Send + 'static,
     R: Send + 'static,
 {
@@ -65,7 +65,7 @@ where
 
     fn call(&mut self, request: R) -> Self::Future {
         let inner = self.inner.clone();
-        let Some(Lookup { key, class }) = (self.lookup)(&request) else {
+        let Some(Key { key, class }) = (self.lookup)(&request) else {
             return CacheFuture::load(async move {
                 let answer = ask(inner, request).await;
                 answer.map_err(|error| Error::Load(Arc::new(error)))

@@ -193,7 +193,7 @@ async fn a_slow_or_panicking_subscriber_holds_nobody_up() {
         bus.subscribe(Arc::new(PanicsAtOnce)),
     ];
     let of_quick = bus.subscribe(quick.clone());
-    for n in 0..20 {
+    for n in 0..5 {
         cache.insert(key("a"), 1, ["tool:a"]);
         bus.publish(numbered(n));
         bus.publish(Event::ToolStateChanged {
@@ -204,17 +204,17 @@ async fn a_slow_or_panicking_subscriber_holds_nobody_up() {
     }
     let stats = |delivered, lagged, panicked| (delivered, lagged, panicked);
     let of = |stats: SubscriptionStats| (stats.delivered, stats.lagged, stats.panicked);
-    assert_eq!(of(of_quick.stats()), stats(40, 0, 0));
+    assert_eq!(of(of_quick.stats()), stats(10, 0, 0));
     assert_eq!(of(of_slow.stats()), stats(0, 0, 0), "it has not looked yet");
     for subscription in panicking {
-        assert_eq!(of(subscription.close().await), stats(0, 0, 40));
+        assert_eq!(of(subscription.close().await), stats(0, 0, 10));
     }
     gate.add_permits(1_000);
     settle().await;
     // One was in its hands, four were kept.
-    assert_eq!(of(of_slow.stats()), stats(5, 35, 0));
+    assert_eq!(of(of_slow.stats()), stats(5, 5, 0));
     assert_eq!(slow.1.names().first().map(String::as_str), Some("0"));
-    assert_eq!(quick.names().len(), 40);
+    assert_eq!(quick.names().len(), 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,5 @@
 //! The store against a map with tags and a list of everything that was
 //! invalidated.
-//!
-//! Breaking the store by hand was seen to fail here: see the list at the end of
-//! the file.
 
 use mcp_cache::{Bounds, Epochs, Inserted, Lookup, Origin, Put, Store, Ticket};
 use proptest::prelude::*;

@@ -48,7 +48,7 @@ fn counters_are_exact_under_eight_threads() {
                         ticket: store.ticket(),
                         origin: Origin::Load,
                         tags: &tags,
-                        fresh_for_ms: if key % 7 == 0 { 5 } else { FOREVER_MS },
+                        fresh_for_ms: if key.is_multiple_of(7) { 5 } else { FOREVER_MS },
                         stale_for_ms: 0,
                         heap_bytes: key % 300,
                         keep_invalidated: false,

@@ -3,7 +3,7 @@
 use crate::support::{Texts, key, ms, ten_seconds, with_class};
 use mcp_cache::{
     ClassConfig, Error, Loaded,
-    tower::{CacheLayer, CacheService, Lookup},
+    tower::{CacheLayer, CacheService, Key},
 };
 use std::{
     future::{Ready, poll_fn, ready},
@@ -44,7 +44,7 @@ impl Service<String> for Counting {
     }
 }
 
-type LookupOf = fn(&String) -> Option<Lookup<String>>;
+type LookupOf = fn(&String) -> Option<Key<String>>;
 type KeepOf = fn(&String, u64) -> Loaded<u64>;
 type Cached = CacheService<Counting, String, u64, LookupOf, KeepOf>;
 
@@ -53,7 +53,7 @@ type Cached = CacheService<Counting, String, u64, LookupOf, KeepOf>;
 fn cached(cache: &Texts) -> (Cached, Counting) {
     let inner = Counting::default();
     let lookup: LookupOf =
-        |request| (!request.starts_with("write")).then(|| Lookup::new(request.clone()));
+        |request| (!request.starts_with("write")).then(|| Key::new(request.clone()));
     let keep: KeepOf = |key, value| {
         let loaded = Loaded::new(value).tags([key.clone()]);
         if value == 3 {
@@ -134,7 +134,7 @@ async fn a_class_is_kept_by_its_rules() {
     };
     let cache = with_class(class);
     let layer = CacheLayer::new(cache.clone(), |request: &String| {
-        Some(Lookup::new(request.clone()).class(mcp_cache::Class::DEFAULT))
+        Some(Key::new(request.clone()).class(mcp_cache::Class::DEFAULT))
     });
     let mut service = layer.layer(Counting::default());
     let mut ask = async || service.ready().await.expect("ready").call(key("a")).await;
