@@ -94,7 +94,10 @@ fn main() {
 async fn run() {
     let server = Server::start();
     let client = redis::Client::open(server.2.as_str()).expect("an address");
-    let plain = client.get_multiplexed_async_connection().await.expect("it runs");
+    let plain = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("it runs");
     let remote = tier(&server.2, None);
     remote.connected().await;
     hits(&plain, &remote).await;
@@ -107,13 +110,18 @@ async fn hits(plain: &MultiplexedConnection, remote: &Remote) {
         entries_max: NonZero::new(1),
         ..Config::default()
     };
-    let cache: Cache<u64, Bytes> =
-        Cache::builder(&config).remote(remote, "bench").build().expect("valid");
+    let cache: Cache<u64, Bytes> = Cache::builder(&config)
+        .remote(remote, "bench")
+        .build()
+        .expect("valid");
     let value = Bytes::from(vec![7; 1_024]);
     let mut writer = plain.clone();
     for key in 0..KEYS {
         let value = value.clone();
-        let load = { let value = value.clone(); || async { Ok::<_, std::io::Error>(value) } };
+        let load = {
+            let value = value.clone();
+            || async { Ok::<_, std::io::Error>(value) }
+        };
         cache.get_or_fetch(&key, load).await.expect("it loads");
         let () = writer.set(key, &value[..]).await.expect("it is set");
     }
@@ -156,7 +164,10 @@ async fn get_ours(cache: Cache<u64, Bytes>, n: u64) {
     let load = || async { Err::<Bytes, _>(std::io::Error::other("it is in the second tier")) };
     let answer = cache.get_or_fetch(&(n % KEYS), load).await;
     let answer = answer.expect("it is there");
-    assert!(matches!(answer.source, Source::Remote | Source::Hit | Source::Shared));
+    assert!(matches!(
+        answer.source,
+        Source::Remote | Source::Hit | Source::Shared
+    ));
     assert_eq!(answer.value.len(), 1_024);
 }
 
@@ -194,8 +205,10 @@ async fn told(url: &str, client: &redis::Client, remote: &Remote) {
     let (sender, mut heard) = mpsc::channel(16);
     let other = tier(url, Some(Arc::new(Heard(sender))));
     other.connected().await;
-    let cache: Cache<u64, Bytes> =
-        Cache::builder(&Config::default()).remote(remote, "told").build().expect("valid");
+    let cache: Cache<u64, Bytes> = Cache::builder(&Config::default())
+        .remote(remote, "told")
+        .build()
+        .expect("valid");
     let mut listens = client.get_async_pubsub().await.expect("it runs");
     listens.subscribe("plain").await.expect("it subscribes");
     let (plain_sender, mut plain_heard) = mpsc::channel(16);
@@ -205,7 +218,10 @@ async fn told(url: &str, client: &redis::Client, remote: &Remote) {
             let _ = plain_sender.try_send(Instant::now());
         }
     });
-    let mut plain = client.get_multiplexed_async_connection().await.expect("it runs");
+    let mut plain = client
+        .get_multiplexed_async_connection()
+        .await
+        .expect("it runs");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     let began = Instant::now();
     for _ in 0..TELLS {
@@ -217,13 +233,14 @@ async fn told(url: &str, client: &redis::Client, remote: &Remote) {
         ours.push(heard.recv().await.expect("it comes") - said);
     }
     listening.abort();
-    let (ours, theirs) =
-        (Latencies::new(ours, began.elapsed()), Latencies::new(theirs, began.elapsed()));
+    let (ours, theirs) = (
+        Latencies::new(ours, began.elapsed()),
+        Latencies::new(theirs, began.elapsed()),
+    );
     println!("told to another end      p50 ms   p95 ms   p99 ms");
     println!("pub/sub            {theirs}");
     println!("invalidation       {ours}");
-    let ratio = |percent| {
-        ours.percentile(percent).as_secs_f64() / theirs.percentile(percent).as_secs_f64()
-    };
+    let ratio =
+        |percent| ours.percentile(percent).as_secs_f64() / theirs.percentile(percent).as_secs_f64();
     println!("  ratio: p50 {:.2}, p99 {:.2}", ratio(50), ratio(99));
 }

@@ -152,7 +152,7 @@ impl Packed {
     }
 
     /// As [`new`](Self::new) left it, for reading it back.
-    pub(crate) fn packed(bytes: Bytes, algorithm: Algorithm, len: u32) -> Self {
+    pub(crate) fn from_stored(bytes: Bytes, algorithm: Algorithm, len: u32) -> Self {
         Self {
             bytes,
             form: Form::Packed { algorithm, len },

@@ -17,10 +17,10 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes connections.
 pub(super) enum Endpoint {
-    Single(Client),
+    Single(Box<Client>),
     Sentinel(Box<Mutex<SentinelClient>>),
     Cluster {
-        client: ClusterClient,
+        client: Box<ClusterClient>,
         nodes: Vec<Client>,
     },
 }
@@ -35,7 +35,7 @@ pub(super) enum Connection {
 impl Endpoint {
     pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
         Ok(match &config.endpoint {
-            RedisEndpoint::Single { url } => Self::Single(Client::open(url.as_str())?),
+            RedisEndpoint::Single { url } => Self::Single(Box::new(Client::open(url.as_str())?)),
             RedisEndpoint::Sentinel {
                 urls,
                 service,
@@ -56,11 +56,13 @@ impl Endpoint {
                 Self::Sentinel(Box::new(Mutex::new(builder.build()?)))
             }
             RedisEndpoint::Cluster { urls } => Self::Cluster {
-                client: ClusterClient::builder(urls.iter().map(String::as_str))
-                    .connection_timeout(config.connect_timeout)
-                    .response_timeout(RESPONSE_TIMEOUT)
-                    .retries(1)
-                    .build()?,
+                client: Box::new(
+                    ClusterClient::builder(urls.iter().map(String::as_str))
+                        .connection_timeout(config.connect_timeout)
+                        .response_timeout(RESPONSE_TIMEOUT)
+                        .retries(1)
+                        .build()?,
+                ),
                 nodes: urls
                     .iter()
                     .map(|url| Client::open(url.as_str()))

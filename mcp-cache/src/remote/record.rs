@@ -140,7 +140,9 @@ impl Record {
                 if len as usize > value_bytes_max {
                     return None;
                 }
-                Packed::packed(reader.0, algorithm, len).unpack().ok()?
+                Packed::from_stored(reader.0, algorithm, len)
+                    .unpack()
+                    .ok()?
             }
         };
         Some(Self {

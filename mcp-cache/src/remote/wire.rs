@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 /// Appends a number of up to 64 bits in groups of seven bits, lowest first.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value & 0x7f) as u8 | 0x80);

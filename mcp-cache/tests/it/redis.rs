@@ -2,6 +2,12 @@
 //! ports in temporary folders. Without the binary they are skipped, and say so,
 //! unless `MCP_TEST_REQUIRE_SERVICES=1` is set.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests say what they measured, and which were skipped"
+)]
+
 mod faults;
 mod history;
 mod proxy;

@@ -204,7 +204,10 @@ async fn a_process_that_hears_nothing_serves_nothing_old_after_a_lease() {
     assert_eq!(a.remote.settled().await, Reach::Everywhere);
     tokio::time::sleep(Duration::from_millis(410)).await;
     let read = b.get("k", &source).await;
-    assert_eq!((read.value, read.source), (format!("v{version}"), From::Loaded));
+    assert_eq!(
+        (read.value, read.source),
+        (format!("v{version}"), From::Loaded)
+    );
     // And from then on the first tier protects the source, a lease at a time.
     assert_eq!(b.get("k", &source).await.source, From::Hit);
 }

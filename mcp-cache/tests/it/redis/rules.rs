@@ -85,7 +85,10 @@ async fn the_tiers_own_keys_heal_and_nothing_old_is_served() {
 async fn a_gap_in_the_numbers_empties_the_first_tier() {
     let Some(server) = server().await else { return };
     let source = Source::default();
-    let (a, b) = (Node::new(&server.url()).await, Node::new(&server.url()).await);
+    let (a, b) = (
+        Node::new(&server.url()).await,
+        Node::new(&server.url()).await,
+    );
     for told in [true, false] {
         b.get("k", &source).await;
         let _: u64 = server.command(&["INCR", "{mcp}:epoch"]).await;
