@@ -24,17 +24,27 @@ use std::{
     net::TcpListener,
     num::NonZero,
     process::{Child, Command, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::mpsc;
 
-const KEYS: u64 = 1_000;
+/// So many that what the first tier keeps is never asked for again.
+const KEYS: u64 = 16_384;
 const ROUNDS: u32 = 5;
 const ONE: Duration = Duration::from_millis(800);
 const TELLS: u32 = 3_000;
+/// Calls that did not get their answer from the second tier themselves.
+static ELSEWHERE: AtomicU64 = AtomicU64::new(0);
 
-struct Server(Child, tempfile::TempDir, String);
+struct Server {
+    process: Child,
+    _dir: tempfile::TempDir,
+    url: String,
+}
 
 impl Server {
     fn start() -> Self {
@@ -51,13 +61,17 @@ impl Server {
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::yield_now();
         }
-        Self(process, dir, format!("redis://127.0.0.1:{port}"))
+        Self {
+            process,
+            _dir: dir,
+            url: format!("redis://127.0.0.1:{port}"),
+        }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = (self.0.kill(), self.0.wait());
+        let _ = (self.process.kill(), self.process.wait());
     }
 }
 
@@ -93,15 +107,15 @@ fn main() {
 
 async fn run() {
     let server = Server::start();
-    let client = redis::Client::open(server.2.as_str()).expect("an address");
+    let client = redis::Client::open(server.url.as_str()).expect("an address");
     let plain = client
         .get_multiplexed_async_connection()
         .await
         .expect("it runs");
-    let remote = tier(&server.2, None);
+    let remote = tier(&server.url, None);
     remote.connected().await;
     hits(&plain, &remote).await;
-    told(&server.2, &client, &remote).await;
+    told(&server.url, &client, &remote).await;
 }
 
 async fn hits(plain: &MultiplexedConnection, remote: &Remote) {
@@ -132,8 +146,9 @@ async fn hits(plain: &MultiplexedConnection, remote: &Remote) {
     for tasks in [1, 64] {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            theirs.push(crowd(tasks, |n| get_plain(plain.clone(), n)).await);
-            ours.push(crowd(tasks, |n| get_ours(cache.clone(), n)).await);
+            let (plain, cache) = (plain.clone(), cache.clone());
+            theirs.push(crowd(tasks, move |n| get_plain(plain.clone(), n)).await);
+            ours.push(crowd(tasks, move |n| get_ours(cache.clone(), n)).await);
         }
         let best = |runs: &[Latencies]| {
             let best = runs.iter().max_by(|a, b| a.rate().total_cmp(&b.rate()));
@@ -152,6 +167,8 @@ async fn hits(plain: &MultiplexedConnection, remote: &Remote) {
             ours.rate() / theirs.rate()
         );
     }
+    let elsewhere = ELSEWHERE.load(Ordering::Relaxed);
+    println!("  answered by the first tier or another call: {elsewhere}");
     println!("  {:?}", remote.stats());
 }
 
@@ -164,10 +181,9 @@ async fn get_ours(cache: Cache<u64, Bytes>, n: u64) {
     let load = || async { Err::<Bytes, _>(std::io::Error::other("it is in the second tier")) };
     let answer = cache.get_or_fetch(&(n % KEYS), load).await;
     let answer = answer.expect("it is there");
-    assert!(matches!(
-        answer.source,
-        Source::Remote | Source::Hit | Source::Shared
-    ));
+    if answer.source != Source::Remote {
+        ELSEWHERE.fetch_add(1, Ordering::Relaxed);
+    }
     assert_eq!(answer.value.len(), 1_024);
 }
 
@@ -184,7 +200,7 @@ where
     for task in 0..tasks {
         let ask = ask.clone();
         running.spawn(async move {
-            let (mut calls, mut n) = (Vec::new(), task * 37);
+            let (mut calls, mut n) = (Vec::new(), task * (KEYS / tasks));
             while began.elapsed() < ONE {
                 let asked = Instant::now();
                 ask(n).await;
