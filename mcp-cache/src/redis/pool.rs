@@ -20,7 +20,7 @@ use tokio::{task::JoinSet, time::timeout};
 
 /// Calls that share a connection before the next one is used: many enough that
 /// they travel together, and few enough that nobody waits for the others' bytes.
-const SHARED_MAX: usize = 32;
+const SHARED_MAX: usize = 128;
 
 pub(super) struct Pool {
     shared: Arc<Shared>,
