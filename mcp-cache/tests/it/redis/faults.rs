@@ -97,7 +97,8 @@ async fn slow_it_is_as_good_as_hung() {
 }
 
 /// What was invalidated while it was away is dead when it is back, with the old
-/// content or without, for the one who said it, for others and for new ones.
+/// content or without, for the one who said it, for others and for new ones. Seen
+/// to fail when the run of a server is not compared.
 #[tokio::test]
 async fn back_with_old_content_nothing_old_is_served() {
     for old in [true, false] {
@@ -187,7 +188,8 @@ async fn a_subscriber_that_is_cut_off_forgets() {
     assert_eq!(b.get("k", &source).await.value, format!("v{version}"));
 }
 
-/// Its connections stay, and nothing comes through them any more.
+/// Its connections stay, and nothing comes through them any more. Seen to fail with
+/// a lease that does not end.
 #[tokio::test]
 async fn a_process_that_hears_nothing_serves_nothing_old_after_a_lease() {
     let Some(server) = server().await else { return };

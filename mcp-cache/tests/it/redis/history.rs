@@ -12,8 +12,8 @@
 //! - if it is strict, that of every one that had been settled.
 //!
 //! It is seen to find what it is for: it fails within seconds without the look at
-//! what is pending, with a lease that never ends, and with gaps that are passed
-//! over.
+//! what is pending, and if a new subscription does not empty the first tier. What
+//! is guarded twice it does not see; `faults` and `rules` have a test for each.
 
 mod faults;
 mod log;
