@@ -1,12 +1,14 @@
 //! Making a cache.
 
 use crate::{
-    Bounds, Cache, Config, ConfigError, Epochs, Observer, Store, Weigh,
+    Bounds, Cache, Config, ConfigError, Epochs, Observer, Remote, RemoteKey, RemoteValue, Store,
+    Weigh,
     classes::Classes,
     clock::Clock,
     failures::Failures,
     flight::Flights,
     inner::{Differs, Inner, WeighEntry},
+    remote::{Binding, Node, Tier},
     stats::Counters,
     sweep,
     sync::Mutex,
@@ -27,6 +29,7 @@ pub struct Builder<K, V> {
     weigh: WeighEntry<K, V>,
     differs: Option<Differs<V>>,
     observer: Option<Arc<dyn Observer>>,
+    binding: Option<Binding<K, V>>,
 }
 
 impl<K, V> Builder<K, V> {
@@ -50,6 +53,7 @@ impl<K, V> Builder<K, V> {
             weigh: Box::new(heap_bytes),
             differs: None,
             observer: None,
+            binding: None,
         }
     }
 
@@ -65,6 +69,19 @@ impl<K, V> Builder<K, V> {
     #[must_use]
     pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = Some(observer);
+        self
+    }
+
+    /// Gives the cache a second tier, in which its values are kept under `name`:
+    /// the same in every process, another one for every cache. Its tags are
+    /// those of the tier, and so is its clock.
+    #[must_use]
+    pub fn remote(mut self, remote: &Remote, name: &str) -> Self
+    where
+        K: RemoteKey,
+        V: RemoteValue,
+    {
+        self.binding = Some(Binding::new(remote.clone(), name));
         self
     }
 
@@ -107,13 +124,23 @@ impl<K, V> Builder<K, V> {
             entries_max: config.entries_max,
             shards: None,
         };
+        let mut clock = Clock::start(config.clock);
+        let mut epochs = self.epochs.unwrap_or_default();
+        let node = self
+            .binding
+            .as_ref()
+            .map(|binding| Arc::clone(&binding.remote.node));
+        if let Some(node) = &node {
+            (clock, epochs) = (node.clock(), Arc::clone(node.epochs()));
+        }
+        let name = self.binding.as_ref().map(|binding| binding.name.clone());
         let classes = Classes::new(&config);
         let keeps_errors = classes.keep_errors();
         let inner = Arc::new(Inner {
-            store: Store::new(&bounds, self.epochs.unwrap_or_default()),
+            store: Store::new(&bounds, epochs),
             flights: Flights::new(),
             classes,
-            clock: Clock::start(config.clock),
+            clock,
             bypass: AtomicBool::new(config.bypass),
             bypass_switch: Mutex::new(()),
             counters: Counters::default(),
@@ -124,7 +151,11 @@ impl<K, V> Builder<K, V> {
             weigh: self.weigh,
             differs: self.differs,
             hasher: hashbrown::DefaultHashBuilder::default(),
+            tier: self.binding.map(Tier::new),
         });
+        if let Some((node, name)) = node.zip(name) {
+            register(&node, &name, &inner)?;
+        }
         let mut tasks = Tasks::new(config.background_max);
         if let Some(interval) = config.sweep_interval {
             tasks.sweep(sweep::run(Arc::clone(&inner), interval));
@@ -134,6 +165,24 @@ impl<K, V> Builder<K, V> {
             tasks: Arc::new(tasks),
         })
     }
+}
+
+fn register<K, V>(node: &Node, name: &str, inner: &Arc<Inner<K, V>>) -> Result<(), ConfigError>
+where
+    K: Hash + Eq + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    crate::error::check(
+        !name.is_empty() && !name.contains(':'),
+        "remote",
+        "needs a name without a colon",
+    )?;
+    let inner = Arc::downgrade(inner);
+    crate::error::check(
+        node.register(name, inner),
+        "remote",
+        "has a cache of this name in this process already",
+    )
 }
 
 impl<K, V> fmt::Debug for Builder<K, V> {

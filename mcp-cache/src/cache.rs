@@ -3,7 +3,7 @@
 use crate::{
     Answer, Builder, CacheStats, Class, Config, ConfigError, Epochs, Inserted, Invalidated, Loaded,
     Lookup, Origin, Source, StaleReason, Tag, TagStats, Ticket, Weigh, freshness::Reading,
-    inner::Inner, sweep, sync::lock, tasks::Tasks,
+    inner::Inner, remote::Kind, sweep, sync::lock, tasks::Tasks,
 };
 use hashbrown::Equivalent;
 use std::{
@@ -74,6 +74,7 @@ where
             return None;
         }
         let now_ms = self.inner.clock.now_ms();
+        self.inner.confirm_lease(now_ms);
         self.inner.store.get(key, now_ms).fresh()
     }
 
@@ -87,7 +88,9 @@ where
         if self.inner.is_bypassed() {
             return None;
         }
-        match self.inner.store.get(key, self.inner.clock.now_ms()) {
+        let now_ms = self.inner.clock.now_ms();
+        self.inner.confirm_lease(now_ms);
+        match self.inner.store.get(key, now_ms) {
             Lookup::Fresh(hit) => Some(Answer::new(hit.value, Source::Hit)),
             Lookup::Stale(hit) => match self.inner.reading(|| 0, class, &hit) {
                 Reading::Revalidate => {
@@ -160,6 +163,10 @@ where
         tags: &[Tag],
         origin: (Ticket, Origin),
     ) -> Inserted {
+        // What the second tier has is older, whatever comes of this.
+        if let Some(tier) = &self.inner.tier {
+            tier.invalidate_key(&key);
+        }
         let hash = self.inner.hash(&key);
         let kept = key.clone();
         let inserted = match self.inner.is_bypassed() || !loaded.kept {
@@ -176,8 +183,12 @@ where
     /// Invalidates a key; whether it was there.
     pub fn invalidate<Q>(&self, key: &Q) -> bool
     where
-        Q: Hash + Equivalent<K> + ?Sized,
+        Q: Hash + Equivalent<K> + ToOwned + ?Sized,
+        Q::Owned: Into<K>,
     {
+        if let Some(tier) = &self.inner.tier {
+            tier.invalidate_key(&key.to_owned().into());
+        }
         self.inner.invalidate_key(key)
     }
 
@@ -186,6 +197,9 @@ where
     /// the same whatever the tags hold.
     pub fn invalidate_by_tags(&self, names: &[&str]) {
         let epochs = self.inner.store.epochs();
+        if let Some(tier) = &self.inner.tier {
+            tier.invalidate_names(Kind::Tag, names);
+        }
         let tags: Vec<Tag> = names.iter().map(|name| epochs.tag(name)).collect();
         epochs.invalidate(&tags);
         if let Some(counters) = &self.inner.tag_counters {
@@ -197,6 +211,9 @@ where
     /// As [`invalidate_by_tags`](Self::invalidate_by_tags), for a namespace.
     pub fn invalidate_namespace(&self, name: &str) {
         let epochs = self.inner.store.epochs();
+        if let Some(tier) = &self.inner.tier {
+            tier.invalidate_names(Kind::Namespace, &[name]);
+        }
         epochs.invalidate(&[epochs.namespace(name)]);
         self.invalidated(Invalidated::Namespace(name));
     }
@@ -207,6 +224,7 @@ where
     where
         K: AsRef<str>,
     {
+        self.tier_forgets_all();
         self.inner.store.invalidate_pattern(glob);
         self.invalidated(Invalidated::Pattern(glob));
     }
@@ -214,8 +232,15 @@ where
     /// Invalidates everything in this cache. Memory is given back by use and by
     /// the sweep.
     pub fn clear(&self) {
+        self.tier_forgets_all();
         self.inner.store.clear();
         self.invalidated(Invalidated::All);
+    }
+
+    fn tier_forgets_all(&self) {
+        if let Some(tier) = &self.inner.tier {
+            tier.invalidate_all();
+        }
     }
 
     fn invalidated(&self, what: Invalidated<'_>) {

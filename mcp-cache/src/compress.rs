@@ -151,6 +151,25 @@ impl Packed {
             .ok_or(UnpackError { algorithm, len })
     }
 
+    /// As [`new`](Self::new) left it, for reading it back.
+    pub(crate) fn from_stored(bytes: Bytes, algorithm: Algorithm, len: u32) -> Self {
+        Self {
+            bytes,
+            form: Form::Packed { algorithm, len },
+        }
+    }
+
+    pub(crate) fn stored(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub(crate) fn algorithm(&self) -> Option<Algorithm> {
+        match self.form {
+            Form::Plain => None,
+            Form::Packed { algorithm, .. } => Some(algorithm),
+        }
+    }
+
     /// Bytes in memory.
     #[must_use]
     pub fn len(&self) -> usize {

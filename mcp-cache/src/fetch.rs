@@ -24,6 +24,7 @@ enum Mode {
     #[default]
     Use,
     Renew,
+    Strict,
     Bypass,
 }
 
@@ -34,6 +35,8 @@ pub(crate) enum Look<V> {
     Due(Hit<V>),
     Stale(Hit<V>),
     Miss,
+    /// The second tier has to be asked first.
+    Ask,
     /// The cache is not to be asked.
     Past,
 }
@@ -65,6 +68,15 @@ impl<'a> Fetch<'a> {
     #[must_use]
     pub fn renew(mut self) -> Self {
         self.mode = Mode::Renew;
+        self
+    }
+
+    /// As if no other process could be ahead: answers from a tier only if a look
+    /// into the second one, which this call begins, says that no invalidation is
+    /// missing here; else loads. Without a second tier every read is like that.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.mode = Mode::Strict;
         self
     }
 
@@ -169,7 +181,12 @@ where
         if fetch.mode == Mode::Renew {
             return Look::Miss;
         }
-        match inner.store.get(key, inner.clock.now_ms()) {
+        if fetch.mode == Mode::Strict && inner.tier.is_some() {
+            return Look::Ask;
+        }
+        let now_ms = inner.clock.now_ms();
+        inner.confirm_lease(now_ms);
+        match inner.store.get(key, now_ms) {
             Lookup::Fresh(hit) => {
                 match self
                     .inner
@@ -209,6 +226,7 @@ where
             // Boxed: rare, and large.
             Look::Stale(hit) => return Box::pin(self.reload(key, &fetch, hit, load)).await,
             Look::Past => return Box::pin(inner.load_past(fetch.class, load)).await,
+            Look::Ask => return Box::pin(inner.fetch_strict(&self.want(key, &fetch), load)).await,
             Look::Miss => {}
         }
         let want = self.want(key, &fetch);
@@ -236,7 +254,10 @@ where
             class: fetch.class,
             tags: fetch.tags.iter().map(|name| epochs.tag(name)).collect(),
             began: self.inner.store.ticket(),
-            renew: fetch.mode == Mode::Renew,
+            names: self.inner.tier.as_ref().map_or_else(Vec::new, |_| {
+                fetch.tags.iter().map(|name| (*name).to_owned()).collect()
+            }),
+            renew: matches!(fetch.mode, Mode::Renew | Mode::Strict),
             has_begun: false,
         }
     }

@@ -3,7 +3,8 @@
 use crate::{
     CacheTags, Class, Hit, Inserted, Invalidated, Loaded, Observer, Origin, Put, Store, Tag,
     Ticket, classes::Classes, clock::Clock, failures::Failures, flight::Flights,
-    freshness::Reading, outcome::Outcome, stats::Counters, sync::Mutex, tag_stats::TagCounters,
+    freshness::Reading, outcome::Outcome, remote::Tier, stats::Counters, sync::Mutex,
+    tag_stats::TagCounters,
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
 use std::{
@@ -34,11 +35,20 @@ pub(crate) struct Inner<K, V> {
     pub(crate) weigh: WeighEntry<K, V>,
     pub(crate) differs: Option<Differs<V>>,
     pub(crate) hasher: DefaultHashBuilder,
+    pub(crate) tier: Option<Tier<K, V>>,
 }
 
 impl<K, V> Inner<K, V> {
     pub(crate) fn is_bypassed(&self) -> bool {
         self.bypass.load(Ordering::Acquire)
+    }
+
+    /// Makes sure that what is in the first tier may be served at this moment.
+    #[inline]
+    pub(crate) fn confirm_lease(&self, now_ms: u64) {
+        if let Some(tier) = &self.tier {
+            tier.confirm_lease(now_ms);
+        }
     }
 
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {

@@ -20,11 +20,15 @@ pub mod history;
 mod inner;
 mod load;
 mod loaded;
+mod many;
 mod observer;
 mod operations;
 mod outcome;
 mod random;
+#[cfg(feature = "redis")]
+mod redis;
 mod refresh;
+pub mod remote;
 mod stats;
 mod store;
 mod sweep;
@@ -53,8 +57,11 @@ pub use events::{
 };
 pub use fetch::Fetch;
 pub use loaded::{Answer, Loaded, Source, StaleReason};
-pub use observer::{Invalidated, LoadEnd, Observer};
+pub use observer::{Invalidated, LoadEnd, Observer, RemoteEvent};
 pub use operations::{CacheTags, OperationTags, tag_operation};
+#[cfg(feature = "redis")]
+pub use redis::{RedisConfig, RedisEndpoint, RedisStore};
+pub use remote::{Reach, Remote, RemoteConfig, RemoteError, RemoteKey, RemoteStats, RemoteValue};
 pub use stats::{CacheStats, Evictions};
 pub use store::{Bounds, FOREVER_MS, Hit, Inserted, Lookup, Origin, Put, Store, StoreStats, Swept};
 pub use tag_stats::{OTHER_TAGS, TagStats};

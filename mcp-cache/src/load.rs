@@ -20,6 +20,8 @@ pub(crate) struct Want<'a, K: Clone> {
     pub(crate) class: Class,
     /// Known before the load.
     pub(crate) tags: Vec<Tag>,
+    /// Their names, for the second tier if there is one.
+    pub(crate) names: Vec<String>,
     /// When the caller came.
     pub(crate) began: Ticket,
     /// Only a load that begins from now on will do.
@@ -33,6 +35,7 @@ impl<K: Clone> Want<'_, K> {
         Want {
             key: Cow::Owned(self.key.as_ref().clone()),
             tags: self.tags.clone(),
+            names: self.names.clone(),
             ..*self
         }
     }
@@ -156,6 +159,19 @@ where
             return Ok(Answer::new(value, Source::Shared));
         }
         lead.begin(ticket);
+        let mut born = None;
+        if let Some(tier) = &self.tier {
+            born = tier.born();
+            // What is renewed, or has expired here, comes from its source.
+            if !want.renew && before.is_none() {
+                let (found, looked) = Box::pin(tier.look(&want.key)).await;
+                if let Some(loaded) = found {
+                    let (value, _) = self.land(lead, want, loaded, ticket);
+                    return Ok(Answer::new(value, Source::Remote));
+                }
+                born = looked.born;
+            }
+        }
         self.counters.loads.add_one();
         let class = self.classes.rules(want.class);
         let started = self.observer.as_ref().map(|_| Instant::now());
@@ -182,7 +198,7 @@ where
                 if let Some(before) = before {
                     self.learn(class, want.hash, before, &loaded.value);
                 }
-                let value = self.land(lead, want, loaded, ticket, started);
+                let value = self.land_loaded(lead, want, loaded, (ticket, born), started);
                 Ok(Answer::new(value, Source::Loaded))
             }
             Err(error) => {
@@ -197,7 +213,9 @@ where
         if want.renew {
             return None;
         }
-        match self.store.get(want.key.as_ref(), self.clock.now_ms()) {
+        let now_ms = self.clock.now_ms();
+        self.confirm_lease(now_ms);
+        match self.store.get(want.key.as_ref(), now_ms) {
             Lookup::Fresh(hit) => {
                 self.counters.second_hits.add_one();
                 // One that is due was not loaded just now.
@@ -215,14 +233,38 @@ where
         }
     }
 
-    fn land(
+    /// From the source: the second tier gets it if the first one takes it.
+    fn land_loaded(
+        &self,
+        lead: Lead<'_, K, Outcome<V>>,
+        want: &Want<'_, K>,
+        loaded: Loaded<V>,
+        (ticket, born): (Ticket, Option<u64>),
+        started: Option<Instant>,
+    ) -> V {
+        let tier = self.tier.as_ref();
+        let record = tier.and_then(|tier| tier.record(&want.key, &loaded, &want.names, born));
+        let (value, stored) = self.land(lead, want, loaded, ticket);
+        if let (true, Some(tier), Some(record)) = (stored, tier, record) {
+            tier.store(record);
+        }
+        let ended = if stored {
+            LoadEnd::Stored
+        } else {
+            LoadEnd::NotStored
+        };
+        self.ended(ended, started);
+        value
+    }
+
+    /// Stores, and gives the value to all who wait; whether it was stored.
+    pub(crate) fn land(
         &self,
         lead: Lead<'_, K, Outcome<V>>,
         want: &Want<'_, K>,
         loaded: Loaded<V>,
         ticket: Ticket,
-        started: Option<Instant>,
-    ) -> V {
+    ) -> (V, bool) {
         let tags = join_tags(self.tags_of(&loaded), &want.tags);
         let value = loaded.value.clone();
         let stored = loaded.kept && !self.is_bypassed() && {
@@ -230,18 +272,12 @@ where
             let origin = (ticket, Origin::Load);
             self.keep(key, loaded, &tags, want.class, origin) == Inserted::Stored
         };
-        let ended = if stored {
-            LoadEnd::Stored
-        } else {
-            LoadEnd::NotStored
-        };
-        self.ended(ended, started);
         lead.land(|| Outcome {
             ending: Ending::Loaded(value.clone()),
             ticket,
             tags: Some(tags.into()),
         });
-        value
+        (value, stored)
     }
 
     fn fail<E: Send + Sync + 'static>(

@@ -103,6 +103,8 @@ pub enum Source {
     Hit,
     /// It was in the cache, past its time to live; not invalidated.
     Stale(StaleReason),
+    /// It was in the second tier.
+    Remote,
     /// This caller loaded it.
     Loaded,
     /// Another caller was loading it.
@@ -136,8 +138,8 @@ impl<V> Answer<V> {
         matches!(self.source, Source::Stale(_))
     }
 
-    /// Whether the value was in the cache.
+    /// Whether the value was in the cache, or in its second tier.
     pub fn is_cached(&self) -> bool {
-        matches!(self.source, Source::Hit | Source::Stale(_))
+        matches!(self.source, Source::Hit | Source::Remote | Source::Stale(_))
     }
 }

@@ -1,5 +1,6 @@
 //! Events pushed to whoever keeps histograms and logs.
 
+use crate::RemoteError;
 use std::time::Duration;
 
 /// Hears what a cache does, at the moment it does it. Every method is empty by
@@ -21,6 +22,11 @@ pub trait Observer: Send + Sync {
     /// A stale value was served instead of the error of its load.
     fn on_error_hidden(&self) {}
 
+    /// Something happened to the second tier.
+    fn on_remote(&self, event: RemoteEvent<'_>) {
+        let _ = event;
+    }
+
     /// A load in the background was not started, because there were as many as
     /// [`background_max`](crate::Config::background_max) allows.
     fn on_refresh_shed(&self) {}
@@ -39,6 +45,33 @@ pub enum LoadEnd {
     Failed,
     /// At the hard deadline.
     TimedOut,
+}
+
+/// What happens to the second tier of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RemoteEvent<'a> {
+    /// The messages of the other processes are heard from now on.
+    Connected,
+    /// They are not heard any more.
+    Disconnected,
+    /// An attempt to hear them, or a heartbeat, failed.
+    ConnectFailed(&'a RemoteError),
+    /// An invalidation of another process was obeyed.
+    Heard {
+        /// Its number.
+        number: u64,
+    },
+    /// Messages were or may have been missed: the first tier is emptied.
+    Forgot,
+    /// A look failed, and its value is loaded.
+    LookFailed(&'a RemoteError),
+    /// Values could not be stored.
+    StoreFailed(&'a RemoteError),
+    /// Invalidations could not be numbered; that is tried again.
+    PublishFailed(&'a RemoteError),
+    /// The record of this key was not what had been written.
+    Corrupt(&'a [u8]),
 }
 
 /// What was invalidated.

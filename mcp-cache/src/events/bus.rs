@@ -1,7 +1,7 @@
 //! The bus: invalidates at once, then tells whoever listens.
 
 use super::{CacheInvalidationEvent, Subscription};
-use crate::{Epochs, Tag};
+use crate::{Epochs, Remote, Tag};
 use async_trait::async_trait;
 use std::{
     fmt,
@@ -58,6 +58,7 @@ pub struct CacheEventBus(Arc<Bus>);
 
 struct Bus {
     epochs: Arc<Epochs>,
+    remote: Option<Remote>,
     published: AtomicU64,
     sender: broadcast::Sender<Arc<CacheInvalidationEvent>>,
 }
@@ -67,8 +68,20 @@ impl CacheEventBus {
     /// (rounded up to a power of two, at most 65,536) for slow subscribers.
     #[must_use]
     pub fn new(epochs: Arc<Epochs>, capacity: NonZero<usize>) -> Self {
+        Self::made(epochs, None, capacity)
+    }
+
+    /// As [`new`](Self::new), for the caches of a second tier: what is published
+    /// here is invalidated in all processes. Its subscribers are this process's.
+    #[must_use]
+    pub fn with_remote(remote: &Remote, capacity: NonZero<usize>) -> Self {
+        Self::made(Arc::clone(remote.epochs()), Some(remote.clone()), capacity)
+    }
+
+    fn made(epochs: Arc<Epochs>, remote: Option<Remote>, capacity: NonZero<usize>) -> Self {
         Self(Arc::new(Bus {
             epochs,
+            remote,
             published: AtomicU64::new(0),
             sender: broadcast::Sender::new(capacity.get().min(1 << 16)),
         }))
@@ -78,6 +91,9 @@ impl CacheEventBus {
     /// returns; waits for nobody.
     pub fn publish(&self, event: CacheInvalidationEvent) {
         let tags = event.tags();
+        if let Some(remote) = &self.0.remote {
+            remote.invalidate_tags(tags.iter());
+        }
         let tags: Vec<Tag> = tags.iter().map(|name| self.0.epochs.tag(name)).collect();
         self.0.epochs.invalidate(&tags);
         self.0.published.fetch_add(1, Ordering::Relaxed);

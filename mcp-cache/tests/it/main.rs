@@ -12,6 +12,8 @@ mod freshness;
 mod history;
 mod invalidation;
 mod model;
+#[cfg(feature = "redis")]
+mod redis;
 mod statistics;
 mod store_model;
 mod store_rules;

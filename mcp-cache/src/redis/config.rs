@@ -1,0 +1,117 @@
+//! Where Redis is, and how it is connected to.
+
+use crate::error::{ConfigError, check};
+use serde::{Deserialize, Serialize};
+use std::{fmt, time::Duration};
+
+/// How Redis is used as a second tier.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisConfig {
+    /// Where it is.
+    pub endpoint: RedisEndpoint,
+    /// The most connections for commands, each shared by many callers; a further
+    /// one is made when those there are busy. One more listens. Default 10.
+    pub connections: usize,
+    /// How long connecting may take. Default `1s`.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    pub connect_timeout: Duration,
+    /// What all keys begin with; processes of one namespace share their values
+    /// and invalidations. Default `mcp`.
+    pub namespace: String,
+}
+
+/// Where Redis is. Addresses are `redis://user:password@host:port/db`, or
+/// `rediss://` with the feature `redis-tls`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[non_exhaustive]
+pub enum RedisEndpoint {
+    /// One server.
+    Single {
+        /// Its address.
+        url: String,
+    },
+    /// The master of a group, by the sentinels that watch it.
+    Sentinel {
+        /// The sentinels' addresses.
+        urls: Vec<String>,
+        /// The group's name.
+        service: String,
+        /// For the servers, if they ask for one.
+        #[serde(default)]
+        username: Option<String>,
+        /// For the servers, if they ask for one.
+        #[serde(default)]
+        password: Option<String>,
+    },
+    /// A cluster.
+    Cluster {
+        /// The addresses of some of its nodes.
+        urls: Vec<String>,
+    },
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            endpoint: RedisEndpoint::Single {
+                url: "redis://127.0.0.1:6379".to_owned(),
+            },
+            connections: 10,
+            connect_timeout: Duration::from_secs(1),
+            namespace: "mcp".to_owned(),
+        }
+    }
+}
+
+impl RedisConfig {
+    /// One server, and the default for the rest.
+    #[must_use]
+    pub fn single(url: impl Into<String>) -> Self {
+        Self {
+            endpoint: RedisEndpoint::Single { url: url.into() },
+            ..Self::default()
+        }
+    }
+
+    /// Checks every field; addresses are looked at by
+    /// [`RedisStore::new`](crate::RedisStore::new).
+    ///
+    /// # Errors
+    /// Names the first field that makes no sense, and says why.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        check(
+            (1..=50).contains(&self.connections),
+            "connections",
+            "must be from 1 to 50",
+        )?;
+        check(
+            (Duration::from_millis(1)..=Duration::from_secs(60)).contains(&self.connect_timeout),
+            "connect_timeout",
+            "must be from 1ms to 60s",
+        )?;
+        check(
+            !self.namespace.is_empty() && !self.namespace.contains(['{', '}', ':']),
+            "namespace",
+            "must be a name without braces and colons",
+        )?;
+        let urls = match &self.endpoint {
+            RedisEndpoint::Single { .. } => return Ok(()),
+            RedisEndpoint::Sentinel { urls, .. } | RedisEndpoint::Cluster { urls } => urls,
+        };
+        check(!urls.is_empty(), "endpoint.urls", "must not be empty")
+    }
+}
+
+/// Without addresses, which may hold a password.
+impl fmt::Debug for RedisEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = match self {
+            Self::Single { .. } => f.debug_struct("Single"),
+            Self::Sentinel { .. } => f.debug_struct("Sentinel"),
+            Self::Cluster { .. } => f.debug_struct("Cluster"),
+        };
+        out.finish_non_exhaustive()
+    }
+}

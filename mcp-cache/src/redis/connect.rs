@@ -1,0 +1,144 @@
+//! Connections to the three kinds of endpoints.
+
+use super::{RedisConfig, RedisEndpoint};
+use redis::{
+    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection, PubSub},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
+};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// How long a command may take on a connection that is shared; the tier's
+/// deadline is far shorter, and this one frees what the client holds for it.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Makes connections.
+pub(super) enum Endpoint {
+    Single(Box<Client>),
+    Sentinel(Box<Mutex<SentinelClient>>),
+    Cluster {
+        client: Box<ClusterClient>,
+        nodes: Vec<Client>,
+    },
+}
+
+/// A connection that many callers share; clones are the same.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Single(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl Endpoint {
+    pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
+        Ok(match &config.endpoint {
+            RedisEndpoint::Single { url } => Self::Single(Box::new(Client::open(url.as_str())?)),
+            RedisEndpoint::Sentinel {
+                urls,
+                service,
+                username,
+                password,
+            } => {
+                let address =
+                    |url: &String| Ok(url.as_str().into_connection_info()?.addr().clone());
+                let addresses: Vec<_> = urls.iter().map(address).collect::<RedisResult<_>>()?;
+                let master = SentinelServerType::Master;
+                let mut builder = SentinelClientBuilder::new(addresses, service, master)?;
+                if let Some(username) = username {
+                    builder = builder.set_client_to_redis_username(username);
+                }
+                if let Some(password) = password {
+                    builder = builder.set_client_to_redis_password(password);
+                }
+                Self::Sentinel(Box::new(Mutex::new(builder.build()?)))
+            }
+            RedisEndpoint::Cluster { urls } => Self::Cluster {
+                client: Box::new(
+                    ClusterClient::builder(urls.iter().map(String::as_str))
+                        .connection_timeout(config.connect_timeout)
+                        .response_timeout(RESPONSE_TIMEOUT)
+                        .retries(1)
+                        .build()?,
+                ),
+                nodes: urls
+                    .iter()
+                    .map(|url| Client::open(url.as_str()))
+                    .collect::<RedisResult<_>>()?,
+            },
+        })
+    }
+
+    pub(super) async fn connect(&self, timeout: Duration) -> RedisResult<Connection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT));
+        Ok(match self {
+            Self::Single(client) => {
+                let made = client.get_multiplexed_async_connection_with_config(&config);
+                Connection::Single(made.await?)
+            }
+            Self::Sentinel(client) => {
+                let mut client = client.lock().await;
+                let made = client.get_async_connection_with_config(&config).await?;
+                Connection::Single(made)
+            }
+            Self::Cluster { client, .. } => {
+                Connection::Cluster(client.get_async_connection().await?)
+            }
+        })
+    }
+
+    /// A connection that listens: to the server that all invalidate at, or to any
+    /// node of a cluster, which hears of all.
+    pub(super) async fn listen(&self) -> RedisResult<PubSub> {
+        match self {
+            Self::Single(client) => client.get_async_pubsub().await,
+            Self::Sentinel(client) => {
+                let master = client.lock().await.async_get_client().await?;
+                master.get_async_pubsub().await
+            }
+            Self::Cluster { nodes, .. } => {
+                let mut last = None;
+                for node in nodes {
+                    match node.get_async_pubsub().await {
+                        Ok(listens) => return Ok(listens),
+                        Err(error) => last = Some(error),
+                    }
+                }
+                Err(last.unwrap_or_else(|| std::io::Error::other("no nodes").into()))
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Whether keys of different slots may be asked for in one pipeline.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self, Self::Single(_))
+    }
+
+    /// One answer for each command, errors of the server included.
+    pub(super) async fn send(
+        &mut self,
+        pipeline: &Pipeline,
+        len: usize,
+    ) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(pipeline, 0, len).await,
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, 0, len).await,
+        }
+    }
+
+    pub(super) async fn invoke(
+        &mut self,
+        call: &redis::ScriptInvocation<'_>,
+    ) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => call.invoke_async(connection).await,
+            Self::Cluster(connection) => call.invoke_async(connection).await,
+        }
+    }
+}

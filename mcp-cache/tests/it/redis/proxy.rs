@@ -1,0 +1,91 @@
+//! A TCP proxy that misbehaves when told to.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinSet,
+};
+
+pub(crate) struct Proxy {
+    port: u16,
+    delay_ms: Arc<AtomicU64>,
+    /// Bumped to cut all connections.
+    cut: watch::Sender<u64>,
+    _tasks: JoinSet<()>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        let delay_ms = Arc::new(AtomicU64::new(0));
+        let cut = watch::Sender::new(0);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(accept(listener, to, Arc::clone(&delay_ms), cut.clone()));
+        Self {
+            port,
+            delay_ms,
+            cut,
+            _tasks: tasks,
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Everything takes so much longer from now on, each way.
+    pub(crate) fn delay(&self, delay: Duration) {
+        let ms = u64::try_from(delay.as_millis()).expect("short");
+        self.delay_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Cuts all connections there are.
+    pub(crate) fn cut(&self) {
+        self.cut.send_modify(|cuts| *cuts += 1);
+    }
+}
+
+async fn accept(listener: TcpListener, to: u16, delay_ms: Arc<AtomicU64>, cut: watch::Sender<u64>) {
+    let mut connections = JoinSet::new();
+    while let Ok((inner, _)) = listener.accept().await {
+        let (delay_ms, mut cut) = (Arc::clone(&delay_ms), cut.subscribe());
+        connections.spawn(async move {
+            let Ok(outer) = TcpStream::connect(("127.0.0.1", to)).await else {
+                return;
+            };
+            let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
+            let ((inner_in, inner_out), (outer_in, outer_out)) =
+                (inner.into_split(), outer.into_split());
+            tokio::select! {
+                () = copy(inner_in, outer_out, &delay_ms) => {}
+                () = copy(outer_in, inner_out, &delay_ms) => {}
+                _ = cut.changed() => {}
+            }
+        });
+    }
+}
+
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: &AtomicU64) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(len) = from.read(&mut buffer).await {
+        let delay_ms = delay_ms.load(Ordering::Relaxed);
+        if delay_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        }
+        if len == 0 || to.write_all(&buffer[..len]).await.is_err() {
+            return;
+        }
+    }
+}
