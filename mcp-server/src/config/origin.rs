@@ -44,16 +44,14 @@ impl Origins {
 
     /// Notes every setting of a file.
     pub(crate) fn set_all(&mut self, tree: &Value, by: &SetBy) {
-        each_setting(tree, "", &mut |field, _| {
-            self.set(field.to_owned(), by.clone());
-        });
+        each_setting(tree, "", &mut |field| self.set(field, by.clone()));
     }
 }
 
-/// Visits what is no section, with its full name, in the order of the tree.
-pub(crate) fn each_setting(tree: &Value, name: &str, visit: &mut impl FnMut(&str, &Value)) {
+/// Visits the full name of whatever is no section, in the order of the tree.
+fn each_setting(tree: &Value, name: &str, visit: &mut impl FnMut(String)) {
     let Value::Object(members) = tree else {
-        return visit(name, tree);
+        return visit(name.to_owned());
     };
     for (member, value) in members {
         let full = match name {

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Output,
 };
@@ -181,6 +182,8 @@ async fn an_own_export_is_lossless_and_repeats_without_harm() {
     let file = there.path().join("all.jsonl");
     let output = memory_command(here.path(), &["export", "-o", file.to_str().unwrap()]).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "only its owner may read it");
     let data = there.path().join("data");
     assert_eq!(
         imported(&data, &file, &[]).await,
