@@ -23,8 +23,9 @@ use std::{
 
 use benches::{corpus::Corpus, latency::Latencies};
 use mcp_server::{
+    call::Call,
     memory::{
-        Add, MemoryError, Operation, Owner, Search,
+        Add, MemoryError, Operation, Search,
         sqlite::{SqliteConfig, SqliteStore},
     },
     ports::MemoryStore,
@@ -61,7 +62,7 @@ impl Engine {
                     limit: Some(10),
                     ..Search::default()
                 };
-                Ok(store.search(&Owner::local(), search).await?.memories.len())
+                Ok(store.search(&Call::local(), search).await?.memories.len())
             }
             Self::Fts5(fts5, pruning) => fts5.search(query, *pruning).await,
         }
@@ -70,7 +71,7 @@ impl Engine {
     async fn add(&self, content: String) -> Result<(), Failure> {
         match self {
             Self::Store(store) => {
-                store.add(&Owner::local(), add(content)).await?;
+                store.add(&Call::local(), add(content)).await?;
                 Ok(())
             }
             Self::Fts5(fts5, _) => fts5.add(vec![content]).await,
@@ -151,7 +152,7 @@ async fn filled_store(dir: &Path, memories: usize) -> Result<Engine, Failure> {
             .into_iter()
             .map(|content| Operation::Add(add(content)))
             .collect();
-        for result in store.batch(&Owner::local(), operations).await? {
+        for result in store.batch(&Call::local(), operations).await? {
             result?;
         }
     }

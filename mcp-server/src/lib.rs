@@ -5,6 +5,7 @@
 //! | room | what lives there |
 //! |---|---|
 //! | [`app`] | the composition root: a [`config::Config`] in, running parts out |
+//! | [`call`] | what is known of a call beside what it asks for |
 //! | [`ports`] | the roles that parts play for each other |
 //! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
 //! | [`memory`] | the memory domain, its service and its stores |
@@ -16,6 +17,7 @@
 
 pub mod adapters;
 pub mod app;
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod memory;

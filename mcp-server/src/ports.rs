@@ -4,38 +4,41 @@
 
 use async_trait::async_trait;
 
-use crate::memory::{
-    Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
-    Owner, Page, Restored, Search, Update, Updated,
+use crate::{
+    call::Call,
+    memory::{
+        Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
+        Owner, Page, Restored, Search, Update, Updated,
+    },
 };
 
-/// Keeps memories. Every method works on the rows of one owner and sees no others.
+/// Keeps memories. Every method works on the rows of the call's owner and sees no others.
 ///
 /// A write is durable when its method returns `Ok`. Every method is cancel safe: a dropped future
 /// leaves the operation done as a whole or not at all.
 #[async_trait]
 pub trait MemoryStore: Send + Sync {
     /// Stores a new memory.
-    async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError>;
+    async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError>;
 
     /// Finds memories by their words, best match first, at most `search.limit` of them and no
     /// more than fit into one answer.
-    async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError>;
+    async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError>;
 
     /// Reads one memory.
-    async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError>;
+    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError>;
 
     /// Changes one memory, if its version is still the expected one.
-    async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError>;
+    async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError>;
 
     /// Deletes one memory.
-    async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError>;
+    async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError>;
 
     /// Runs operations in order; each sees the effects of those before it. One result per
     /// operation, in order. `Err` means that nothing of the batch was done.
     async fn batch(
         &self,
-        owner: &Owner,
+        call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError>;
 }

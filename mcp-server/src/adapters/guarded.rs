@@ -8,9 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    call::Call,
     memory::{
-        Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
-        Search, Update, Updated,
+        Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Search,
+        Update, Updated,
     },
     ports::MemoryStore,
 };
@@ -142,31 +143,31 @@ fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
 
 #[async_trait]
 impl MemoryStore for GuardedStore {
-    async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError> {
-        self.guarded(|| self.store.add(owner, add)).await
+    async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
+        self.guarded(|| self.store.add(call, add)).await
     }
 
-    async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
-        self.guarded(|| self.store.search(owner, search)).await
+    async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
+        self.guarded(|| self.store.search(call, search)).await
     }
 
-    async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
-        self.guarded(|| self.store.get(owner, get)).await
+    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+        self.guarded(|| self.store.get(call, get)).await
     }
 
-    async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
-        self.guarded(|| self.store.update(owner, update)).await
+    async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
+        self.guarded(|| self.store.update(call, update)).await
     }
 
-    async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
-        self.guarded(|| self.store.delete(owner, delete)).await
+    async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
+        self.guarded(|| self.store.delete(call, delete)).await
     }
 
     async fn batch(
         &self,
-        owner: &Owner,
+        call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-        self.guarded(|| self.store.batch(owner, operations)).await
+        self.guarded(|| self.store.batch(call, operations)).await
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     Add, Added, Delete, Deleted, Found, Get, Limits, Memory, MemoryError, Operation, Outcome,
-    Owner, Search, Update, Updated, limits::check_id,
+    Search, Update, Updated, limits::check_id,
 };
-use crate::ports::MemoryStore;
+use crate::{call::Call, ports::MemoryStore};
 
 /// Checks every operation against the [`Limits`] and hands it to the store.
 ///
@@ -40,9 +40,9 @@ impl MemoryService {
     /// # Errors
     ///
     /// [`MemoryError::Invalid`], or what the store says.
-    pub async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError> {
+    pub async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
         self.limits.check_add(&add)?;
-        self.store.add(owner, add).await
+        self.store.add(call, add).await
     }
 
     /// Finds memories, best match first.
@@ -50,9 +50,9 @@ impl MemoryService {
     /// # Errors
     ///
     /// [`MemoryError::Invalid`], or what the store says.
-    pub async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
+    pub async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
         self.limits.check_search(&search)?;
-        self.store.search(owner, self.with_limit(search)).await
+        self.store.search(call, self.with_limit(search)).await
     }
 
     /// Reads one memory.
@@ -60,9 +60,9 @@ impl MemoryService {
     /// # Errors
     ///
     /// [`MemoryError::NotFound`], or what the store says.
-    pub async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
+    pub async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
         check_id(&get.id)?;
-        self.store.get(owner, get).await
+        self.store.get(call, get).await
     }
 
     /// Changes one memory.
@@ -71,9 +71,9 @@ impl MemoryService {
     ///
     /// [`MemoryError::NotFound`], [`MemoryError::VersionConflict`], [`MemoryError::Invalid`], or
     /// what the store says.
-    pub async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
+    pub async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
         self.limits.check_update(&update)?;
-        self.store.update(owner, update).await
+        self.store.update(call, update).await
     }
 
     /// Deletes one memory.
@@ -81,9 +81,9 @@ impl MemoryService {
     /// # Errors
     ///
     /// [`MemoryError::NotFound`], or what the store says.
-    pub async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
+    pub async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
         check_id(&delete.id)?;
-        self.store.delete(owner, delete).await
+        self.store.delete(call, delete).await
     }
 
     /// Runs operations in order and answers each one by itself; an operation that fails, or that
@@ -94,7 +94,7 @@ impl MemoryService {
     /// [`MemoryError::Invalid`] for an empty batch or one above the limit; then nothing was done.
     pub async fn batch(
         &self,
-        owner: &Owner,
+        call: &Call,
         operations: Vec<Result<Operation, MemoryError>>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
         self.limits.check_batch_len(operations.len())?;
@@ -112,7 +112,7 @@ impl MemoryService {
         }
         let mut answers = match runnable.is_empty() {
             true => Vec::new(),
-            false => self.store.batch(owner, runnable).await?,
+            false => self.store.batch(call, runnable).await?,
         }
         .into_iter();
         let unanswered = || {

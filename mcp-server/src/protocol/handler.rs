@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 use super::strict::no_such_method;
 use crate::{
-    memory::Owner,
-    tools::{Caller, DynTool, Registry, ToolError},
+    call::Call,
+    tools::{DynTool, Registry, ToolError},
 };
 
 /// How long clients may keep what the server says of itself: it changes only with the program.
@@ -42,11 +42,9 @@ impl McpHandler {
     }
 
     async fn run(&self, tool: &dyn DynTool, arguments: JsonObject) -> Answer {
-        let caller = Caller {
-            owner: Owner::local(),
-        };
+        let call = Call::local();
         let started = Instant::now();
-        let result = tool.call(&caller, arguments).await;
+        let result = tool.call(&call, arguments).await;
         let elapsed = started.elapsed();
         let name = &tool.description().name;
         match &result {

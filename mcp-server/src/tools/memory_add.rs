@@ -1,7 +1,10 @@
 //! `memory_add`: stores a text.
 
-use super::{Caller, Effect, Tool, ToolError};
-use crate::memory::{Add, Added, MemoryService};
+use super::{Effect, Tool, ToolError};
+use crate::{
+    call::Call,
+    memory::{Add, Added, MemoryService},
+};
 
 /// Stores a new memory and answers when it is durable.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Tool for MemoryAdd {
     const DESCRIPTION: &'static str = "Store a text in long-term memory. Use it for facts, decisions and preferences that should be found again in later sessions. Returns the memory's id.";
     const EFFECT: Effect = Effect::Adds;
 
-    async fn call(&self, caller: &Caller, arguments: Add) -> Result<Added, ToolError> {
-        Ok(self.memory.add(&caller.owner, arguments).await?)
+    async fn call(&self, call: &Call, arguments: Add) -> Result<Added, ToolError> {
+        Ok(self.memory.add(call, arguments).await?)
     }
 }

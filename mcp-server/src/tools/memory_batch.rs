@@ -4,8 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Caller, Effect, Tool, ToolError, registry::parse};
-use crate::memory::{MemoryError, MemoryService, Operation, Outcome};
+use super::{Effect, Tool, ToolError, registry::parse};
+use crate::{
+    call::Call,
+    memory::{MemoryError, MemoryService, Operation, Outcome},
+};
 
 /// Runs up to 50 operations in order, in one durable write, each with its own result.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ impl Tool for MemoryBatch {
         result, in order.";
     const EFFECT: Effect = Effect::Changes;
 
-    async fn call(&self, caller: &Caller, batch: Batch) -> Result<Results, ToolError> {
+    async fn call(&self, call: &Call, batch: Batch) -> Result<Results, ToolError> {
         let operations = batch
             .operations
             .into_iter()
@@ -78,7 +81,7 @@ impl Tool for MemoryBatch {
                     .map_err(|error| MemoryError::invalid("operation", error.to_string()))
             })
             .collect();
-        let results = self.memory.batch(&caller.owner, operations).await?;
+        let results = self.memory.batch(call, operations).await?;
         Ok(Results {
             results: results.into_iter().map(ItemResult::from).collect(),
         })

@@ -1,7 +1,10 @@
 //! `memory_delete`: deletes one memory.
 
-use super::{Caller, Effect, Tool, ToolError};
-use crate::memory::{Delete, Deleted, MemoryService};
+use super::{Effect, Tool, ToolError};
+use crate::{
+    call::Call,
+    memory::{Delete, Deleted, MemoryService},
+};
 
 /// Deletes one memory by its id.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Tool for MemoryDelete {
     const DESCRIPTION: &'static str = "Delete one stored memory by its id, for good.";
     const EFFECT: Effect = Effect::ChangesOnce;
 
-    async fn call(&self, caller: &Caller, arguments: Delete) -> Result<Deleted, ToolError> {
-        Ok(self.memory.delete(&caller.owner, arguments).await?)
+    async fn call(&self, call: &Call, arguments: Delete) -> Result<Deleted, ToolError> {
+        Ok(self.memory.delete(call, arguments).await?)
     }
 }

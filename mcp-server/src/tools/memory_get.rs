@@ -1,7 +1,10 @@
 //! `memory_get`: reads one memory.
 
-use super::{Caller, Effect, Tool, ToolError};
-use crate::memory::{Get, Memory, MemoryService};
+use super::{Effect, Tool, ToolError};
+use crate::{
+    call::Call,
+    memory::{Get, Memory, MemoryService},
+};
 
 /// Reads one memory by its id.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Tool for MemoryGet {
     const DESCRIPTION: &'static str = "Read one stored memory by its id.";
     const EFFECT: Effect = Effect::Reads;
 
-    async fn call(&self, caller: &Caller, arguments: Get) -> Result<Memory, ToolError> {
-        Ok(self.memory.get(&caller.owner, arguments).await?)
+    async fn call(&self, call: &Call, arguments: Get) -> Result<Memory, ToolError> {
+        Ok(self.memory.get(call, arguments).await?)
     }
 }

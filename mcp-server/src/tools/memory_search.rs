@@ -1,7 +1,10 @@
 //! `memory_search`: finds memories by their words.
 
-use super::{Caller, Effect, Tool, ToolError};
-use crate::memory::{Found, MemoryService, Search};
+use super::{Effect, Tool, ToolError};
+use crate::{
+    call::Call,
+    memory::{Found, MemoryService, Search},
+};
 
 /// Finds memories, best match first.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Tool for MemorySearch {
     const DESCRIPTION: &'static str = "Find stored memories by their words, best match first. Use it before a task to recall what is already known. Plain words, no query syntax.";
     const EFFECT: Effect = Effect::Reads;
 
-    async fn call(&self, caller: &Caller, arguments: Search) -> Result<Found, ToolError> {
-        Ok(self.memory.search(&caller.owner, arguments).await?)
+    async fn call(&self, call: &Call, arguments: Search) -> Result<Found, ToolError> {
+        Ok(self.memory.search(call, arguments).await?)
     }
 }

@@ -1,7 +1,10 @@
 //! `memory_update`: changes one memory.
 
-use super::{Caller, Effect, Tool, ToolError};
-use crate::memory::{MemoryService, Update, Updated};
+use super::{Effect, Tool, ToolError};
+use crate::{
+    call::Call,
+    memory::{MemoryService, Update, Updated},
+};
 
 /// Changes parts of one memory.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl Tool for MemoryUpdate {
     const DESCRIPTION: &'static str = "Change the text, tags or metadata of a stored memory. Give the version you read to be refused when somebody else has changed it since.";
     const EFFECT: Effect = Effect::Changes;
 
-    async fn call(&self, caller: &Caller, arguments: Update) -> Result<Updated, ToolError> {
-        Ok(self.memory.update(&caller.owner, arguments).await?)
+    async fn call(&self, call: &Call, arguments: Update) -> Result<Updated, ToolError> {
+        Ok(self.memory.update(call, arguments).await?)
     }
 }

@@ -19,7 +19,7 @@ pub use memory_get::MemoryGet;
 pub use memory_search::MemorySearch;
 pub use memory_update::MemoryUpdate;
 pub use registry::{DynTool, Registry};
-pub use tool::{Caller, Effect, Tool};
+pub use tool::{Effect, Tool};
 
 use crate::memory::MemoryService;
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
-use super::{Caller, Effect, Tool, ToolError, schema};
+use super::{Effect, Tool, ToolError, schema};
+use crate::call::Call;
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -15,7 +16,7 @@ pub trait DynTool: Send + Sync {
     fn description(&self) -> &Description;
 
     /// Parses the arguments, runs the tool and returns its result as a JSON object.
-    async fn call(&self, caller: &Caller, arguments: JsonObject) -> Result<Value, ToolError>;
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError>;
 }
 
 /// All tools, in the order in which they were added.
@@ -89,9 +90,9 @@ impl<T: Tool> DynTool for Typed<T> {
         &self.description
     }
 
-    async fn call(&self, caller: &Caller, arguments: JsonObject) -> Result<Value, ToolError> {
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
         let arguments = parse(Value::Object(arguments))?;
-        let output = self.tool.call(caller, arguments).await?;
+        let output = self.tool.call(call, arguments).await?;
         serde_json::to_value(output).map_err(|error| ToolError::Internal {
             reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
         })

@@ -6,14 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ToolError;
-use crate::memory::Owner;
-
-/// Who calls.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Whose data the call works on.
-    pub owner: Owner,
-}
+use crate::call::Call;
 
 /// What a tool does to the world; it becomes the tool's annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +43,7 @@ pub trait Tool: Send + Sync + 'static {
     /// Runs the tool.
     fn call(
         &self,
-        caller: &Caller,
+        call: &Call,
         arguments: Self::Arguments,
     ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
 }

@@ -11,9 +11,10 @@ use std::{
 use async_trait::async_trait;
 use mcp_server::{
     adapters::{GuardConfig, GuardedStore},
+    call::Call,
     memory::{
         Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, MemoryId, Operation, Outcome,
-        Owner, Search, Update, Updated,
+        Search, Update, Updated,
         sqlite::{SqliteConfig, SqliteStore},
     },
     ports::MemoryStore,
@@ -58,24 +59,24 @@ impl Scripted {
 
 #[async_trait]
 impl MemoryStore for Scripted {
-    async fn add(&self, _: &Owner, _: Add) -> Result<Added, MemoryError> {
+    async fn add(&self, _: &Call, _: Add) -> Result<Added, MemoryError> {
         self.answer(&MemoryId::generate())
     }
-    async fn search(&self, _: &Owner, _: Search) -> Result<Found, MemoryError> {
+    async fn search(&self, _: &Call, _: Search) -> Result<Found, MemoryError> {
         self.answer(&MemoryId::generate())
     }
-    async fn get(&self, _: &Owner, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, _: &Call, get: Get) -> Result<Memory, MemoryError> {
         self.answer(&get.id)
     }
-    async fn update(&self, _: &Owner, update: Update) -> Result<Updated, MemoryError> {
+    async fn update(&self, _: &Call, update: Update) -> Result<Updated, MemoryError> {
         self.answer(&update.id)
     }
-    async fn delete(&self, _: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
+    async fn delete(&self, _: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
         self.answer(&delete.id)
     }
     async fn batch(
         &self,
-        _: &Owner,
+        _: &Call,
         _: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
         self.answer(&MemoryId::generate())
@@ -86,10 +87,10 @@ impl MemoryStore for Scripted {
 async fn a_store_that_is_down_is_left_alone_and_found_again() {
     let script = Arc::new(Scripted::default());
     let guarded = GuardedStore::new(script.clone(), &GuardConfig::default()).unwrap();
-    let owner = Owner::local();
+    let call = Call::local();
     let get = async || {
         let id = MemoryId::from("id".to_owned());
-        guarded.get(&owner, Get { id }).await.unwrap_err()
+        guarded.get(&call, Get { id }).await.unwrap_err()
     };
     // A caller's mistakes open nothing.
     for _ in 0..100 {

@@ -3,8 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use mcp_server::{
+    call::Call,
     memory::{
-        MemoryError, Operation, Outcome, Owner,
+        MemoryError, Operation, Outcome,
         sqlite::{OpenError, SqliteConfig, SqliteStore},
     },
     ports::{MemoryStore, Readiness},
@@ -14,7 +15,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    contract::{self, add, get, hits, owner, text},
+    contract::{self, add, call, get, hits, text},
     support::{
         WriteLock, database,
         mcp::{Client, Era},
@@ -36,12 +37,12 @@ async fn keeps_the_contract_of_its_port() {
 #[tokio::test]
 async fn reopening_keeps_everything() {
     let dir = folder();
-    let owner = owner();
+    let call = call();
     let store = open(dir.path());
-    let single = add(&store, &owner, text("kept alone")).await.id;
+    let single = add(&store, &call, text("kept alone")).await.id;
     let batch = (0..3).map(|n| Operation::Add(text(&format!("kept in batch {n}"))));
     let mut ids = vec![single];
-    for result in store.batch(&owner, batch.collect()).await.unwrap() {
+    for result in store.batch(&call, batch.collect()).await.unwrap() {
         match result {
             Ok(Outcome::Added(added)) => ids.push(added.id),
             other => panic!("{other:?}"),
@@ -49,27 +50,24 @@ async fn reopening_keeps_everything() {
     }
     let mut before = Vec::new();
     for id in &ids {
-        before.push(store.get(&owner, get(id)).await.unwrap());
+        before.push(store.get(&call, get(id)).await.unwrap());
     }
     drop(store);
 
     let store = open(dir.path());
     for memory in before {
-        assert_eq!(store.get(&owner, get(&memory.id)).await.unwrap(), memory);
+        assert_eq!(store.get(&call, get(&memory.id)).await.unwrap(), memory);
     }
-    assert_eq!(
-        hits(&store, &owner, json!({"query": "kept"})).await.len(),
-        4
-    );
+    assert_eq!(hits(&store, &call, json!({"query": "kept"})).await.len(), 4);
 }
 
 #[tokio::test]
 async fn expired_memories_leave_the_file() {
     let dir = folder();
-    let owner = owner();
+    let call = call();
     {
         let store = open(dir.path());
-        add(&store, &owner, text("old")).await;
+        add(&store, &call, text("old")).await;
     }
     let other = database(dir.path());
     let rows = || -> u32 {
@@ -83,8 +81,8 @@ async fn expired_memories_leave_the_file() {
     assert_eq!(rows(), 1);
     // The sweep follows the first write of a new life.
     let store = open(dir.path());
-    assert_eq!(hits(&store, &owner, json!({"query": "old"})).await, []);
-    add(&store, &owner, text("new")).await;
+    assert_eq!(hits(&store, &call, json!({"query": "old"})).await, []);
+    add(&store, &call, text("new")).await;
     drop(store);
     assert_eq!(rows(), 1);
 }
@@ -92,17 +90,17 @@ async fn expired_memories_leave_the_file() {
 #[tokio::test]
 async fn two_stores_on_one_folder_lose_nothing() {
     let dir = folder();
-    let owner = owner();
+    let call = call();
     let stores = [open(dir.path()), open(dir.path())];
     let mut adds = JoinSet::new();
     for n in 0..100 {
-        let (store, owner) = (stores[n % 2].clone(), owner.clone());
-        adds.spawn(async move { add(&store, &owner, text(&format!("shared {n}"))).await.id });
+        let (store, call) = (stores[n % 2].clone(), call.clone());
+        adds.spawn(async move { add(&store, &call, text(&format!("shared {n}"))).await.id });
     }
     let ids = within("the writes", adds.join_all()).await;
     for id in &ids {
         for store in &stores {
-            store.get(&owner, get(id)).await.unwrap();
+            store.get(&call, get(id)).await.unwrap();
         }
     }
     drop(stores);
@@ -120,7 +118,7 @@ async fn stores_may_create_the_file_at_once() {
             opens.spawn_blocking(move || open(&path));
         }
         for store in opens.join_all().await {
-            add(&store, &owner(), text("made it")).await;
+            add(&store, &call(), text("made it")).await;
         }
         assert_sound(dir.path());
     }
@@ -222,7 +220,7 @@ async fn everything_is_for_this_user_only() {
     let dir = folder();
     let data = dir.path().join("new").join("data");
     let store = open(&data);
-    add(&store, &owner(), text("private")).await;
+    add(&store, &call(), text("private")).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&data), 0o700);
     let files: Vec<_> = fs::read_dir(&data)
@@ -245,12 +243,12 @@ async fn a_full_queue_refuses_at_once() {
         ..SqliteConfig::default()
     };
     let store: Arc<dyn MemoryStore> = Arc::new(SqliteStore::open(dir.path(), &config).unwrap());
-    let owner = owner();
+    let call = call();
     let lock = WriteLock::take(dir.path());
     let mut adds = JoinSet::new();
     for n in 0..4 {
-        let (store, owner) = (store.clone(), owner.clone());
-        adds.spawn(async move { store.add(&owner, text(&format!("add {n}"))).await });
+        let (store, call) = (store.clone(), call.clone());
+        adds.spawn(async move { store.add(&call, text(&format!("add {n}"))).await });
     }
     // One is at work, one waits; neither can be answered while the lock is held.
     for _ in 0..2 {
@@ -262,13 +260,13 @@ async fn a_full_queue_refuses_at_once() {
         }
     }
     // Reads go on.
-    assert_eq!(hits(&store, &owner, json!({"query": "add"})).await, []);
+    assert_eq!(hits(&store, &call, json!({"query": "add"})).await, []);
     drop(lock);
     let rest = within("the writes", adds.join_all()).await;
     let kept = rest.iter().filter(|result| result.is_ok()).count();
     assert!(kept >= 1, "{rest:?}");
     assert_eq!(
-        hits(&store, &owner, json!({"query": "add"})).await.len(),
+        hits(&store, &call, json!({"query": "add"})).await.len(),
         kept
     );
 }
@@ -281,17 +279,17 @@ async fn a_write_that_cannot_get_the_lock_fails_and_the_store_lives() {
         ..SqliteConfig::default()
     };
     let store = SqliteStore::open(dir.path(), &config).unwrap();
-    let owner = Owner::local();
+    let call = Call::local();
     let lock = WriteLock::take(dir.path());
-    let error = store.add(&owner, text("blocked")).await.unwrap_err();
+    let error = store.add(&call, text("blocked")).await.unwrap_err();
     assert_eq!(error.code(), "unavailable");
     assert!(error.is_retryable());
     store.check().await.unwrap();
     drop(lock);
-    store.add(&owner, text("free again")).await.unwrap();
+    store.add(&call, text("free again")).await.unwrap();
     let store: Arc<dyn MemoryStore> = Arc::new(store);
     assert_eq!(
-        hits(&store, &owner, json!({"query": "blocked free"}))
+        hits(&store, &call, json!({"query": "blocked free"}))
             .await
             .len(),
         1
@@ -302,19 +300,19 @@ async fn a_write_that_cannot_get_the_lock_fails_and_the_store_lives() {
 async fn a_dropped_call_is_done_or_not_and_harms_nothing() {
     let dir = folder();
     let store = open(dir.path());
-    let owner = owner();
+    let call = call();
     for n in 0..50 {
         let content = text(&format!("dropped {n}"));
         // Polled once, then dropped: the job is queued and nobody waits for it.
         tokio::select! {
             biased;
-            _ = store.add(&owner, content) => {}
+            _ = store.add(&call, content) => {}
             () = std::future::ready(()) => {}
         }
     }
-    add(&store, &owner, text("the last")).await;
+    add(&store, &call, text("the last")).await;
     let search = json!({"query": "dropped last", "limit": 100});
-    let hits = hits(&store, &owner, search).await;
+    let hits = hits(&store, &call, search).await;
     assert!(hits.iter().any(|hit| hit.memory.content == "the last"));
     drop(store);
     assert_sound(dir.path());
@@ -328,21 +326,21 @@ async fn an_answer_is_bounded_in_bytes() {
         ..SqliteConfig::default()
     };
     let store: Arc<dyn MemoryStore> = Arc::new(SqliteStore::open(dir.path(), &config).unwrap());
-    let owner = owner();
+    let call = call();
     let long = format!("needle {}", "x".repeat(993));
     let mut ids = Vec::new();
     for _ in 0..3 {
-        ids.push(add(&store, &owner, text(&long)).await.id);
+        ids.push(add(&store, &call, text(&long)).await.id);
     }
     let search = || serde_json::from_value(json!({"query": "needle", "limit": 10})).unwrap();
-    let found = store.search(&owner, search()).await.unwrap();
+    let found = store.search(&call, search()).await.unwrap();
     assert_eq!((found.memories.len(), found.truncated), (2, true));
 
     // The operations of a batch share one answer, whether the batch writes or not.
     for write in [None, Some(Operation::Add(text("short")))] {
         let gets = ids.iter().map(|id| Operation::Get(get(id)));
         let operations = write.into_iter().chain(gets).collect();
-        let mut results = store.batch(&owner, operations).await.unwrap();
+        let mut results = store.batch(&call, operations).await.unwrap();
         let last = results.pop().unwrap().unwrap_err();
         assert_eq!(last.code(), "answer_too_large");
         assert!(results.iter().all(Result::is_ok), "{results:?}");

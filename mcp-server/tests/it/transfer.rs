@@ -10,6 +10,7 @@ use std::{
 };
 
 use mcp_server::{
+    call::Call,
     memory::{
         Add, Limits, Memory, Owner, Restored, Search, Update,
         sqlite::{SqliteConfig, SqliteStore},
@@ -157,7 +158,7 @@ async fn the_graph_of_the_reference_server_becomes_memories_that_are_found() {
         ..Search::default()
     };
     let found = store(dir.path())
-        .search(&Owner::local(), search)
+        .search(&Call::local(), search)
         .await
         .unwrap();
     assert_eq!(found.memories.len(), 2);
@@ -166,7 +167,6 @@ async fn the_graph_of_the_reference_server_becomes_memories_that_are_found() {
 #[tokio::test]
 async fn an_own_export_is_lossless_and_repeats_without_harm() {
     let (here, there) = (folder(), folder());
-    let owner = Owner::local();
     let from = store(here.path());
     for n in 0..1_200 {
         let add = Add {
@@ -176,7 +176,7 @@ async fn an_own_export_is_lossless_and_repeats_without_harm() {
             metadata: serde_json::from_value(json!({"n": n, "deep": {"x": [null, 1.5]}})).unwrap(),
             ttl_seconds: (n % 5 == 0).then_some(3_600),
         };
-        from.add(&owner, add).await.unwrap();
+        from.add(&Call::local(), add).await.unwrap();
     }
     drop(from);
     let file = there.path().join("all.jsonl");
@@ -217,7 +217,7 @@ async fn a_newer_version_wins_and_an_older_one_never_does() {
         content: "first".to_owned(),
         ..Add::default()
     };
-    let id = store.add(&owner, add).await.unwrap().id;
+    let id = store.add(&Call::local(), add).await.unwrap().id;
     let old = store.page(&owner, None, None, 10).await.unwrap().memories;
     let update = Update {
         id: id.clone(),
@@ -226,7 +226,7 @@ async fn a_newer_version_wins_and_an_older_one_never_does() {
         metadata: None,
         version: None,
     };
-    store.update(&owner, update).await.unwrap();
+    store.update(&Call::local(), update).await.unwrap();
     let restore = async |memory: &Memory, owner: &Owner| {
         store.restore(owner, vec![memory.clone()]).await.unwrap()[0]
     };
@@ -266,7 +266,7 @@ async fn pages_are_bounded_and_meet_without_a_gap() {
             content: "x".repeat(1 + n * 300),
             ..Add::default()
         };
-        added.push(store.add(&owner, add).await.unwrap().id);
+        added.push(store.add(&Call::local(), add).await.unwrap().id);
     }
     let (mut read, mut after, mut pages) = (Vec::new(), None, 0);
     loop {

@@ -33,7 +33,10 @@ use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
     Owner, Page, Restored, Search, Update, Updated,
 };
-use crate::ports::{MemoryArchive, MemoryStore, Readiness};
+use crate::{
+    call::Call,
+    ports::{MemoryArchive, MemoryStore, Readiness},
+};
 
 /// The embedded [`MemoryStore`].
 ///
@@ -117,46 +120,46 @@ impl SqliteStore {
 
 #[async_trait]
 impl MemoryStore for SqliteStore {
-    async fn add(&self, owner: &Owner, add: Add) -> Result<Added, MemoryError> {
-        let owner = owner.clone();
+    async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
+        let owner = call.owner.clone();
         self.write(1, move |tx, _| rows::add(tx, &owner, &add))
             .await
     }
 
-    async fn search(&self, owner: &Owner, search: Search) -> Result<Found, MemoryError> {
-        let owner = owner.clone();
+    async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
+        let owner = call.owner.clone();
         let mut budget = self.budget();
         let index = self.index.clone();
         self.read(move |db, gone| search::search(db, &index, &owner, &search, &mut budget, gone))
             .await
     }
 
-    async fn get(&self, owner: &Owner, get: Get) -> Result<Memory, MemoryError> {
-        let owner = owner.clone();
+    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+        let owner = call.owner.clone();
         let mut budget = self.budget();
         self.read(move |db, _| rows::get(db, &owner, &get, &mut budget))
             .await
     }
 
-    async fn update(&self, owner: &Owner, update: Update) -> Result<Updated, MemoryError> {
-        let owner = owner.clone();
+    async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
+        let owner = call.owner.clone();
         self.write(1, move |tx, _| rows::update(tx, &owner, &update))
             .await
     }
 
-    async fn delete(&self, owner: &Owner, delete: Delete) -> Result<Deleted, MemoryError> {
-        let owner = owner.clone();
+    async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
+        let owner = call.owner.clone();
         self.write(1, move |tx, _| rows::delete(tx, &owner, &delete))
             .await
     }
 
     async fn batch(
         &self,
-        owner: &Owner,
+        call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
         let scope = Scope {
-            owner: owner.clone(),
+            owner: call.owner.clone(),
             index: self.index.clone(),
         };
         let budget = self.budget();

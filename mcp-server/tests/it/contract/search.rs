@@ -1,11 +1,11 @@
 //! The contract's clauses on searching.
 
-use mcp_server::memory::{Add, Owner};
+use mcp_server::{call::Call, memory::Add};
 use serde_json::{Value, json};
 
 use super::{Store, add, found, get, hits, text};
 
-pub(super) async fn namespaces_narrow_a_search(store: &Store, owner: Owner) {
+pub(super) async fn namespaces_narrow_a_search(store: &Store, call: Call) {
     for (content, namespace) in [
         ("fox one", None),
         ("fox two", Some("a")),
@@ -14,7 +14,7 @@ pub(super) async fn namespaces_narrow_a_search(store: &Store, owner: Owner) {
         let namespace = namespace.map(str::to_owned);
         add(
             store,
-            &owner,
+            &call,
             Add {
                 namespace,
                 ..text(content)
@@ -24,7 +24,7 @@ pub(super) async fn namespaces_narrow_a_search(store: &Store, owner: Owner) {
     }
     let check = async |namespace: Value, expect: &[&str]| {
         let search = json!({"query": "fox", "namespace": namespace});
-        let mut contents: Vec<_> = hits(store, &owner, search)
+        let mut contents: Vec<_> = hits(store, &call, search)
             .await
             .into_iter()
             .map(|hit| hit.memory.content)
@@ -39,7 +39,7 @@ pub(super) async fn namespaces_narrow_a_search(store: &Store, owner: Owner) {
     check(json!("%"), &[]).await;
 }
 
-pub(super) async fn all_tags_must_match(store: &Store, owner: Owner) {
+pub(super) async fn all_tags_must_match(store: &Store, call: Call) {
     for (content, tags) in [
         ("owl none", vec![]),
         ("owl red", vec!["red"]),
@@ -49,7 +49,7 @@ pub(super) async fn all_tags_must_match(store: &Store, owner: Owner) {
         let tags = tags.into_iter().map(str::to_owned).collect();
         add(
             store,
-            &owner,
+            &call,
             Add {
                 tags,
                 ..text(content)
@@ -59,7 +59,7 @@ pub(super) async fn all_tags_must_match(store: &Store, owner: Owner) {
     }
     let check = async |tags: Value, expect: &[&str]| {
         let search = json!({"query": "owl", "tags": tags});
-        let mut contents: Vec<_> = hits(store, &owner, search)
+        let mut contents: Vec<_> = hits(store, &call, search)
             .await
             .into_iter()
             .map(|hit| hit.memory.content)
@@ -78,7 +78,7 @@ pub(super) async fn all_tags_must_match(store: &Store, owner: Owner) {
     }
 }
 
-pub(super) async fn better_matches_come_first(store: &Store, owner: Owner) {
+pub(super) async fn better_matches_come_first(store: &Store, call: Call) {
     for content in [
         "the harbour at night, with a great many other words that have nothing to do with it",
         "lighthouse",
@@ -88,10 +88,10 @@ pub(super) async fn better_matches_come_first(store: &Store, owner: Owner) {
         "the sky",
         "the land",
     ] {
-        add(store, &owner, text(content)).await;
+        add(store, &call, text(content)).await;
     }
     let search = json!({"query": "Lighthouse, harbour!"});
-    let ranked = hits(store, &owner, search).await;
+    let ranked = hits(store, &call, search).await;
     assert_eq!(ranked.len(), 3);
     assert_eq!(ranked[0].memory.content, "the lighthouse at the harbour");
     assert!(ranked[2].memory.content.starts_with("the harbour at night"));
@@ -99,14 +99,14 @@ pub(super) async fn better_matches_come_first(store: &Store, owner: Owner) {
     assert!(ranked.iter().all(|hit| hit.score > 0.0), "{ranked:?}");
     let limited = hits(
         store,
-        &owner,
+        &call,
         json!({"query": "lighthouse harbour", "limit": 2}),
     )
     .await;
     assert_eq!(limited, ranked[..2]);
 }
 
-pub(super) async fn any_text_is_kept_and_searchable(store: &Store, owner: Owner) {
+pub(super) async fn any_text_is_kept_and_searchable(store: &Store, call: Call) {
     let long = "word ".repeat(20_000);
     for (content, query) in [
         ("Zürich café", "zurich CAFE"),
@@ -123,15 +123,15 @@ pub(super) async fn any_text_is_kept_and_searchable(store: &Store, owner: Owner)
         (long.as_str(), "word"),
         ("before\u{0}behind", "before"),
     ] {
-        let id = add(store, &owner, text(content)).await.id;
-        let memory = store.get(&owner, get(&id)).await.unwrap();
+        let id = add(store, &call, text(content)).await.id;
+        let memory = store.get(&call, get(&id)).await.unwrap();
         assert_eq!(memory.content, content);
-        assert_eq!(found(store, &owner, query).await, [content], "{query}");
+        assert_eq!(found(store, &call, query).await, [content], "{query}");
     }
 }
 
-pub(super) async fn no_query_is_an_error(store: &Store, owner: Owner) {
-    add(store, &owner, text("plain words, AND OR NOT NEAR")).await;
+pub(super) async fn no_query_is_an_error(store: &Store, call: Call) {
+    add(store, &call, text("plain words, AND OR NOT NEAR")).await;
     let long = "longlonglong ".repeat(1_000);
     for (query, finds) in [
         ("plain", 1),
@@ -149,6 +149,6 @@ pub(super) async fn no_query_is_an_error(store: &Store, owner: Owner) {
         ("{}[]:;", 0),
         (long.as_str(), 0),
     ] {
-        assert_eq!(found(store, &owner, query).await.len(), finds, "{query:?}");
+        assert_eq!(found(store, &call, query).await.len(), finds, "{query:?}");
     }
 }

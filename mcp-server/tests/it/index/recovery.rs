@@ -8,8 +8,9 @@ use std::{
 };
 
 use mcp_server::{
+    call::Call,
     memory::{
-        Found, Owner, Search,
+        Found, Search,
         sqlite::{IndexConfig, IndexReadiness, SqliteConfig, SqliteStore},
     },
     ports::{MemoryStore, Readiness},
@@ -27,8 +28,8 @@ use crate::{
 
 const COUNT: usize = 60;
 
-fn owner() -> Owner {
-    Owner::local()
+fn call() -> Call {
+    Call::local()
 }
 
 fn open(dir: &Path) -> (Arc<dyn MemoryStore>, IndexReadiness) {
@@ -42,7 +43,7 @@ async fn closed_store() -> TempDir {
     let dir = folder();
     let (store, _) = open(dir.path());
     for n in 0..COUNT {
-        add(&store, &owner(), text(&format!("kept number{n}"))).await;
+        add(&store, &call(), text(&format!("kept number{n}"))).await;
     }
     indexed(dir.path()).await;
     dir
@@ -66,7 +67,7 @@ async fn search(store: &Arc<dyn MemoryStore>, query: &str) -> Found {
         ..Search::default()
     };
     until("the index", async || {
-        match store.search(&owner(), search()).await {
+        match store.search(&call(), search()).await {
             Ok(found) => Some(found),
             Err(error) => {
                 assert_eq!(error.code(), "index_not_ready", "{error}");
@@ -86,7 +87,7 @@ async fn assert_whole(dir: &Path, count: usize) -> u64 {
         assert_eq!(found.len(), 1, "number{n}");
     }
     // And it is written on.
-    let id = add(&store, &owner(), text("one more")).await.id;
+    let id = add(&store, &call(), text("one more")).await.id;
     let more = search(&store, "more").await.memories;
     assert!(more.iter().any(|hit| hit.memory.id == id));
     indexed(dir).await;
@@ -181,8 +182,8 @@ async fn an_index_that_is_behind_reads_what_it_missed() {
             let id = before[3].memory.id.clone();
             let content = before[3].memory.content.clone();
             let delete = mcp_server::memory::Delete { id };
-            store.delete(&owner(), delete).await.unwrap();
-            add(&store, &owner(), text(&content)).await;
+            store.delete(&call(), delete).await.unwrap();
+            add(&store, &call(), text(&content)).await;
             indexed(dir.path()).await;
         }
         fs::remove_dir_all(index_dir(dir.path())).unwrap();
@@ -207,7 +208,7 @@ async fn an_index_of_another_history_is_made_again() {
     let write = async |what: &str| {
         let (store, _) = open(dir.path());
         for n in 0..3 {
-            add(&store, &owner(), text(&format!("{what} {n}"))).await;
+            add(&store, &call(), text(&format!("{what} {n}"))).await;
         }
         indexed(dir.path()).await;
     };
@@ -262,7 +263,7 @@ async fn the_log_does_not_grow_for_ever() {
     {
         let store: Arc<dyn MemoryStore> = Arc::new(SqliteStore::open(dir.path(), &config).unwrap());
         for n in 0..COUNT {
-            add(&store, &owner(), text(&format!("kept number{n}"))).await;
+            add(&store, &call(), text(&format!("kept number{n}"))).await;
         }
         indexed(dir.path()).await;
     }
@@ -270,7 +271,7 @@ async fn the_log_does_not_grow_for_ever() {
     {
         let store: Arc<dyn MemoryStore> = Arc::new(SqliteStore::open(dir.path(), &config).unwrap());
         search(&store, "kept").await;
-        add(&store, &owner(), text("kept number60")).await;
+        add(&store, &call(), text("kept number60")).await;
     }
     let entries: usize = database(dir.path())
         .query_row("SELECT count(*) FROM memory_change", [], |row| row.get(0))

@@ -3,8 +3,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use mcp_server::{
+    call::Call,
     memory::{
-        Delete, MemoryId, Owner, Search, Update,
+        Delete, MemoryId, Search, Update,
         sqlite::{IndexConfig, SqliteConfig, SqliteStore},
     },
     ports::{MemoryStore, Readiness},
@@ -14,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::index_dir;
 use crate::{
-    contract::{self, add, hits, owner, text},
+    contract::{self, add, call, hits, text},
     support::{database, process::folder, until, within},
 };
 
@@ -55,8 +56,8 @@ async fn the_contract_is_kept_while_the_index_commits() {
     indexed(dir.path()).await;
 }
 
-async fn the_only_hit(store: &Arc<dyn MemoryStore>, owner: &Owner, word: &str) -> Option<MemoryId> {
-    let mut hits = hits(store, owner, json!({"query": word})).await;
+async fn the_only_hit(store: &Arc<dyn MemoryStore>, call: &Call, word: &str) -> Option<MemoryId> {
+    let mut hits = hits(store, call, json!({"query": word})).await;
     assert!(hits.len() <= 1, "{word}: {hits:?}");
     hits.pop().map(|hit| hit.memory.id)
 }
@@ -66,35 +67,35 @@ async fn every_writer_finds_its_writes_at_once() {
     let dir = folder();
     // Two stores on one folder: one of them writes the index, both search it.
     let stores = [open(dir.path(), &eager()), open(dir.path(), &eager())];
-    let owner = owner();
+    let call = call();
     let mut writers = JoinSet::new();
     for writer in 0..4 {
         let (mine, other) = (stores[writer % 2].clone(), stores[(writer + 1) % 2].clone());
-        let owner = owner.clone();
+        let call = call.clone();
         writers.spawn(async move {
             for round in 0..40 {
                 let word = |what: &str| format!("{what}{writer}x{round}");
-                let id = add(&mine, &owner, text(&word("first"))).await.id;
+                let id = add(&mine, &call, text(&word("first"))).await.id;
                 assert_eq!(
-                    the_only_hit(&mine, &owner, &word("first")).await.as_ref(),
+                    the_only_hit(&mine, &call, &word("first")).await.as_ref(),
                     Some(&id)
                 );
                 assert_eq!(
-                    the_only_hit(&other, &owner, &word("first")).await.as_ref(),
+                    the_only_hit(&other, &call, &word("first")).await.as_ref(),
                     Some(&id)
                 );
                 let change: Update =
                     serde_json::from_value(json!({"id": id, "content": word("second")})).unwrap();
-                mine.update(&owner, change).await.unwrap();
-                assert_eq!(the_only_hit(&other, &owner, &word("first")).await, None);
+                mine.update(&call, change).await.unwrap();
+                assert_eq!(the_only_hit(&other, &call, &word("first")).await, None);
                 assert_eq!(
-                    the_only_hit(&mine, &owner, &word("second")).await.as_ref(),
+                    the_only_hit(&mine, &call, &word("second")).await.as_ref(),
                     Some(&id)
                 );
                 if round % 2 == 0 {
-                    other.delete(&owner, Delete { id }).await.unwrap();
-                    assert_eq!(the_only_hit(&mine, &owner, &word("second")).await, None);
-                    assert_eq!(the_only_hit(&other, &owner, &word("second")).await, None);
+                    other.delete(&call, Delete { id }).await.unwrap();
+                    assert_eq!(the_only_hit(&mine, &call, &word("second")).await, None);
+                    assert_eq!(the_only_hit(&other, &call, &word("second")).await, None);
                 }
             }
         });
@@ -105,7 +106,7 @@ async fn every_writer_finds_its_writes_at_once() {
     indexed(dir.path()).await;
     let left = hits(
         &stores[0],
-        &owner,
+        &call,
         json!({"query": "second0x1 second3x39", "limit": 9}),
     );
     assert_eq!(left.await.len(), 2);
@@ -115,20 +116,20 @@ async fn every_writer_finds_its_writes_at_once() {
 async fn tenants_do_not_meet_in_the_index() {
     let dir = folder();
     let store = open(dir.path(), &eager());
-    let owners: Vec<_> = (0..20).map(|_| owner()).collect();
+    let owners: Vec<_> = (0..20).map(|_| call()).collect();
     for round in 0..10 {
-        for owner in &owners {
-            add(&store, owner, text(&format!("shared word {round}"))).await;
+        for call in &owners {
+            add(&store, call, text(&format!("shared word {round}"))).await;
         }
     }
     indexed(dir.path()).await;
-    for owner in &owners {
+    for call in &owners {
         let search = json!({"query": "shared word 3", "limit": 100});
-        let hits = hits(&store, owner, search).await;
+        let hits = hits(&store, call, search).await;
         assert_eq!(hits.len(), 10);
         assert_eq!(hits[0].memory.content, "shared word 3");
     }
-    let nobody = owner();
+    let nobody = call();
     assert_eq!(hits(&store, &nobody, json!({"query": "shared"})).await, []);
 }
 
@@ -144,10 +145,10 @@ async fn parts_of_unspaced_runs_are_found() {
         ("서울에서 만나요", "서울"),
         ("ｶﾞｲﾄﾞ", "ガイド"),
     ] {
-        let owner = owner();
-        add(&store, &owner, text(content)).await;
-        add(&store, &owner, text("another")).await;
-        let hits = hits(&store, &owner, json!({"query": query})).await;
+        let call = call();
+        add(&store, &call, text(content)).await;
+        add(&store, &call, text("another")).await;
+        let hits = hits(&store, &call, json!({"query": query})).await;
         assert_eq!(hits.len(), 1, "{query}");
         assert_eq!(hits[0].memory.content, content);
     }
@@ -157,8 +158,8 @@ async fn parts_of_unspaced_runs_are_found() {
 async fn hostile_queries_are_answered() {
     let dir = folder();
     let store = open(dir.path(), &eager());
-    let owner = owner();
-    add(&store, &owner, text("the quick brown fox and the lazy dog")).await;
+    let call = call();
+    add(&store, &call, text("the quick brown fox and the lazy dog")).await;
     indexed(dir.path()).await;
     let megabyte = |part: &str| part.repeat(1_048_576 / part.len());
     for (query, finds) in [
@@ -172,7 +173,7 @@ async fn hostile_queries_are_answered() {
         ("the and the".to_owned(), 1),
         ("\"the".to_owned(), 1),
         ("' OR 1=1 --".to_owned(), 0),
-        ("owner:* 2:xx fox".to_owned(), 1),
+        ("call:* 2:xx fox".to_owned(), 1),
     ] {
         let search = Search {
             limit: Some(u32::MAX),
@@ -180,7 +181,7 @@ async fn hostile_queries_are_answered() {
             ..Search::default()
         };
         let brief: String = search.query.chars().take(20).collect();
-        let found = within("an answer", store.search(&owner, search))
+        let found = within("an answer", store.search(&call, search))
             .await
             .unwrap();
         assert_eq!(found.memories.len(), finds, "{brief}");
@@ -202,23 +203,23 @@ async fn a_store_too_far_behind_says_so_and_catches_up() {
     let store = SqliteStore::open(dir.path(), &config).unwrap();
     let readiness = store.index_readiness();
     let store: Arc<dyn MemoryStore> = Arc::new(store);
-    let owner = owner();
+    let call = call();
     let search = || Search {
         query: "behind".to_owned(),
         limit: Some(100),
         ..Search::default()
     };
     for _ in 0..9 {
-        add(&store, &owner, text("behind")).await;
+        add(&store, &call, text("behind")).await;
     }
-    let error = store.search(&owner, search()).await.unwrap_err();
+    let error = store.search(&call, search()).await.unwrap_err();
     assert_eq!(
         (error.code(), error.is_retryable()),
         ("index_not_ready", true)
     );
-    add(&store, &owner, text("behind")).await;
+    add(&store, &call, text("behind")).await;
     let found = until("the index", async || {
-        store.search(&owner, search()).await.ok()
+        store.search(&call, search()).await.ok()
     })
     .await;
     assert_eq!(found.memories.len(), 10);
