@@ -6,14 +6,16 @@ use std::{path::PathBuf, sync::Arc};
 use etcetera::BaseStrategy;
 
 use crate::{
-    adapters::GuardedStore,
+    adapters::{GuardedStore, OptimisedManager},
     config::Config,
+    context::{ContextService, ManagerKind, StandardManager},
     memory::{
         MemoryService,
         sqlite::{OpenError, SqliteStore},
     },
-    ports::{MemoryArchive, MemoryStore, Readiness},
+    ports::{ContextManager, MemoryArchive, MemoryStore, Readiness},
     protocol::{McpHandler, Strict},
+    telemetry::SlowOperations,
     tools,
 };
 
@@ -33,14 +35,26 @@ pub enum BuildError {
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.circuit_breaker`: {0}")]
     Guard(#[from] mcp_breaker::ConfigError),
+    /// The copies of contexts were configured in a way that makes no sense.
+    #[error("the setting `contexts.cache`: {0}")]
+    Contexts(#[from] mcp_cache::ConfigError),
 }
 
 /// The server's parts, ready to be served on any transport.
-#[derive(Debug)]
 pub struct App {
     handler: Strict<McpHandler>,
     store: Arc<SqliteStore>,
+    contexts: Arc<dyn ContextManager>,
+    slow: Arc<SlowOperations>,
     data_dir: PathBuf,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App")
+            .field("data_dir", &self.data_dir)
+            .finish_non_exhaustive()
+    }
 }
 
 impl App {
@@ -50,6 +64,9 @@ impl App {
     ///
     /// [`BuildError`] says what to do.
     pub fn build(config: &Config) -> Result<Self, BuildError> {
+        for remark in config.not_used() {
+            tracing::warn!("not used: {remark}");
+        }
         let data_dir = match &config.memory.data_dir {
             Some(dir) => dir.clone(),
             None => etcetera::choose_base_strategy()
@@ -60,10 +77,16 @@ impl App {
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
         let stack = memory_stack(store.clone(), config)?;
         let memory = MemoryService::new(stack, config.memory.limits.clone());
-        let registry = Arc::new(tools::memory_tools(&memory));
+        let contexts = context_manager(store.clone(), config)?;
+        let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
+        let slow = Arc::new(SlowOperations::new(&config.slow_operations));
+        let registry = tools::memory_tools(&memory);
+        let registry = tools::with_context_tools(registry, &context_service).watched(&slow);
         Ok(Self {
-            handler: Strict::new(McpHandler::new(registry)),
+            handler: Strict::new(McpHandler::new(Arc::new(registry))),
             store,
+            contexts,
+            slow,
             data_dir,
         })
     }
@@ -86,6 +109,12 @@ impl App {
         self.store.clone()
     }
 
+    /// The tool calls that took too long.
+    #[must_use]
+    pub fn slow_operations(&self) -> &SlowOperations {
+        &self.slow
+    }
+
     /// Where the data is.
     #[must_use]
     pub fn data_dir(&self) -> &std::path::Path {
@@ -95,6 +124,7 @@ impl App {
     /// Ends the parts; every acknowledged write was durable before this, and what is still queued
     /// is worked off.
     pub async fn close(self) {
+        self.contexts.close().await;
         // Joins the store's threads.
         if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -112,4 +142,17 @@ fn memory_stack(
         return Ok(store);
     }
     Ok(Arc::new(GuardedStore::new(store, guard)?))
+}
+
+/// The manager that the configuration asks for.
+fn context_manager(
+    store: Arc<SqliteStore>,
+    config: &Config,
+) -> Result<Arc<dyn ContextManager>, mcp_cache::ConfigError> {
+    let contexts = &config.contexts;
+    if config.safe_mode || contexts.manager == ManagerKind::Standard {
+        return Ok(Arc::new(StandardManager::new(store)));
+    }
+    let manager = OptimisedManager::new(store, &contexts.cache, &contexts.warming)?;
+    Ok(Arc::new(manager))
 }

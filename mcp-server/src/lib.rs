@@ -9,6 +9,7 @@
 //! | [`ports`] | the roles that parts play for each other |
 //! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
 //! | [`memory`] | the memory domain, its service and its stores |
+//! | [`context`] | the context domain, its service and its standard manager |
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
@@ -20,6 +21,7 @@ pub mod app;
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod context;
 pub mod memory;
 pub mod ports;
 pub mod protocol;

@@ -2,10 +2,16 @@
 //!
 //! A port is named by its role, never by who plays it: the composition root decides that.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::{
     call::Call,
+    context::{
+        self, Context, ContextChanges, ContextError, ContextKey, ContextReceipt, Kept, List,
+        Listed, Put,
+    },
     memory::{
         Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
         Owner, Page, Restored, Search, Update, Updated,
@@ -65,6 +71,54 @@ pub trait MemoryArchive: Send + Sync {
         owner: &Owner,
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError>;
+}
+
+/// Serves contexts: the part that decides what is kept in memory and what is read from a store.
+/// Every method works on the contexts of the call's owner and sees no others.
+///
+/// A put is durable when its method returns `Ok`, and every later read sees it or a later one,
+/// through whichever manager of whichever process. Every method is cancel safe: a dropped future
+/// leaves the operation done as a whole or not at all.
+#[async_trait]
+pub trait ContextManager: Send + Sync {
+    /// Stores a context in place of the one of that id, if its version is still the expected one.
+    async fn put(&self, call: &Call, put: Put) -> Result<ContextReceipt, ContextError>;
+
+    /// Reads one context.
+    async fn get(&self, call: &Call, get: context::Get) -> Result<Arc<Context>, ContextError>;
+
+    /// Lists contexts, as many as fit into `list.budget_tokens`.
+    async fn list(&self, call: &Call, list: List) -> Result<Listed, ContextError>;
+
+    /// Ends what runs in the background, after which calls may still be answered.
+    async fn close(&self);
+}
+
+/// Keeps contexts. Durability, owners and cancel safety are as in [`ContextManager`].
+#[async_trait]
+pub trait ContextStore: Send + Sync {
+    /// As [`ContextManager::put`]; the answer is what is in the store now.
+    async fn put(&self, call: &Call, put: Put) -> Result<Kept, ContextError>;
+
+    /// Reads one context.
+    async fn get(&self, call: &Call, get: context::Get) -> Result<Kept, ContextError>;
+
+    /// Lists contexts, as many as fit into `list.budget_tokens`; none if that is absent.
+    async fn list(&self, call: &Call, list: List) -> Result<Listed, ContextError>;
+
+    /// A mark that is another one whenever anything was stored since, whoever stored it; `None`
+    /// where the store cannot tell. Does not block.
+    fn mark(&self) -> Option<u64>;
+
+    /// What was put after `revision`.
+    async fn changes_after(&self, revision: u64) -> Result<ContextChanges, ContextError>;
+
+    /// The `recent` contexts that were put last, and the `popular` ones that were read most often,
+    /// each once.
+    async fn hottest(&self, recent: u32, popular: u32) -> Result<Vec<ContextKey>, ContextError>;
+
+    /// Adds to how often contexts were read.
+    async fn count_reads(&self, reads: Vec<(ContextKey, u64)>) -> Result<(), ContextError>;
 }
 
 /// A part that can tell whether it is fit to serve.

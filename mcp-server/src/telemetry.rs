@@ -1,8 +1,13 @@
-//! Logs. They go to standard error: standard output belongs to the stdio transport.
+//! Logs, and what took too long. Logs go to standard error: standard output belongs to the stdio
+//! transport.
+
+mod slow;
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
+
+pub use slow::{SlowOperation, SlowOperations, SlowOperationsConfig};
 
 use crate::config::{LogConfig, LogFormat};
 

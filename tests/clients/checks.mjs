@@ -74,7 +74,7 @@ function checkTools(tools) {
         assert.ok(tool.description, `${name} has no description`);
         assert.equal(tool.inputSchema.type, 'object', name);
         assert.equal(tool.outputSchema?.type, 'object', name);
-        assert.deepEqual(tool.inputSchema.required, expected.required, name);
+        assert.deepEqual(tool.inputSchema.required ?? [], expected.required, name);
         includesAll(Object.keys(tool.inputSchema.properties), expected.properties, name);
         includesAll(Object.keys(tool.outputSchema.properties), expected.returns, name);
         match(expected.annotations, tool.annotations, name);

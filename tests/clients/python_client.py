@@ -82,7 +82,7 @@ async def check_tools(client):
         for schema in (tool.input_schema, tool.output_schema):
             Draft202012Validator.check_schema(schema)
             equal(schema["type"], "object", name)
-        equal(tool.input_schema["required"], expected["required"], name)
+        equal(tool.input_schema.get("required", []), expected["required"], name)
         includes_all(tool.input_schema["properties"], expected["properties"], name)
         includes_all(tool.output_schema["properties"], expected["returns"], name)
         match(expected["annotations"], tool.annotations.model_dump(by_alias=True), name)

@@ -2,5 +2,7 @@
 //! concern to a port and can be left out.
 
 mod guarded;
+mod optimised;
 
 pub use guarded::{GuardConfig, GuardedStore};
+pub use optimised::{OptimisedManager, OptimisedStats};

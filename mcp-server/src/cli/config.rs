@@ -11,17 +11,18 @@ use super::{
     Cli, CliError,
     args::{ConfigCommand, InitArgs},
 };
-use crate::config::{Config, DEFAULT_FILE, Origins};
+use crate::config::{Config, ContextManagerSection, DEFAULT_FILE, Origins, without_password};
 
 pub(super) fn run(cli: &Cli, command: &ConfigCommand) -> Result<(), CliError> {
     let text = match command {
         ConfigCommand::Check => {
-            cli.config()?;
-            "the settings are valid\n".to_owned()
+            let config = cli.config()?;
+            format!("the settings are valid\n{}", not_used(&config, ""))
         }
         ConfigCommand::Show(args) => {
             let (config, origins) = cli.config_with_origins()?;
-            render(&config, args.origin.then_some(&origins))
+            let settings = render(&config, args.origin.then_some(&origins));
+            settings + &not_used(&config, "# ")
         }
         ConfigCommand::Init(args) => return init(args),
         ConfigCommand::Schema => format!("{:#}\n", Config::schema().as_value()),
@@ -61,12 +62,36 @@ fn print(text: &str) -> Result<(), CliError> {
         })
 }
 
-/// The configuration as YAML, in the order of its fields.
+/// A line for each setting that has no effect.
+fn not_used(config: &Config, prefix: &str) -> String {
+    let remarks = config.not_used().into_iter();
+    remarks
+        .map(|remark| format!("{prefix}not used: {remark}\n"))
+        .collect()
+}
+
+/// The configuration as YAML, in the order of its fields, without passwords. What was set under
+/// another name is shown under its own, so that the file says nothing twice.
 fn render(config: &Config, origins: Option<&Origins>) -> String {
-    let tree = serde_json::to_value(config).expect("a configuration is always JSON");
+    let other_names = config.context_manager.as_ref();
+    let config = Config {
+        context_manager: other_names.and_then(ContextManagerSection::without_aliases),
+        ..config.clone()
+    };
+    let mut tree = serde_json::to_value(config).expect("a configuration is always JSON");
+    hide_passwords(&mut tree);
     let mut lines = Vec::new();
     section(&tree, "", 0, origins, &mut lines);
     lines.concat()
+}
+
+fn hide_passwords(tree: &mut Value) {
+    match tree {
+        Value::String(text) => *text = without_password(text),
+        Value::Array(values) => values.iter_mut().for_each(hide_passwords),
+        Value::Object(members) => members.values_mut().for_each(hide_passwords),
+        _ => {}
+    }
 }
 
 fn section(

@@ -124,7 +124,7 @@ impl Cli {
             config.http.listen = *listen;
             set("http.listen", "--listen");
         }
-        config.validate()?;
+        config.validate().map_err(|error| origins.located(error))?;
         Ok((config, origins))
     }
 

@@ -4,11 +4,13 @@ use std::{ffi::OsString, fs, io, path::Path};
 
 use serde_json::Value;
 
-use super::{Config, Origins, SetBy};
+use super::{Config, Origins, SetBy, alias, lines::Lines};
 
 /// Environment variables with this prefix override the file: `MCP_SERVER__HTTP__LISTEN` is
 /// `http.listen`.
 const ENV_PREFIX: &str = "MCP_SERVER__";
+/// What only a file may have: what it means is settled when the file is read.
+const FILE_ONLY: &str = "context_manager";
 
 /// Why there is no configuration to run with.
 #[derive(Debug, thiserror::Error)]
@@ -108,8 +110,11 @@ fn read_file(path: &Path, origins: &mut Origins) -> Result<Config, ConfigError> 
     };
     let config = serde_saphyr::from_str(&text).map_err(failed)?;
     let tree: Value = serde_saphyr::from_str(&text).map_err(failed)?;
-    origins.set_all(&tree, &SetBy::File(name));
-    Ok(config)
+    origins.set_all(&tree, &SetBy::File(name.clone()));
+    let lines = Lines::of(&text);
+    let meant = alias::apply(config, &name, &lines, origins);
+    origins.set_lines(lines);
+    meant.map_err(|reason| ConfigError::File { path: name, reason })
 }
 
 fn explain(error: &serde_saphyr::Error) -> String {
@@ -130,6 +135,11 @@ fn explain(error: &serde_saphyr::Error) -> String {
 
 /// Sets the one field that `path` (`http__listen`) names.
 fn overlay(config: &Config, path: &str, text: &str) -> Result<Config, String> {
+    if path.split("__").next() == Some(FILE_ONLY) {
+        return Err(format!(
+            "`{FILE_ONLY}` can only be in a file: set what it means, under `contexts` or `memory`"
+        ));
+    }
     let mut tree = serde_json::to_value(config).map_err(|error| error.to_string())?;
     let mut field = &mut tree;
     for name in path.split("__") {
@@ -222,6 +232,11 @@ mod tests {
         );
         check("MCP_SERVER__HTTP", "", "names a section");
         check(
+            "MCP_SERVER__CONTEXT_MANAGER__CACHE",
+            "",
+            "can only be in a file",
+        );
+        check(
             "MCP_SERVER__HTTP__LISTEN__X",
             "",
             "`x` is inside a single value",
@@ -229,7 +244,7 @@ mod tests {
         check(
             "MCP_SERVER__QQQ",
             "",
-            "there are: http, log, memory, safe_mode, stdio",
+            "there are: context_manager, contexts, http, log, memory, safe_mode, slow_operations, stdio",
         );
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");

@@ -1,7 +1,11 @@
 //! The configuration: YAML file, then environment, then command line.
 
+mod alias;
 mod authority;
+mod context_manager;
+mod dsn;
 mod http;
+mod lines;
 mod load;
 mod log;
 mod origin;
@@ -13,6 +17,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use authority::{HostPort, Origin};
+pub use context_manager::{
+    BreakerSection, CacheSection, ContextManagerSection, DatabaseSection, InMemorySection,
+    RedisSection, ReplicaSection,
+};
+pub(crate) use dsn::without_password;
+pub use dsn::{Dsn, Endpoint};
 pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
@@ -21,7 +31,9 @@ pub use stdio::StdioConfig;
 
 use crate::{
     adapters::GuardConfig,
+    context::ContextsConfig,
     memory::{Limits, sqlite::SqliteConfig},
+    telemetry::SlowOperationsConfig,
 };
 
 /// Everything that can be set. `Default` is what runs without any configuration.
@@ -34,6 +46,13 @@ pub struct Config {
     pub stdio: StdioConfig,
     /// The memory service and its store.
     pub memory: MemoryConfig,
+    /// Contexts and their manager.
+    pub contexts: ContextsConfig,
+    /// Which operations are noted as slow.
+    pub slow_operations: SlowOperationsConfig,
+    /// Settings under the names of an earlier program, in the file only. What they mean here is laid
+    /// over `memory` and `contexts` when the file is read. Absent by default.
+    pub context_manager: Option<ContextManagerSection>,
     /// What is logged, and how.
     pub log: LogConfig,
     /// Leaves out whatever makes the server faster or guards it from its own dependencies, and
@@ -79,6 +98,7 @@ impl Config {
             .circuit_breaker
             .validate()
             .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
+        self.contexts.validate()?;
         let limits = &self.memory.limits;
         if limits.results_default == 0 || limits.results_default > limits.results_max {
             return Err(ConfigError::invalid(
@@ -105,6 +125,13 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// What is set and has no effect, each with the reason.
+    #[must_use]
+    pub fn not_used(&self) -> Vec<String> {
+        let section = self.context_manager.as_ref();
+        section.map_or_else(Vec::new, ContextManagerSection::not_used)
     }
 }
 

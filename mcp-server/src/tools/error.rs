@@ -1,6 +1,6 @@
 //! Why a tool call failed.
 
-use crate::memory::MemoryError;
+use crate::{context::ContextError, memory::MemoryError};
 
 /// Why a tool call failed; the text is meant for the model or person that called.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum ToolError {
     /// The memory service refused or failed.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// The context service refused or failed.
+    #[error(transparent)]
+    Context(#[from] ContextError),
     /// A bug in this program.
     #[error("internal error: {reason}")]
     Internal {
@@ -30,6 +33,7 @@ impl ToolError {
         match self {
             Self::Arguments { .. } => "invalid_argument",
             Self::Memory(error) => error.code(),
+            Self::Context(error) => error.code(),
             Self::Internal { .. } => "internal",
         }
     }
@@ -39,6 +43,7 @@ impl ToolError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Memory(error) => error.is_retryable(),
+            Self::Context(error) => error.is_retryable(),
             Self::Arguments { .. } | Self::Internal { .. } => false,
         }
     }

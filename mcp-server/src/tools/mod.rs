@@ -1,5 +1,8 @@
 //! The tools: one file each, one registry for all, whatever way a call comes in.
 
+mod context_get;
+mod context_list;
+mod context_put;
 mod error;
 mod memory_add;
 mod memory_batch;
@@ -10,7 +13,11 @@ mod memory_update;
 mod registry;
 mod schema;
 mod tool;
+mod watched;
 
+pub use context_get::ContextGet;
+pub use context_list::ContextList;
+pub use context_put::ContextPut;
 pub use error::ToolError;
 pub use memory_add::MemoryAdd;
 pub use memory_batch::MemoryBatch;
@@ -21,7 +28,7 @@ pub use memory_update::MemoryUpdate;
 pub use registry::{DynTool, Registry};
 pub use tool::{Effect, Tool};
 
-use crate::memory::MemoryService;
+use crate::{context::ContextService, memory::MemoryService};
 
 /// A registry with the six memory tools in front of `memory`.
 #[must_use]
@@ -33,4 +40,13 @@ pub fn memory_tools(memory: &MemoryService) -> Registry {
         .with(MemoryUpdate::new(memory.clone()))
         .with(MemoryDelete::new(memory.clone()))
         .with(MemoryBatch::new(memory.clone()))
+}
+
+/// The same registry with the three context tools in front of `contexts`.
+#[must_use]
+pub fn with_context_tools(registry: Registry, contexts: &ContextService) -> Registry {
+    registry
+        .with(ContextPut::new(contexts.clone()))
+        .with(ContextGet::new(contexts.clone()))
+        .with(ContextList::new(contexts.clone()))
 }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
-use super::{Effect, Tool, ToolError, schema};
-use crate::call::Call;
+use super::{Effect, Tool, ToolError, schema, watched::Watched};
+use crate::{call::Call, telemetry::SlowOperations};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -58,6 +58,15 @@ impl Registry {
             description: describe::<T>(),
             tool,
         }));
+        self
+    }
+
+    /// The same tools, with their slow calls noted in `slow`.
+    #[must_use]
+    pub fn watched(mut self, slow: &Arc<SlowOperations>) -> Self {
+        for tool in &mut self.tools {
+            *tool = Arc::new(Watched::new(tool.clone(), slow.clone()));
+        }
         self
     }
 

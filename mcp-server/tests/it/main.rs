@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alias;
 mod cli;
+mod contexts;
 mod contract;
 mod crash;
 mod drain;

@@ -14,7 +14,7 @@ const WORD_BYTES_MAX: usize = 64;
 
 /// What the words are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// Pairs of characters and single ones, so that either is found.
     Keep,
     /// Pairs where there is a pair: single characters would find nearly everything.
@@ -22,7 +22,7 @@ pub(super) enum Purpose {
 }
 
 /// Hands every word of `text` to `sink`, in order and with repetitions, until that says `false`.
-pub(super) fn each_word(text: &str, purpose: Purpose, sink: impl FnMut(&str) -> bool) {
+pub(crate) fn each_word(text: &str, purpose: Purpose, sink: impl FnMut(&str) -> bool) {
     let mut cutter = Cutter::new(purpose, sink);
     if text.is_ascii() {
         cutter.cut(text.chars().map(|c| c.to_ascii_lowercase()));

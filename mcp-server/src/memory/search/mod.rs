@@ -17,11 +17,13 @@ mod overlay;
 mod query;
 mod statistics;
 
+pub(crate) use analysis::{Purpose, each_word};
 pub use best::{Best, Match};
 pub use disk::{DiskView, DiskWriter, Watermark};
 pub use document::{Change, Document};
 pub use overlay::Overlay;
 pub use query::Query;
+pub(crate) use query::distinct_words;
 pub use statistics::Statistics;
 
 /// One layer of an index.

@@ -85,7 +85,8 @@ pub(super) fn namespace_scope(owner: &str, namespace: &str) -> String {
     format!("{}:{owner}{}:{namespace}", owner.len(), namespace.len())
 }
 
-fn distinct_words(text: &str) -> Vec<String> {
+/// The distinct words of a query, in order, no more than are looked up.
+pub(crate) fn distinct_words(text: &str) -> Vec<String> {
     let mut seen = HashSet::new();
     let mut words = Vec::new();
     each_word(text, Purpose::Find, |word| {

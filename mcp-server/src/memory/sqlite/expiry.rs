@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use super::{
+    contexts,
     executor::Executor,
     in_transaction,
     index::{self, LiveIndex},
@@ -44,18 +45,20 @@ impl Sweeper {
         let queued = writer.submit(Box::new(move |connection| {
             let swept = in_transaction(connection, |tx| {
                 let more = index::trim(tx, live.forgettable())?;
-                Ok((rows::sweep_expired(tx, ROWS_MAX)?, more))
+                let rows = rows::sweep_expired(tx, ROWS_MAX)?;
+                let contexts = contexts::sweep_expired(tx, ROWS_MAX)?;
+                Ok((rows + contexts, more || rows.max(contexts) == ROWS_MAX))
             });
             match swept {
                 Ok((rows, more)) => {
                     if rows > 0 {
-                        tracing::debug!(rows, "removed expired memories");
+                        tracing::debug!(rows, "removed what had expired");
                     }
-                    if more || rows == ROWS_MAX {
+                    if more {
                         next.store(0, Ordering::Relaxed);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "expired memories could not be removed"),
+                Err(error) => tracing::warn!(%error, "what has expired could not be removed"),
             }
         }));
         if let Err(error) = queued {

@@ -5,6 +5,7 @@
 mod archive;
 mod budget;
 mod config;
+mod contexts;
 mod error;
 mod executor;
 mod expiry;
@@ -13,6 +14,7 @@ mod open;
 mod rows;
 mod schema;
 mod search;
+mod wal_index;
 
 use std::{path::Path, sync::Arc};
 
@@ -28,6 +30,7 @@ use self::{
     executor::{Executor, Gone},
     expiry::Sweeper,
     index::{Indexer, LiveIndex},
+    wal_index::WalIndex,
 };
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
@@ -49,6 +52,8 @@ pub struct SqliteStore {
     index: Arc<LiveIndex>,
     indexer: Indexer,
     answer_bytes_max: usize,
+    /// Last, since it must go after all connections.
+    wal_index: WalIndex,
 }
 
 impl SqliteStore {
@@ -62,6 +67,7 @@ impl SqliteStore {
     /// [`OpenError`] names the path, the cause and the way out.
     pub fn open(dir: &Path, config: &SqliteConfig) -> Result<Self, OpenError> {
         let path = open::prepare_dir(dir)?;
+        let opening = wal_index::opening();
         let writer = open::writer(&path, config)?;
         let readers = (0..config.readers.get())
             .map(|_| open::reader(&path, config))
@@ -80,6 +86,7 @@ impl SqliteStore {
             index,
             indexer,
             answer_bytes_max: config.answer_bytes_max.get(),
+            wal_index: opening.watch(&path),
         })
     }
 

@@ -189,7 +189,7 @@ impl Column {
     }
 }
 
-fn column_time(index: usize, ms: i64) -> rusqlite::Result<Timestamp> {
+pub(super) fn column_time(index: usize, ms: i64) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(ms).map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(
             index,

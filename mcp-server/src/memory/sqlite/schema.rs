@@ -68,6 +68,34 @@ const STEPS: &[&str] = &["
     END;
     -- Memories from before the log: it does not begin with 1, so it is not the whole story.
     INSERT INTO memory_change (sequence, row) SELECT 2, max(row) FROM memory HAVING count(*) > 0;
+", "
+    CREATE TABLE context (
+        revision   INTEGER PRIMARY KEY AUTOINCREMENT, -- a new one with every put, never used again
+        owner      TEXT    NOT NULL,
+        id         TEXT    NOT NULL,
+        class      TEXT    NOT NULL,
+        content    TEXT    NOT NULL,
+        is_json    INTEGER NOT NULL, -- 1: the content is a JSON object
+        tags       TEXT    NOT NULL CHECK (json_valid(tags)),
+        tokens     INTEGER NOT NULL,
+        version    INTEGER NOT NULL CHECK (version > 0),
+        created_at INTEGER NOT NULL, -- milliseconds since 1970
+        updated_at INTEGER NOT NULL,
+        expires_at INTEGER,          -- null: never
+        reads      INTEGER NOT NULL, -- about how often it was read
+        UNIQUE (owner, id)
+    ) STRICT;
+    CREATE INDEX context_newest ON context (owner, revision);
+    CREATE INDEX context_newest_of_class ON context (owner, class, revision);
+    CREATE INDEX context_popular ON context (reads);
+    CREATE INDEX context_expiry ON context (expires_at) WHERE expires_at IS NOT NULL;
+    -- The newest context that was removed because it had expired: who knows only of older ones does
+    -- not know what else was put until then.
+    CREATE TABLE context_swept (
+        one      INTEGER PRIMARY KEY CHECK (one = 1),
+        revision INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO context_swept (one, revision) VALUES (1, 0);
 "];
 
 /// Brings the file up to date. Two processes that start at once take turns.

@@ -1,6 +1,7 @@
 //! What every [`MemoryStore`] must do, whatever it is made of. A store's tests hand it to
 //! [`check`]; each clause works as an call of its own, so the store need not be empty.
 
+pub(crate) mod contexts;
 mod search;
 
 use std::sync::Arc;

@@ -91,7 +91,8 @@ impl Log {
         until(text, async || self.find(text)).await
     }
 
-    fn find(&self, text: &str) -> Option<String> {
+    /// The first line that contains `text`, if it is there already.
+    pub(crate) fn find(&self, text: &str) -> Option<String> {
         let lines = self.0.lock().expect("no panic");
         lines.iter().find(|line| line.contains(text)).cloned()
     }

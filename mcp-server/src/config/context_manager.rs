@@ -1,0 +1,211 @@
+//! The section `context_manager`: settings under the names of an earlier program, so that its file
+//! loads as it is.
+
+use std::{
+    num::{NonZeroU16, NonZeroU32, NonZeroU64},
+    time::Duration,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{dsn::Dsn, dsn::Endpoint, lines::Lines};
+
+/// Settings under the names of an earlier program. What is absent says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ContextManagerSection {
+    /// The PostgreSQL database. Not used: the embedded store serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseSection>,
+    /// The caches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheSection>,
+    /// The circuit breaker: `memory.circuit_breaker`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub circuit_breaker: Option<BreakerSection>,
+    /// Databases to read from. Not used: the embedded store has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read_replicas: Vec<ReplicaSection>,
+}
+
+/// A PostgreSQL database and its connections.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DatabaseSection {
+    /// Where it is: `postgres://user:password@host:5432/database`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<Dsn>,
+    /// The most connections.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_open_conns: Option<NonZeroU32>,
+    /// The most connections that are kept while nobody uses them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_idle_conns: Option<u32>,
+    /// How long a connection is used.
+    #[serde(
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub conn_max_lifetime: Option<Duration>,
+}
+
+/// The caches.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSection {
+    /// In this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_memory: Option<InMemorySection>,
+    /// In Redis. Not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<RedisSection>,
+}
+
+/// The cache in this process.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct InMemorySection {
+    /// Whether there is one: `contexts.manager`, `optimised` or `standard`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The most entries: `contexts.cache.entries_max`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<NonZeroU64>,
+    /// How long an entry is used: `contexts.cache.ttl.other`, for what has no class of its own.
+    #[serde(
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub ttl: Option<Duration>,
+}
+
+/// The cache in Redis.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSection {
+    /// Whether there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// The servers: host and port.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub endpoints: Vec<Endpoint>,
+    /// How long an entry is used.
+    #[serde(
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub ttl: Option<Duration>,
+}
+
+/// The circuit breaker.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct BreakerSection {
+    /// Whether there is one: `memory.circuit_breaker.enabled`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Failures in a row that open it: `memory.circuit_breaker.failure_threshold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_threshold: Option<NonZeroU16>,
+    /// How long it stays open: `memory.circuit_breaker.timeout`.
+    #[serde(
+        with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub timeout: Option<Duration>,
+}
+
+/// A database to read from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplicaSection {
+    /// Where it is: `postgres://user:password@host:5432/database`.
+    pub dsn: Dsn,
+}
+
+impl ContextManagerSection {
+    /// Without what has a meaning for this program, which is in its own settings by now; `None` if
+    /// nothing is left.
+    pub(crate) fn without_aliases(&self) -> Option<Self> {
+        let redis = self.cache.as_ref().and_then(|cache| cache.redis.clone());
+        let rest = Self {
+            cache: redis.map(|redis| CacheSection {
+                in_memory: None,
+                redis: Some(redis),
+            }),
+            circuit_breaker: None,
+            ..self.clone()
+        };
+        (rest != Self::default()).then_some(rest)
+    }
+
+    /// What is set and has no effect, each with the reason.
+    pub(super) fn not_used(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        if let Some(database) = &self.database {
+            remarks.push(match database.dsn {
+                Some(_) => {
+                    "context_manager.database: there is no PostgreSQL store yet; the embedded \
+                            store serves, and nothing is written to that database"
+                        .to_owned()
+                }
+                None => "context_manager.database: it has no `dsn`, so the embedded store serves, \
+                         which needs no connections"
+                    .to_owned(),
+            });
+        }
+        let replicas = self.read_replicas.len();
+        if replicas > 0 {
+            remarks.push(format!(
+                "context_manager.read_replicas: {replicas} ignored; the embedded store reads from \
+                 its own file"
+            ));
+        }
+        let redis = self.cache.as_ref().and_then(|cache| cache.redis.as_ref());
+        if let Some(redis) = redis.filter(|redis| redis.enabled != Some(false)) {
+            remarks.push(format!(
+                "context_manager.cache.redis: {} endpoints ignored; what is cached is in this \
+                 process only",
+                redis.endpoints.len()
+            ));
+        }
+        remarks
+    }
+
+    /// Checks the relations between fields that their types do not express.
+    ///
+    /// # Errors
+    ///
+    /// The line, what is wrong and what would be right.
+    pub(super) fn check(&self, lines: &Lines) -> Result<(), String> {
+        let wrong = |name: &str, reason: &str| {
+            let line = lines.get(name).unwrap_or_default();
+            Err(format!("line {line}: `{name}` {reason}"))
+        };
+        if let Some(database) = &self.database
+            && let (Some(open), Some(idle)) = (database.max_open_conns, database.max_idle_conns)
+            && idle > open.get()
+        {
+            return wrong(
+                "context_manager.database.max_idle_conns",
+                "must not be above max_open_conns: lower it, or raise that",
+            );
+        }
+        let redis = self.cache.as_ref().and_then(|cache| cache.redis.as_ref());
+        if let Some(redis) = redis
+            && redis.enabled == Some(true)
+            && redis.endpoints.is_empty()
+        {
+            return wrong(
+                "context_manager.cache.redis",
+                "is enabled and names no `endpoints`: add [\"host:6379\"], or set enabled: false",
+            );
+        }
+        Ok(())
+    }
+}

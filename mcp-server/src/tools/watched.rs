@@ -1,0 +1,92 @@
+//! A tool whose slow calls are noted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rmcp::model::{JsonObject, Tool as Description};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::{DynTool, ToolError};
+use crate::{
+    call::Call,
+    telemetry::{SlowOperation, SlowOperations},
+};
+
+/// Any tool, and where its slow calls go.
+pub(super) struct Watched {
+    tool: Arc<dyn DynTool>,
+    slow: Arc<SlowOperations>,
+}
+
+impl Watched {
+    pub(super) fn new(tool: Arc<dyn DynTool>, slow: Arc<SlowOperations>) -> Self {
+        Self { tool, slow }
+    }
+}
+
+#[async_trait]
+impl DynTool for Watched {
+    fn description(&self) -> &Description {
+        self.tool.description()
+    }
+
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
+        // Counted before it is known whether that is needed: the arguments are gone afterwards.
+        let request_bytes = members_bytes(&arguments);
+        let began = Instant::now();
+        let result = self.tool.call(call, arguments).await;
+        let duration = began.elapsed();
+        if self.slow.is_slow(duration) {
+            let outcome = result.as_ref().map_or_else(ToolError::code, |_| "ok");
+            let name = &self.description().name;
+            let mut slow = SlowOperation::ended(name, call.lane, duration, outcome);
+            slow.request_bytes = request_bytes;
+            slow.response_bytes = result.as_ref().map_or(0, value_bytes);
+            self.slow.note(slow);
+        }
+        result
+    }
+}
+
+/// About how many bytes of JSON it is: texts are counted as if nothing in them was escaped, and
+/// numbers as eight bytes.
+fn value_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(values) => {
+            2 + values
+                .iter()
+                .map(|value| value_bytes(value) + 1)
+                .sum::<usize>()
+        }
+        Value::Object(members) => members_bytes(members),
+    }
+}
+
+fn members_bytes(members: &JsonObject) -> usize {
+    let bytes = |(name, value): (&String, &Value)| name.len() + 4 + value_bytes(value);
+    2 + members.iter().map(bytes).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::value_bytes;
+
+    #[test]
+    fn sizes_are_about_those_of_the_json() {
+        let text = "x".repeat(1_000);
+        for value in [
+            json!({"content": text, "tags": ["a", "b"], "metadata": {"deep": [true, null, 12_345_678]}}),
+            json!({}),
+            json!([[text], [text], "12"]),
+        ] {
+            let exact = value.to_string().len();
+            assert!(value_bytes(&value).abs_diff(exact) <= 5, "{value}");
+        }
+    }
+}
