@@ -13,7 +13,7 @@ use crate::{
         sqlite::{OpenError, SqliteStore},
     },
     ports::{MemoryArchive, MemoryStore, Readiness},
-    protocol::{McpHandler, Strict},
+    protocol::{Front, McpHandler, Strict},
     tools,
 };
 
@@ -39,6 +39,7 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct App {
     handler: Strict<McpHandler>,
+    front: bool,
     store: Arc<SqliteStore>,
     data_dir: PathBuf,
 }
@@ -63,6 +64,7 @@ impl App {
         let registry = Arc::new(tools::memory_tools(&memory));
         Ok(Self {
             handler: Strict::new(McpHandler::new(registry)),
+            front: config.http.front && !config.safe_mode,
             store,
             data_dir,
         })
@@ -72,6 +74,12 @@ impl App {
     #[must_use]
     pub fn handler(&self) -> Strict<McpHandler> {
         self.handler.clone()
+    }
+
+    /// The fast way to answers, unless the configuration leaves it out.
+    #[must_use]
+    pub fn front(&self) -> Option<Front> {
+        self.front.then(|| Front::new(&self.handler))
     }
 
     /// The parts whose fitness decides whether the server is ready.

@@ -84,6 +84,7 @@ async fn serve(
     http::serve(
         listener,
         handler,
+        None,
         Vec::new(),
         &HttpConfig::default(),
         shutdown,

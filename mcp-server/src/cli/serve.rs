@@ -27,6 +27,7 @@ pub(super) async fn run(config: &Config) -> Result<(), CliError> {
     let drained = http::serve(
         listener,
         app.handler(),
+        app.front(),
         app.readiness(),
         &config.http,
         shutdown,

@@ -26,6 +26,9 @@ pub struct HttpConfig {
     /// Web origins whose pages may call the server, such as `https://app.example.com`, besides
     /// pages of the server itself. Default none.
     pub allowed_origins: Vec<String>,
+    /// Whether requests that can be decided in one pass are answered without the SDK. The answers
+    /// are the same, and cost a fraction. Default true.
+    pub front: bool,
     /// The largest request body, in bytes. Default 4 MiB. Every call in flight may hold as much.
     pub body_bytes_max: usize,
     /// How long a client may take to send a request's headers, counted from the connection's
@@ -62,6 +65,7 @@ impl Default for HttpConfig {
             danger_listen_without_auth: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            front: true,
             body_bytes_max: 4 * 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

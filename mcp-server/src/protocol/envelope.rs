@@ -27,12 +27,16 @@ pub enum Kind {
 }
 
 /// A message that is well-formed from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// What kind of message it is.
     pub kind: Kind,
     /// The method; empty for a response.
     pub method: Cow<'a, str>,
+    /// The id as it was sent.
+    pub id: Option<&'a RawValue>,
+    /// The parameters as they were sent: a JSON object.
+    pub params: Option<&'a RawValue>,
 }
 
 /// Why bytes are not a message.
@@ -169,6 +173,8 @@ impl<'a> Members<'a> {
                 _ => Ok(Envelope {
                     kind: Kind::Response,
                     method: Cow::Borrowed(""),
+                    id: self.id,
+                    params: None,
                 }),
             };
         };
@@ -188,7 +194,12 @@ impl<'a> Members<'a> {
             Some(id) => Kind::Request(id),
             None => Kind::Notification,
         };
-        Ok(Envelope { kind, method })
+        Ok(Envelope {
+            kind,
+            method,
+            id: self.id,
+            params: self.params,
+        })
     }
 }
 

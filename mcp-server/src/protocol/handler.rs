@@ -41,17 +41,39 @@ impl McpHandler {
         Self { registry }
     }
 
-    async fn run(&self, tool: &dyn DynTool, arguments: JsonObject) -> Answer {
-        let call = Call::local();
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    async fn run(&self, tool: &dyn DynTool, arguments: JsonObject) -> Answer<Value> {
         let started = Instant::now();
-        let result = tool.call(&call, arguments).await;
-        let elapsed = started.elapsed();
-        let name = &tool.description().name;
-        match &result {
-            Ok(_) => tracing::debug!(tool = %name, ?elapsed, "call"),
-            Err(error) => tracing::debug!(tool = %name, ?elapsed, %error, "call failed"),
-        }
-        Answer { result, elapsed }
+        let result = tool.call(&Call::local(), arguments).await;
+        Answer::new(tool, started, result)
+    }
+
+    /// As [`Self::run`], from JSON to JSON; `None` when the arguments are not the tool's.
+    pub(super) async fn run_json(
+        &self,
+        tool: &dyn DynTool,
+        arguments: &str,
+    ) -> Option<Answer<String>> {
+        let started = Instant::now();
+        let result = tool.call_json(&Call::local(), arguments).await?;
+        Some(Answer::new(tool, started, result))
+    }
+
+    pub(super) fn discovered(&self) -> DiscoverResult {
+        let versions = self.supported_protocol_versions().into_owned();
+        DiscoverResult::from_server_info(versions, self.get_info())
+            .with_ttl_ms(list_ttl_ms())
+            .with_cache_scope(CacheScope::Public)
+    }
+
+    pub(super) fn listed(&self) -> ListToolsResult {
+        let tools = self.registry.descriptions().cloned().collect();
+        ListToolsResult::with_all_items(tools)
+            .with_ttl_ms(list_ttl_ms())
+            .with_cache_scope(CacheScope::Public)
     }
 }
 
@@ -69,10 +91,7 @@ impl ServerHandler for McpHandler {
         &self,
         _context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, ErrorData> {
-        let versions = self.supported_protocol_versions().into_owned();
-        Ok(DiscoverResult::from_server_info(versions, self.get_info())
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public))
+        Ok(self.discovered())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -92,10 +111,7 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         }
-        let tools = self.registry.descriptions().cloned().collect();
-        Ok(ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public))
+        Ok(self.listed())
     }
 
     async fn call_tool(
@@ -140,24 +156,55 @@ impl ServerHandler for McpHandler {
 }
 
 /// The outcome of a tool call and the time it took.
-struct Answer {
-    result: Result<Value, ToolError>,
+pub(super) struct Answer<T> {
+    pub(super) result: Result<T, ToolError>,
     elapsed: Duration,
 }
 
-impl Answer {
-    /// As the result of `tools/call`: a failure is a result too, for the model to read.
+impl<T> Answer<T> {
+    fn new(tool: &dyn DynTool, started: Instant, result: Result<T, ToolError>) -> Self {
+        let elapsed = started.elapsed();
+        let name = &tool.description().name;
+        match &result {
+            Ok(_) => tracing::debug!(tool = %name, ?elapsed, "call"),
+            Err(error) => tracing::debug!(tool = %name, ?elapsed, %error, "call failed"),
+        }
+        Self { result, elapsed }
+    }
+
+    pub(super) fn meta(&self) -> MetaObject {
+        let mut meta = MetaObject::new();
+        // Whole microseconds: more digits would only be noise.
+        let micros = u32::try_from(self.elapsed.as_micros()).unwrap_or(u32::MAX);
+        meta.insert(
+            "response_time_ms".to_owned(),
+            json!(f64::from(micros) / 1_000.0),
+        );
+        meta.insert("cached".to_owned(), json!(false));
+        meta
+    }
+}
+
+/// A failed call as the result of `tools/call`: a result too, for the model to read.
+pub(super) fn failure(error: &ToolError, mut meta: MetaObject) -> CallToolResult {
+    meta.insert("error".to_owned(), error_json(error));
+    let mut result = CallToolResult::error(vec![ContentBlock::text(error.to_string())]);
+    result.meta = Some(meta);
+    result
+}
+
+impl Answer<Value> {
+    /// As the result of `tools/call`.
     fn into_tool_result(self) -> CallToolResult {
-        let mut meta = self.meta();
-        let mut result = match self.result {
-            Ok(value) => CallToolResult::structured(value),
-            Err(error) => {
-                meta.insert("error".to_owned(), error_json(&error));
-                CallToolResult::error(vec![ContentBlock::text(error.to_string())])
+        let meta = self.meta();
+        match self.result {
+            Ok(value) => {
+                let mut result = CallToolResult::structured(value);
+                result.meta = Some(meta);
+                result
             }
-        };
-        result.meta = Some(meta);
-        result
+            Err(error) => failure(&error, meta),
+        }
     }
 
     /// As the result of a method of its own, such as `memory/add`.
@@ -180,18 +227,6 @@ impl Answer {
                 Some(error_json(&error)),
             )),
         }
-    }
-
-    fn meta(&self) -> MetaObject {
-        let mut meta = MetaObject::new();
-        // Whole microseconds: more digits would only be noise.
-        let micros = u32::try_from(self.elapsed.as_micros()).unwrap_or(u32::MAX);
-        meta.insert(
-            "response_time_ms".to_owned(),
-            json!(f64::from(micros) / 1_000.0),
-        );
-        meta.insert("cached".to_owned(), json!(false));
-        meta
     }
 }
 

@@ -1,11 +1,13 @@
 //! The Model Context Protocol: what the server says to a client, whatever carries it.
 
 mod envelope;
+mod front;
 mod handler;
 mod strict;
 
 pub use envelope::{
     Envelope, EnvelopeError, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, error_response,
 };
+pub use front::Front;
 pub use handler::McpHandler;
 pub use strict::Strict;

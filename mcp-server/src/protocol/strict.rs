@@ -38,14 +38,24 @@ impl<H: ServerHandler> Strict<H> {
         }
     }
 
-    fn stamped<R: Stamp>(&self, mut result: R) -> R {
+    /// The handler inside.
+    pub(super) fn inner(&self) -> &H {
+        &self.handler
+    }
+
+    /// The server's name, as every result carries it.
+    pub(super) fn server_info(&self) -> &Value {
+        &self.server_info
+    }
+
+    pub(super) fn stamped<R: Stamp>(&self, mut result: R) -> R {
         result.stamp(&self.server_info);
         result
     }
 }
 
 /// A result that can carry the server's name.
-trait Stamp {
+pub(super) trait Stamp {
     fn stamp(&mut self, server_info: &Value);
 }
 

@@ -17,6 +17,11 @@ pub trait DynTool: Send + Sync {
 
     /// Parses the arguments, runs the tool and returns its result as a JSON object.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError>;
+
+    /// As [`DynTool::call`], from a JSON object to a JSON object, both as text. `None` when the
+    /// arguments are not the tool's; nothing was done then, and [`DynTool::call`] says what is
+    /// wrong with them.
+    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>>;
 }
 
 /// All tools, in the order in which they were added.
@@ -93,9 +98,19 @@ impl<T: Tool> DynTool for Typed<T> {
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
         let arguments = parse(Value::Object(arguments))?;
         let output = self.tool.call(call, arguments).await?;
-        serde_json::to_value(output).map_err(|error| ToolError::Internal {
-            reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
-        })
+        serde_json::to_value(output).map_err(not_json::<T>)
+    }
+
+    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+        let arguments = serde_json::from_str(arguments).ok()?;
+        let output = self.tool.call(call, arguments).await;
+        Some(output.and_then(|output| serde_json::to_string(&output).map_err(not_json::<T>)))
+    }
+}
+
+fn not_json<T: Tool>(error: serde_json::Error) -> ToolError {
+    ToolError::Internal {
+        reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
     }
 }
 

@@ -7,6 +7,7 @@ mod cli;
 mod contract;
 mod crash;
 mod drain;
+mod front;
 mod guarded;
 mod http;
 mod index;

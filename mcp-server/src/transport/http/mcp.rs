@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
 use rmcp::{
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     config::HttpConfig,
-    protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
+    protocol::{Envelope, Front, INVALID_REQUEST, Kind, REFUSED, error_response},
 };
 
 /// How long a client that was refused for lack of room should wait, in seconds.
@@ -27,15 +28,22 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// The endpoint's state, shared by all requests.
 pub(super) struct McpEndpoint<H> {
     sessions: Sessions<H>,
+    front: Option<Front>,
     calls: TaskTracker,
     body_bytes_max: usize,
     body_timeout: Duration,
 }
 
 impl<H: ServerHandler + Clone> McpEndpoint<H> {
-    pub(super) fn new(sessions: Sessions<H>, config: &HttpConfig, calls: TaskTracker) -> Self {
+    pub(super) fn new(
+        sessions: Sessions<H>,
+        front: Option<Front>,
+        config: &HttpConfig,
+        calls: TaskTracker,
+    ) -> Self {
         Self {
             sessions,
+            front,
             calls,
             body_bytes_max: config.body_bytes_max,
             body_timeout: config.body_timeout,
@@ -81,10 +89,17 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                 return self.unread(error);
             }
         };
-        let (kind, method) = match Envelope::parse(&bytes) {
-            Ok(envelope) => (envelope.kind, envelope.method.into_owned()),
+        let envelope = match Envelope::parse(&bytes) {
+            Ok(envelope) => envelope,
             Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
         };
+        if let Some(front) = &self.front
+            && let Some(answer) = front.answer(&head.headers, &envelope).await
+        {
+            let body = Holding::new(Full::new(Bytes::from(answer)), call);
+            return body::json(StatusCode::OK, Body::new(body));
+        }
+        let (kind, method) = (envelope.kind, envelope.method.into_owned());
         let id = match kind {
             Kind::Request(id) => Some(id),
             Kind::Notification | Kind::Response => None,

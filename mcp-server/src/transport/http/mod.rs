@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
-use crate::{config::HttpConfig, ports::Readiness};
+use crate::{config::HttpConfig, ports::Readiness, protocol::Front};
 
 /// How a served listener came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub enum Drained {
 /// Serves MCP with `handler` on `listener` until `shutdown`, then drains: no new connections, calls
 /// in flight are answered within `config.drain_timeout`, streams that only wait are closed.
 ///
-/// `handler` is cloned for every session and stateless request. `readiness` is what `/readyz`
-/// reports on.
+/// `handler` is cloned for every session and stateless request that `front` does not take;
+/// without a front it answers them all. `readiness` is what `/readyz` reports on.
 ///
 /// # Errors
 ///
@@ -39,6 +39,7 @@ pub enum Drained {
 pub async fn serve<H>(
     listener: TcpListener,
     handler: H,
+    front: Option<Front>,
     readiness: Vec<Arc<dyn Readiness>>,
     config: &HttpConfig,
     shutdown: CancellationToken,
@@ -51,7 +52,9 @@ where
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
-    let router = router(&handler, readiness, config, address, &calls, &streams);
+    let router = router(
+        &handler, front, readiness, config, address, &calls, &streams,
+    );
 
     let connections = Connections::accept(listener, router, config, &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
@@ -71,6 +74,7 @@ where
 
 fn router<H: ServerHandler + Clone>(
     handler: &H,
+    front: Option<Front>,
     readiness: Vec<Arc<dyn Readiness>>,
     config: &HttpConfig,
     address: SocketAddr,
@@ -86,7 +90,7 @@ fn router<H: ServerHandler + Clone>(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let sessions = Sessions::new(handler, &rmcp_config, config);
-    let endpoint = Arc::new(McpEndpoint::new(sessions, config, calls.clone()));
+    let endpoint = Arc::new(McpEndpoint::new(sessions, front, config, calls.clone()));
     let guard = Arc::new(Guard::new(config, address));
     let routes = Router::new()
         .route(

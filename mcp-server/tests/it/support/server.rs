@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use mcp_server::{
     app::App,
     config::{Config, HttpConfig, MemoryConfig},
+    protocol::Front,
     transport::http::{self, Drained},
 };
 use rmcp::ServerHandler;
@@ -26,7 +27,7 @@ pub(crate) struct Server {
 impl Server {
     /// Serves any handler.
     pub(crate) async fn start(handler: impl ServerHandler + Clone, config: HttpConfig) -> Self {
-        Self::start_app(handler, config, None).await
+        Self::start_app(handler, None, config, None).await
     }
 
     /// Serves the memory tools on an empty store.
@@ -37,15 +38,17 @@ impl Server {
             ..MemoryConfig::default()
         };
         let app = App::build(&Config {
+            http: config.clone(),
             memory,
             ..Config::default()
         })
         .expect("an empty folder is fine");
-        Self::start_app(app.handler(), config, Some((app, folder))).await
+        Self::start_app(app.handler(), app.front(), config, Some((app, folder))).await
     }
 
     async fn start_app(
         handler: impl ServerHandler + Clone,
+        front: Option<Front>,
         config: HttpConfig,
         memory: Option<(App, TempDir)>,
     ) -> Self {
@@ -59,10 +62,9 @@ impl Server {
             .unwrap_or_default();
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
-        let task =
-            tokio::spawn(
-                async move { http::serve(listener, handler, readiness, &config, token).await },
-            );
+        let task = tokio::spawn(async move {
+            http::serve(listener, handler, front, readiness, &config, token).await
+        });
         Self {
             address,
             shutdown,
