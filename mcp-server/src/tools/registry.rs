@@ -98,17 +98,19 @@ impl<T: Tool> DynTool for Typed<T> {
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
         let arguments = parse(Value::Object(arguments))?;
         let output = self.tool.call(call, arguments).await?;
-        serde_json::to_value(output).map_err(not_json::<T>)
+        serde_json::to_value(output).map_err(|error| not_json::<T>(&error))
     }
 
     async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
         let arguments = serde_json::from_str(arguments).ok()?;
         let output = self.tool.call(call, arguments).await;
-        Some(output.and_then(|output| serde_json::to_string(&output).map_err(not_json::<T>)))
+        Some(output.and_then(|output| {
+            serde_json::to_string(&output).map_err(|error| not_json::<T>(&error))
+        }))
     }
 }
 
-fn not_json<T: Tool>(error: serde_json::Error) -> ToolError {
+fn not_json<T: Tool>(error: &serde_json::Error) -> ToolError {
     ToolError::Internal {
         reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
     }
