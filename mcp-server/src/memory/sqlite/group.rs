@@ -64,7 +64,8 @@ fn run_write(tx: &Connection, scope: &Scope, write: &Write) -> Written {
 }
 
 /// Runs operations in order. What the caller got wrong fails by itself, always before it has written
-/// anything, as does what there is no time left for; what the database gets wrong fails them all.
+/// anything; what the database gets wrong fails them all. When the time is over, what only reads
+/// answers what it has, and what writes does nothing at all.
 pub(super) fn run_all(
     db: &Connection,
     scope: &Scope,
@@ -72,6 +73,7 @@ pub(super) fn run_all(
     operations: &[Operation],
     stop: Stop<'_>,
 ) -> Written {
+    let only_reads = db.is_autocommit();
     let mut budget = Budget::new(scope.answer_bytes_max);
     let mut one = |operation| match stop() {
         true => Err(MemoryError::Timeout),
@@ -80,10 +82,7 @@ pub(super) fn run_all(
     operations
         .iter()
         .map(|operation| match one(operation) {
-            // A statement that writes and is interrupted ends the transaction.
-            Err(MemoryError::Timeout) if !operation.is_read() && db.is_autocommit() => {
-                Err(MemoryError::Timeout)
-            }
+            Err(MemoryError::Timeout) if !only_reads => Err(MemoryError::Timeout),
             Err(
                 error @ (MemoryError::NotFound { .. }
                 | MemoryError::VersionConflict { .. }

@@ -178,6 +178,11 @@ impl Manager for Opener {
         reader.queue.is_open()
     }
 
+    /// Whoever waits is told; the next one has it tried again.
+    fn is_permanent(&self, _: &Refused) -> bool {
+        true
+    }
+
     async fn close(&self, reader: Reader) {
         let thread = self.threads.release(reader.id);
         // Joins the thread.
