@@ -6,7 +6,7 @@ use std::{path::PathBuf, sync::Arc};
 use etcetera::BaseStrategy;
 
 use crate::{
-    adapters::GuardedStore,
+    adapters::{BatchedStore, GuardedStore, PromptStore, RepeatableStore},
     config::Config,
     memory::{
         MemoryService,
@@ -33,6 +33,9 @@ pub enum BuildError {
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.circuit_breaker`: {0}")]
     Guard(#[from] mcp_breaker::ConfigError),
+    /// A part was configured in a way that makes no sense.
+    #[error("the setting `memory.batch`: {0}")]
+    Batch(#[from] mcp_batch::ConfigError),
 }
 
 /// The server's parts, ready to be served on any transport.
@@ -41,6 +44,7 @@ pub struct App {
     handler: Strict<McpHandler>,
     front: bool,
     store: Arc<SqliteStore>,
+    batched: Option<Arc<BatchedStore>>,
     data_dir: PathBuf,
 }
 
@@ -59,13 +63,22 @@ impl App {
                 .join(DATA_DIR_NAME),
         };
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
-        let stack = memory_stack(store.clone(), config)?;
+        let batch = &config.memory.batch;
+        let batched = match config.safe_mode || !batch.enabled {
+            true => None,
+            false => Some(Arc::new(BatchedStore::new(store.clone(), batch)?)),
+        };
+        let stack = match &batched {
+            Some(batched) => memory_stack(batched.clone(), config)?,
+            None => memory_stack(store.clone(), config)?,
+        };
         let memory = MemoryService::new(stack, config.memory.limits.clone());
         let registry = Arc::new(tools::memory_tools(&memory));
         Ok(Self {
             handler: Strict::new(McpHandler::new(registry)),
             front: config.http.front && !config.safe_mode,
             store,
+            batched,
             data_dir,
         })
     }
@@ -103,6 +116,9 @@ impl App {
     /// Ends the parts; every acknowledged write was durable before this, and what is still queued
     /// is worked off.
     pub async fn close(self) {
+        if let Some(batched) = &self.batched {
+            batched.shutdown().await;
+        }
         // Joins the store's threads.
         if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -112,12 +128,16 @@ impl App {
 
 /// The store with what the configuration puts around it, the innermost first.
 fn memory_stack(
-    store: Arc<dyn MemoryStore>,
+    mut store: Arc<dyn MemoryStore>,
     config: &Config,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
-    let guard = &config.memory.circuit_breaker;
-    if config.safe_mode || !guard.enabled {
-        return Ok(store);
+    if !config.safe_mode {
+        store = Arc::new(PromptStore::new(store, config.memory.operation_timeout));
     }
-    Ok(Arc::new(GuardedStore::new(store, guard)?))
+    store = Arc::new(RepeatableStore::new(store));
+    let guard = &config.memory.circuit_breaker;
+    if !config.safe_mode && guard.enabled {
+        store = Arc::new(GuardedStore::new(store, guard)?);
+    }
+    Ok(store)
 }

@@ -1,5 +1,7 @@
 //! One call on its way through the server.
 
+use tokio::time::Instant;
+
 use crate::memory::Owner;
 
 /// What every part on a call's way may need to know of it, beside what is asked for.
@@ -9,6 +11,9 @@ pub struct Call {
     pub owner: Owner,
     /// The kind of client that calls.
     pub lane: Lane,
+    /// When nobody waits for the answer any more; `None`: never. Work that goes on beyond it is in
+    /// vain, so a store ends it.
+    pub deadline: Option<Instant>,
 }
 
 impl Call {
@@ -18,6 +23,7 @@ impl Call {
         Self {
             owner,
             lane: Lane::Other,
+            deadline: None,
         }
     }
 

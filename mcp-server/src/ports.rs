@@ -8,7 +8,7 @@ use crate::{
     call::Call,
     memory::{
         Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
-        Owner, Page, Restored, Search, Update, Updated,
+        Owner, Page, Restored, Search, Update, Updated, Write, Written,
     },
 };
 
@@ -41,6 +41,16 @@ pub trait MemoryStore: Send + Sync {
         call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError>;
+}
+
+/// A store that makes the writes of many callers durable in one step, which costs little more than
+/// one of them.
+#[async_trait]
+pub trait GroupCommit: MemoryStore {
+    /// Does all writes in order, each one as a whole or not at all, and makes them durable together.
+    /// One result per write, in order: what one caller got wrong touches no other's write, and when
+    /// the step itself fails, every write has its error.
+    async fn commit(&self, writes: Vec<Write>) -> Vec<Written>;
 }
 
 /// Gives and takes whole memories, as they are: the way in and out for exports and imports.

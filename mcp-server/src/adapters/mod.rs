@@ -1,6 +1,12 @@
 //! The workspace's libraries in the roles that [`ports`](crate::ports) names. Each adapter adds one
 //! concern to a port and can be left out.
 
+mod batched;
 mod guarded;
+mod prompt;
+mod repeatable;
 
+pub use batched::{BatchConfig, BatchedStore};
 pub use guarded::{GuardConfig, GuardedStore};
+pub use prompt::PromptStore;
+pub use repeatable::RepeatableStore;

@@ -8,6 +8,7 @@ mod operation;
 pub mod search;
 mod service;
 pub mod sqlite;
+mod write;
 
 pub use archive::{Cursor, Page, Restored};
 pub use error::MemoryError;
@@ -17,3 +18,4 @@ pub use operation::{
     Add, Added, Delete, Deleted, Found, Get, Operation, Outcome, Search, Update, Updated,
 };
 pub use service::MemoryService;
+pub use write::{Write, Written};

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Hit, Memory, MemoryId};
+use super::{Hit, Memory, MemoryError, MemoryId};
 
 /// Store a new memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,10 @@ pub struct Add {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub ttl_seconds: Option<u64>,
+    /// The new memory's id, where it must be known before the memory is stored; no caller sets it.
+    /// Adding with the same id again changes nothing and has the same answer.
+    #[serde(skip)]
+    pub id: Option<MemoryId>,
 }
 
 /// Find memories by their words.
@@ -105,6 +109,14 @@ pub enum Operation {
     Delete(Delete),
 }
 
+impl Operation {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Search(_) | Self::Get(_))
+    }
+}
+
 /// The receipt of an added memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
@@ -163,3 +175,23 @@ pub enum Outcome {
     /// The receipt of a `delete`.
     Deleted(Deleted),
 }
+
+/// An outcome of the kind that the operation has.
+macro_rules! kinds {
+    ($($kind:ident => $what:ty),*) => {$(
+        impl TryFrom<Outcome> for $what {
+            type Error = MemoryError;
+
+            fn try_from(outcome: Outcome) -> Result<Self, MemoryError> {
+                match outcome {
+                    Outcome::$kind(what) => Ok(what),
+                    _ => Err(MemoryError::Internal {
+                        reason: "an operation had the outcome of another".to_owned(),
+                    }),
+                }
+            }
+        }
+    )*};
+}
+
+kinds!(Added => Added, Updated => Updated, Deleted => Deleted);

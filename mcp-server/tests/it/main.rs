@@ -3,14 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod batched;
 mod cli;
 mod contract;
 mod crash;
 mod drain;
 mod front;
+mod faults;
 mod guarded;
 mod http;
 mod index;
+mod prompt;
 mod protocol;
 mod settings;
 mod stdio;

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
     budget::Budget,
+    executor::Stop,
     index::LiveIndex,
     rows::{COLUMNS, memory, now_ms, weight},
 };
@@ -12,20 +13,24 @@ use crate::memory::{
     search::{Match, Query},
 };
 
-/// `gone` says that nobody waits for the answer any more.
+/// `stop` says that nobody waits for the answer any more.
 pub(super) fn search(
     db: &Connection,
     index: &LiveIndex,
     owner: &Owner,
     search: &Search,
     budget: &mut Budget,
-    gone: &dyn Fn() -> bool,
+    stop: Stop<'_>,
 ) -> Result<Found, MemoryError> {
     let now = now_ms();
     let Some(query) = Query::new(owner, search, now) else {
         return Ok(Found::default());
     };
-    index.search(db, &query, gone, |snapshot, matches| {
+    index.search(db, &query, stop, |snapshot, matches| {
+        // A search that was stopped ends with what it has, which is not the answer.
+        if stop() {
+            return Err(MemoryError::Timeout);
+        }
         let (found, missing) = read(snapshot, owner, search, now, matches, budget)?;
         match missing {
             // Layers and snapshot are of one moment: only a damaged index names such a row.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{process::folder, within};
+use super::{PATIENCE, process::folder, within};
 
 /// A running HTTP server on a free port.
 pub(crate) struct Server {
@@ -35,6 +35,7 @@ impl Server {
         let folder = folder();
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
+            operation_timeout: PATIENCE,
             ..MemoryConfig::default()
         };
         let app = App::build(&Config {

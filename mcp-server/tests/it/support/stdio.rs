@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    process::{Log, command, signal},
+    process::{Log, UNHURRIED, command, signal},
     within,
 };
 
@@ -106,6 +106,7 @@ fn spawn(data_dir: &Path, environment: &[(&str, &str)], stdin: Stdio, stdout: St
     command()
         .args(["stdio", "--client", "test", "--data-dir"])
         .arg(data_dir)
+        .envs([UNHURRIED])
         .envs(environment.iter().copied())
         .stdin(stdin)
         .stdout(stdout)
