@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
@@ -15,9 +16,11 @@ use rmcp::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::strict::no_such_method;
+use super::{envelope::overloaded_error, strict::no_such_method};
 use crate::{
-    call::Call,
+    admission::{Admission, Admitted},
+    call::{Call, Lane},
+    client::{self, Client},
     tools::{DynTool, Registry, ToolError},
 };
 
@@ -32,26 +35,110 @@ const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memor
 #[derive(Debug, Clone)]
 pub struct McpHandler {
     registry: Arc<Registry>,
+    connection: Option<Arc<Connection>>,
+}
+
+/// What a handler does for a transport that carries one client, such as standard input and output.
+/// Over HTTP the endpoint does it, before a request gets here.
+#[derive(Debug)]
+struct Connection {
+    client: Client,
+    /// Whether the lane was given, and what the client calls itself does not matter.
+    lane_is_given: bool,
+    admission: Option<Admission>,
 }
 
 impl McpHandler {
     /// A handler for the tools in `registry`.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+        Self {
+            registry,
+            connection: None,
+        }
     }
 
-    async fn run(&self, tool: &dyn DynTool, arguments: JsonObject) -> Answer {
-        let call = Call::local();
+    /// A handler for the same tools whose requests all come from one client. Its lane is `lane`,
+    /// or else the one of the name it gives itself; its calls wait for a place in `admission`.
+    #[must_use]
+    pub fn for_client(
+        &self,
+        client: Client,
+        lane: Option<Lane>,
+        admission: Option<Admission>,
+    ) -> Self {
+        if let Some(lane) = lane {
+            client.set_lane(lane);
+        }
+        Self {
+            registry: self.registry.clone(),
+            connection: Some(Arc::new(Connection {
+                client,
+                lane_is_given: lane.is_some(),
+                admission,
+            })),
+        }
+    }
+
+    /// Runs a tool. `context` holds the place that the endpoint gave to the call, if it did.
+    async fn run(
+        &self,
+        tool: &dyn DynTool,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer, ErrorData> {
+        let (lane, _place) = match &self.connection {
+            Some(connection) => connection.enter(context).await?,
+            None => (lane_of_request(context), None),
+        };
+        let call = Call {
+            lane,
+            ..Call::local()
+        };
         let started = Instant::now();
         let result = tool.call(&call, arguments).await;
         let elapsed = started.elapsed();
         let name = &tool.description().name;
         match &result {
-            Ok(_) => tracing::debug!(tool = %name, ?elapsed, "call"),
-            Err(error) => tracing::debug!(tool = %name, ?elapsed, %error, "call failed"),
+            Ok(_) => tracing::debug!(tool = %name, %lane, ?elapsed, "call"),
+            Err(error) => tracing::debug!(tool = %name, %lane, ?elapsed, %error, "call failed"),
         }
-        Answer { result, elapsed }
+        Ok(Answer { result, elapsed })
+    }
+}
+
+impl Connection {
+    async fn enter(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+        self.client.count_call();
+        if !self.lane_is_given
+            && let Some(info) = context.client_info()
+        {
+            self.client.set_lane(client::lane_of(&info.name));
+        }
+        let lane = self.client.lane();
+        let place = match &self.admission {
+            Some(admission) => Some(admission.enter(lane).await),
+            None => None,
+        };
+        let place = place.transpose().map_err(|full| overloaded_error(&full))?;
+        Ok((lane, place))
+    }
+}
+
+/// The lane that the HTTP endpoint found; without one, the lane of the name the client gives itself.
+fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
+    let found = context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<Lane>());
+    match found {
+        Some(lane) => *lane,
+        None => context
+            .client_info()
+            .map_or(Lane::Other, |info| client::lane_of(&info.name)),
     }
 }
 
@@ -101,7 +188,7 @@ impl ServerHandler for McpHandler {
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = self.registry.by_name(&request.name) else {
             return Err(ErrorData::invalid_params(
@@ -111,8 +198,8 @@ impl ServerHandler for McpHandler {
         };
         let arguments = request.arguments.unwrap_or_default();
         Ok(self
-            .run(tool.as_ref(), arguments)
-            .await
+            .run(tool.as_ref(), arguments, &context)
+            .await?
             .into_tool_result()
             .into())
     }
@@ -120,7 +207,7 @@ impl ServerHandler for McpHandler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let Some(tool) = self.registry.by_method(&request.method) else {
             return Err(no_such_method(&request.method));
@@ -133,8 +220,8 @@ impl ServerHandler for McpHandler {
             }
         };
         arguments.remove("_meta");
-        self.run(tool.as_ref(), arguments)
-            .await
+        self.run(tool.as_ref(), arguments, &context)
+            .await?
             .into_method_result()
     }
 }

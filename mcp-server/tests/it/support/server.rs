@@ -53,15 +53,15 @@ impl Server {
             .await
             .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let readiness = memory
-            .as_ref()
-            .map(|(app, _)| app.readiness())
-            .unwrap_or_default();
+        let options = match &memory {
+            Some((app, _)) => app.http_options(),
+            None => http::Options::default(),
+        };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let task =
             tokio::spawn(
-                async move { http::serve(listener, handler, readiness, &config, token).await },
+                async move { http::serve(listener, handler, options, config, token).await },
             );
         Self {
             address,
