@@ -7,14 +7,19 @@ use etcetera::BaseStrategy;
 
 use crate::{
     adapters::{BatchedStore, GuardedStore, PromptStore, RepeatableStore},
-    config::Config,
+    admission::Admission,
+    call::Lane,
+    client::{Clients, Transport},
+    config::{Config, HttpConfig},
+    live::Live,
     memory::{
-        MemoryService,
+        Limits, MemoryService, Owner,
         sqlite::{OpenError, SqliteStore},
     },
     ports::{MemoryArchive, MemoryStore, Readiness},
     protocol::{Front, McpHandler, Strict},
     tools,
+    transport::http,
 };
 
 /// The folder inside the platform's folder for application data.
@@ -41,11 +46,22 @@ pub enum BuildError {
 /// The server's parts, ready to be served on any transport.
 #[derive(Debug)]
 pub struct App {
-    handler: Strict<McpHandler>,
+    handler: McpHandler,
     front: bool,
+    /// `None` in safe mode.
+    admission: Option<Admission>,
+    clients: Clients,
+    settings: Settings,
     store: Arc<SqliteStore>,
     batched: Option<Arc<BatchedStore>>,
     data_dir: PathBuf,
+}
+
+/// The settings that a reload exchanges, as the parts hold them.
+#[derive(Debug)]
+struct Settings {
+    http: Live<HttpConfig>,
+    limits: Live<Limits>,
 }
 
 impl App {
@@ -72,11 +88,18 @@ impl App {
             Some(batched) => memory_stack(batched.clone(), config)?,
             None => memory_stack(store.clone(), config)?,
         };
-        let memory = MemoryService::new(stack, config.memory.limits.clone());
+        let settings = Settings {
+            http: Live::new(config.http.clone()),
+            limits: Live::new(config.memory.limits.clone()),
+        };
+        let memory = MemoryService::new(stack, settings.limits.clone());
         let registry = Arc::new(tools::memory_tools(&memory));
         Ok(Self {
-            handler: Strict::new(McpHandler::new(registry)),
+            handler: McpHandler::new(registry),
             front: config.http.front && !config.safe_mode,
+            admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
+            clients: Clients::default(),
+            settings,
             store,
             batched,
             data_dir,
@@ -86,13 +109,64 @@ impl App {
     /// Answers MCP requests; one clone per connection or request.
     #[must_use]
     pub fn handler(&self) -> Strict<McpHandler> {
-        self.handler.clone()
+        Strict::new(self.handler.clone())
+    }
+
+    /// Answers the requests of one client on standard input and output, in `lane` if it is given,
+    /// else in that of the name that the client gives itself.
+    #[must_use]
+    pub fn stdio_handler(&self, lane: Option<Lane>) -> Strict<McpHandler> {
+        let first = lane.unwrap_or(Lane::Other);
+        let client = self
+            .clients
+            .connect(Owner::local(), first, Transport::Stdio);
+        let admission = self.admission.clone();
+        Strict::new(self.handler.for_client(client, lane, admission))
+    }
+
+    /// What an HTTP server works with beside the handler.
+    #[must_use]
+    pub fn http_options(&self) -> http::Options {
+        http::Options {
+            front: self.front(),
+            readiness: self.readiness(),
+            admission: self.admission.clone(),
+            clients: self.clients.clone(),
+        }
+    }
+
+    /// The settings of the HTTP server, which [`reload`](Self::reload) exchanges.
+    #[must_use]
+    pub fn http_settings(&self) -> Live<HttpConfig> {
+        self.settings.http.clone()
+    }
+
+    /// Puts in force what is [reloadable](crate::config::RELOADABLE), but for the log. Calls at
+    /// work go on under the settings they began with.
+    pub fn reload(&self, config: &Config) {
+        self.settings.http.set(config.http.clone());
+        self.settings.limits.set(config.memory.limits.clone());
+        if let Some(admission) = &self.admission {
+            admission.set(&config.lanes);
+        }
+    }
+
+    /// The lanes, unless safe mode leaves them out.
+    #[must_use]
+    pub fn admission(&self) -> Option<&Admission> {
+        self.admission.as_ref()
+    }
+
+    /// The clients that are connected.
+    #[must_use]
+    pub fn clients(&self) -> &Clients {
+        &self.clients
     }
 
     /// The fast way to answers, unless the configuration leaves it out.
     #[must_use]
     pub fn front(&self) -> Option<Front> {
-        self.front.then(|| Front::new(&self.handler))
+        self.front.then(|| Front::new(&self.handler()))
     }
 
     /// The parts whose fitness decides whether the server is ready.

@@ -1,5 +1,8 @@
 //! One call on its way through the server.
 
+use std::fmt;
+
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::memory::Owner;
@@ -35,7 +38,8 @@ impl Call {
 }
 
 /// A kind of client. Each has its share of the server, so that none can slow the others down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Cursor.
     Cursor,
@@ -43,4 +47,37 @@ pub enum Lane {
     Vscode,
     /// Every other client.
     Other,
+}
+
+impl Lane {
+    /// All lanes, in the order of their [`index`](Self::index).
+    pub const ALL: [Self; 3] = [Self::Cursor, Self::Vscode, Self::Other];
+
+    /// The lane of exactly this name: `cursor`, `vscode` or `other`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+
+    /// The name in settings, paths and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::Vscode => "vscode",
+            Self::Other => "other",
+        }
+    }
+
+    /// The place in a list with one entry per lane.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

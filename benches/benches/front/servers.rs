@@ -90,9 +90,12 @@ async fn ours(
     handler: Strict<McpHandler>,
     front: Option<Front>,
 ) -> Result<(), Failure> {
-    let config = HttpConfig::default();
-    let never = CancellationToken::new();
-    mcp_http::serve(listener, handler, front, Vec::new(), &config, never).await?;
+    let options = mcp_http::Options {
+        front,
+        ..mcp_http::Options::default()
+    };
+    let (config, never) = (HttpConfig::default(), CancellationToken::new());
+    mcp_http::serve(listener, handler, options, config, never).await?;
     Ok(())
 }
 
@@ -111,7 +114,7 @@ async fn fixed(front: &Front) -> Result<Bytes, Failure> {
     ];
     let headers = headers.map(|(name, value)| Ok::<_, Failure>((name.parse()?, value.parse()?)));
     let headers = headers.into_iter().collect::<Result<_, _>>()?;
-    let answer = front.answer(&headers, &envelope).await;
+    let answer = front.answer(&headers, &envelope, Call::local()).await;
     Ok(answer.ok_or("the front takes this call")?.into())
 }
 

@@ -84,9 +84,8 @@ async fn serve(
     http::serve(
         listener,
         handler,
-        None,
-        Vec::new(),
-        &HttpConfig::default(),
+        http::Options::default(),
+        HttpConfig::default(),
         shutdown,
     )
     .await?;

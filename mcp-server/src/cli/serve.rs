@@ -2,21 +2,23 @@
 
 use tokio::net::TcpListener;
 
-use super::{CliError, signals};
+use super::{Cli, CliError, reload::Reloader, signals};
 use crate::{
     app::App,
     config::Config,
+    telemetry::Log,
     transport::http::{self, Drained},
 };
 
-pub(super) async fn run(config: &Config) -> Result<(), CliError> {
+pub(super) async fn run(cli: Cli, config: Config, log: Log) -> Result<(), CliError> {
     // Listening comes first: a taken port is found before the store is touched.
     let address = config.http.listen;
     let failed = |source| CliError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let shutdown = signals::shutdown()?;
-    let app = App::build(config)?;
+    let app = App::build(&config)?;
+    let reloader = Reloader::new(cli, config, log, true)?;
     if !address.ip().is_loopback() {
         tracing::warn!(%address, "everybody who reaches this address can read and change all memories");
     }
@@ -24,16 +26,18 @@ pub(super) async fn run(config: &Config) -> Result<(), CliError> {
         "ready: http://{address}/mcp (data in {})",
         app.data_dir().display()
     );
-    let drained = http::serve(
+    let served = http::serve(
         listener,
         app.handler(),
-        app.front(),
-        app.readiness(),
-        &config.http,
+        app.http_options(),
+        app.http_settings(),
         shutdown,
-    )
-    .await
-    .map_err(|source| CliError::Io {
+    );
+    let served = tokio::select! {
+        served = served => served,
+        () = reloader.run(&app) => unreachable!("it runs until it is dropped"),
+    };
+    let drained = served.map_err(|source| CliError::Io {
         what: "cannot serve",
         source,
     })?;

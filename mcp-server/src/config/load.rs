@@ -229,7 +229,7 @@ mod tests {
         check(
             "MCP_SERVER__QQQ",
             "",
-            "there are: http, log, memory, safe_mode, stdio",
+            "there are: http, lanes, log, memory, safe_mode, stdio",
         );
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");

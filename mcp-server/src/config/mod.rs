@@ -5,6 +5,7 @@ mod http;
 mod load;
 mod log;
 mod origin;
+mod reload;
 mod stdio;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,10 +18,12 @@ pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
 pub use origin::{Origins, SetBy};
+pub use reload::{RELOADABLE, Reload};
 pub use stdio::StdioConfig;
 
 use crate::{
     adapters::{BatchConfig, GuardConfig},
+    admission::LanesConfig,
     memory::{Limits, sqlite::SqliteConfig},
 };
 
@@ -32,6 +35,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// The stdio server.
     pub stdio: StdioConfig,
+    /// How many calls are at work at once, and what share of them each kind of client has.
+    /// Reloadable.
+    pub lanes: LanesConfig,
     /// The memory service and its store.
     pub memory: MemoryConfig,
     /// What is logged, and how.
@@ -54,7 +60,7 @@ pub struct MemoryConfig {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub operation_timeout: Duration,
-    /// What callers may send.
+    /// What callers may send. Reloadable.
     pub limits: Limits,
     /// The embedded store.
     pub sqlite: SqliteConfig,
@@ -95,6 +101,9 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.http.validate()?;
         self.stdio.validate()?;
+        self.lanes
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
         self.memory
             .circuit_breaker
             .validate()

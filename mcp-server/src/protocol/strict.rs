@@ -312,6 +312,15 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
     }
 }
 
+/// Whether a request of this method is work that needs a place: a call of a tool, by whatever name.
+/// The rest of the protocol is answered from memory, and keeps answering when there is no place.
+#[must_use]
+pub fn is_work(method: &str) -> bool {
+    let housekeeping = ["ping", "server/discover"].contains(&method)
+        || STANDARD.iter().any(|known| known.method == method);
+    method == "tools/call" || !housekeeping
+}
+
 /// The error of a method that is unknown, or that was not declared.
 pub(super) fn no_such_method(method: &str) -> ErrorData {
     let message = format!("this server has no method `{method}`");

@@ -3,6 +3,7 @@
 
 use mcp_server::{
     app::App,
+    call::Call,
     config::{Config, HttpConfig},
     protocol::{Envelope, Front},
 };
@@ -81,7 +82,9 @@ async fn answer(front: &Front, draft: &Draft) -> Option<Value> {
         let name: http::HeaderName = name.parse().unwrap();
         (name, value.parse().unwrap())
     });
-    let answer = front.answer(&headers.collect(), &envelope).await?;
+    let answer = front
+        .answer(&headers.collect(), &envelope, Call::local())
+        .await?;
     Some(serde_json::from_slice(&answer).unwrap())
 }
 

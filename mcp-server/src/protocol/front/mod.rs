@@ -11,8 +11,14 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::request::Request;
-use super::{Envelope, McpHandler, Strict, handler::failure, strict::Stamp};
-use crate::tools::DynTool;
+use tokio::time::Instant;
+
+use super::{
+    Envelope, McpHandler, Strict,
+    answer::{Answer, failure},
+    strict::Stamp,
+};
+use crate::{call::Call, tools::DynTool};
 
 /// Answers what it can decide in one pass. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,26 +53,38 @@ impl Front {
         }
     }
 
-    /// The response to a POST, as JSON for status 200; `None` when rmcp must answer, and nothing
+    /// The response to a POST, as JSON for status 200, and the work done for `call`; `None` when rmcp must answer, and nothing
     /// has been done.
     ///
     /// Cancel safe as the tool is: dropping the future drops the call.
-    pub async fn answer(&self, headers: &HeaderMap, envelope: &Envelope<'_>) -> Option<Vec<u8>> {
+    pub async fn answer(
+        &self,
+        headers: &HeaderMap,
+        envelope: &Envelope<'_>,
+        call: Call,
+    ) -> Option<Vec<u8>> {
         let id = envelope.id?.get();
         let result = match Request::read(headers, envelope)? {
             Request::List => return Some(response(id, &self.stored.list)),
             Request::Discover => return Some(response(id, &self.stored.discover)),
             Request::Call { name, arguments } => {
                 let tool = self.handler.inner().registry().by_name(&name)?;
-                self.call(tool.as_ref(), arguments).await?
+                self.call(tool.as_ref(), &call, arguments).await?
             }
         };
         Some(response(id, &result))
     }
 
-    async fn call(&self, tool: &dyn DynTool, arguments: Option<&RawValue>) -> Option<String> {
+    async fn call(
+        &self,
+        tool: &dyn DynTool,
+        call: &Call,
+        arguments: Option<&RawValue>,
+    ) -> Option<String> {
         let arguments = arguments.map_or("{}", RawValue::get);
-        let answer = self.handler.inner().run_json(tool, arguments).await?;
+        let started = Instant::now();
+        let result = tool.call_json(call, arguments).await?;
+        let answer = Answer::new(tool, call, started, result);
         let mut meta = Some(answer.meta());
         meta.stamp(self.handler.server_info());
         let meta = meta.unwrap_or_default();

@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use mcp_server::{
     app::App,
     config::{Config, HttpConfig, MemoryConfig},
-    protocol::Front,
     transport::http::{self, Drained},
 };
 use rmcp::ServerHandler;
@@ -27,7 +26,7 @@ pub(crate) struct Server {
 impl Server {
     /// Serves any handler.
     pub(crate) async fn start(handler: impl ServerHandler + Clone, config: HttpConfig) -> Self {
-        Self::start_app(handler, None, config, None).await
+        Self::start_app(handler, config, None).await
     }
 
     /// Serves the memory tools on an empty store.
@@ -44,12 +43,11 @@ impl Server {
             ..Config::default()
         })
         .expect("an empty folder is fine");
-        Self::start_app(app.handler(), app.front(), config, Some((app, folder))).await
+        Self::start_app(app.handler(), config, Some((app, folder))).await
     }
 
     async fn start_app(
         handler: impl ServerHandler + Clone,
-        front: Option<Front>,
         config: HttpConfig,
         memory: Option<(App, TempDir)>,
     ) -> Self {
@@ -57,15 +55,16 @@ impl Server {
             .await
             .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let readiness = memory
-            .as_ref()
-            .map(|(app, _)| app.readiness())
-            .unwrap_or_default();
+        let options = match &memory {
+            Some((app, _)) => app.http_options(),
+            None => http::Options::default(),
+        };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
-        let task = tokio::spawn(async move {
-            http::serve(listener, handler, front, readiness, &config, token).await
-        });
+        let task =
+            tokio::spawn(
+                async move { http::serve(listener, handler, options, config, token).await },
+            );
         Self {
             address,
             shutdown,
