@@ -3,7 +3,7 @@
 use super::MemoryId;
 
 /// Why a memory operation failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum MemoryError {
     /// An argument is outside its limits.

@@ -1,6 +1,7 @@
 //! The memory domain: what a memory is, what can be asked of it, and the stores that keep it.
 
 mod archive;
+mod changes;
 mod error;
 mod limits;
 mod model;
@@ -10,6 +11,7 @@ mod service;
 pub mod sqlite;
 
 pub use archive::{Cursor, Page, Restored};
+pub use changes::{ChangedMemory, Changes, MemoryChange, Version};
 pub use error::MemoryError;
 pub use limits::Limits;
 pub use model::{Hit, Memory, MemoryId, Owner};

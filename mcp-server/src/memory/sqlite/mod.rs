@@ -8,11 +8,13 @@ mod config;
 mod error;
 mod executor;
 mod expiry;
+mod feed;
 mod index;
 mod open;
 mod rows;
 mod schema;
 mod search;
+mod wal;
 
 use std::{path::Path, sync::Arc};
 
@@ -28,6 +30,7 @@ use self::{
     executor::{Executor, Gone},
     expiry::Sweeper,
     index::{Indexer, LiveIndex},
+    wal::WalIndex,
 };
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
@@ -45,6 +48,9 @@ use crate::{
 pub struct SqliteStore {
     writer: Executor,
     readers: Executor,
+    /// Reads the changes, apart from the searches that may be long.
+    feed: Executor,
+    wal: WalIndex,
     sweeper: Sweeper,
     index: Arc<LiveIndex>,
     indexer: Indexer,
@@ -68,6 +74,8 @@ impl SqliteStore {
             .collect::<Result<Vec<_>, _>>()?;
         let (indexer, index) = Indexer::start(dir, open::reader(&path, config)?, &config.index)
             .map_err(|source| OpenError::Thread { source })?;
+        let feed = open::reader(&path, config)?;
+        let wal = WalIndex::open(&path);
         let queue_len_max = config.queue_len_max.get();
         let spawn = |name, connections| {
             Executor::spawn(name, connections, queue_len_max)
@@ -76,6 +84,8 @@ impl SqliteStore {
         Ok(Self {
             writer: spawn("memory-writer", vec![writer])?,
             readers: spawn("memory-reader", readers)?,
+            feed: spawn("memory-feed", vec![feed])?,
+            wal,
             sweeper: Sweeper::default(),
             index,
             indexer,
