@@ -1,24 +1,28 @@
 //! The composition root: a configuration in, running parts out. Only this file knows which part
 //! plays which role.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy;
+use mcp_cache::CacheEventBus;
 
 use crate::{
-    adapters::GuardedStore,
+    adapters::{Announcer, CachedStore, GuardedStore},
     config::Config,
     memory::{
         MemoryService,
         sqlite::{OpenError, SqliteStore},
     },
-    ports::{MemoryArchive, MemoryStore, Readiness},
+    ports::{EventSink, MemoryArchive, MemoryStore, Readiness},
     protocol::{McpHandler, Strict},
     tools,
 };
 
 /// The folder inside the platform's folder for application data.
 const DATA_DIR_NAME: &str = "mcp-server";
+
+/// Events that are kept for whoever listens and is slow.
+const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
 
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,9 @@ pub enum BuildError {
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.circuit_breaker`: {0}")]
     Guard(#[from] mcp_breaker::ConfigError),
+    /// The cache was configured in a way that makes no sense.
+    #[error("the setting `memory.cache`: {0}")]
+    Cache(#[from] mcp_cache::ConfigError),
 }
 
 /// The server's parts, ready to be served on any transport.
@@ -58,9 +65,11 @@ impl App {
                 .join(DATA_DIR_NAME),
         };
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
-        let stack = memory_stack(store.clone(), config)?;
+        let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
+        let stack = memory_stack(&store, &bus, config)?;
         let memory = MemoryService::new(stack, config.memory.limits.clone());
-        let registry = Arc::new(tools::memory_tools(&memory));
+        let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
+        let registry = Arc::new(tools::memory_tools(&memory).announced(&events));
         Ok(Self {
             handler: Strict::new(McpHandler::new(registry)),
             store,
@@ -104,12 +113,22 @@ impl App {
 
 /// The store with what the configuration puts around it, the innermost first.
 fn memory_stack(
-    store: Arc<dyn MemoryStore>,
+    store: &Arc<SqliteStore>,
+    bus: &CacheEventBus,
     config: &Config,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
-    let guard = &config.memory.circuit_breaker;
-    if config.safe_mode || !guard.enabled {
-        return Ok(store);
+    let mut stack: Arc<dyn MemoryStore> = store.clone();
+    if config.safe_mode {
+        return Ok(stack);
     }
-    Ok(Arc::new(GuardedStore::new(store, guard)?))
+    let memory = &config.memory;
+    if memory.circuit_breaker.enabled {
+        stack = Arc::new(GuardedStore::new(stack, &memory.circuit_breaker)?);
+    }
+    if memory.cache.enabled {
+        let bytes_max = memory.sqlite.answer_bytes_max.get();
+        let cached = CachedStore::new(stack, store.clone(), bus, bytes_max, &memory.cache)?;
+        stack = Arc::new(cached);
+    }
+    Ok(stack)
 }

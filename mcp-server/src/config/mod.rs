@@ -20,7 +20,7 @@ pub use origin::{Origins, SetBy};
 pub use stdio::StdioConfig;
 
 use crate::{
-    adapters::GuardConfig,
+    adapters::{CacheConfig, GuardConfig},
     memory::{Limits, sqlite::SqliteConfig},
 };
 
@@ -55,6 +55,8 @@ pub struct MemoryConfig {
     pub sqlite: SqliteConfig,
     /// When the store is left alone after failures.
     pub circuit_breaker: GuardConfig,
+    /// What is kept in memory of what was read.
+    pub cache: CacheConfig,
 }
 
 /// All settings with their defaults, as a file with a remark on each that needs one.
@@ -79,6 +81,10 @@ impl Config {
             .circuit_breaker
             .validate()
             .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
+        self.memory
+            .cache
+            .validate()
+            .map_err(|error| ConfigError::invalid("memory.cache", error.to_string()))?;
         let limits = &self.memory.limits;
         if limits.results_default == 0 || limits.results_default > limits.results_max {
             return Err(ConfigError::invalid(
