@@ -162,8 +162,9 @@ impl CachedStore {
     ) -> Result<Memory, MemoryError> {
         let tag = tag(&get.id);
         let (store, owned, ttl) = (self.store.clone(), call.clone(), self.ttl);
+        let wanted = get.clone();
         let load = async move || {
-            let memory = Arc::new(store.get(&owned, get).await?);
+            let memory = Arc::new(store.get(&owned, wanted).await?);
             let kept = Kept::new(memory);
             let value = Value::Memory(kept.clone());
             Ok(loaded_memory(kept, ttl).unwrap_or_else(|| Loaded::new(value).not_kept()))
@@ -172,8 +173,9 @@ impl CachedStore {
         let fetch = Fetch::new().tags(&tags);
         let answer = self.cache.get_or_fetch_with(key, fetch, load).await;
         match answer.map_err(own)?.value {
-            Value::Memory(kept) => Ok((*kept.memory).clone()),
-            _ => Err(mixed_up()),
+            Value::Memory(kept) if kept.is_alive(now_ms()) => Ok((*kept.memory).clone()),
+            // It has just expired: the store says so in its own words.
+            _ => self.store.get(call, get).await,
         }
     }
 
@@ -275,13 +277,9 @@ fn now_ms() -> i64 {
 fn own(error: Error<MemoryError>) -> MemoryError {
     match error.into_load() {
         Some(error) => Arc::unwrap_or_clone(error),
-        None => mixed_up(),
-    }
-}
-
-fn mixed_up() -> MemoryError {
-    MemoryError::Internal {
-        reason: "the cache holds something else under this key".to_owned(),
+        None => MemoryError::Internal {
+            reason: "a load through the cache was given up".to_owned(),
+        },
     }
 }
 

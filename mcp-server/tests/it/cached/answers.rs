@@ -48,6 +48,7 @@ async fn contents(room: &Room, query: &str) -> Vec<String> {
 async fn fill(room: &Room, common: &str) {
     let adds = (0..50).map(|n| Operation::Add(text(&format!("{common} number {n}"))));
     room.store.batch(&room.call, adds.collect()).await.unwrap();
+    room.counting.reads();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

