@@ -1,12 +1,13 @@
 //! The composition root: a configuration in, running parts out. Only this file knows which part
 //! plays which role.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy;
+use mcp_cache::CacheEventBus;
 
 use crate::{
-    adapters::{BatchedStore, GuardedStore, PromptStore, RepeatableStore},
+    adapters::{Announcer, BatchedStore, CachedStore, GuardedStore, PromptStore, RepeatableStore},
     admission::Admission,
     call::Lane,
     client::{Clients, Transport},
@@ -16,7 +17,7 @@ use crate::{
         Limits, MemoryService, Owner,
         sqlite::{OpenError, SqliteStore},
     },
-    ports::{MemoryArchive, MemoryStore, Readiness},
+    ports::{EventSink, MemoryArchive, MemoryStore, Readiness},
     protocol::{Front, McpHandler, Strict},
     tools,
     transport::http,
@@ -24,6 +25,9 @@ use crate::{
 
 /// The folder inside the platform's folder for application data.
 const DATA_DIR_NAME: &str = "mcp-server";
+
+/// Events that are kept for whoever listens and is slow.
+const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
 
 /// Why the parts could not be put together.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,9 @@ pub enum BuildError {
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.batch`: {0}")]
     Batch(#[from] mcp_batch::ConfigError),
+    /// The cache was configured in a way that makes no sense.
+    #[error("the setting `memory.cache`: {0}")]
+    Cache(#[from] mcp_cache::ConfigError),
 }
 
 /// The server's parts, ready to be served on any transport.
@@ -84,16 +91,15 @@ impl App {
             true => None,
             false => Some(Arc::new(BatchedStore::new(store.clone(), batch)?)),
         };
-        let stack = match &batched {
-            Some(batched) => memory_stack(batched.clone(), config)?,
-            None => memory_stack(store.clone(), config)?,
-        };
+        let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
+        let stack = memory_stack(&store, batched.clone(), &bus, config)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let registry = Arc::new(tools::memory_tools(&memory));
+        let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
+        let registry = Arc::new(tools::memory_tools(&memory).announced(&events));
         Ok(Self {
             handler: McpHandler::new(registry),
             front: config.http.front && !config.safe_mode,
@@ -202,16 +208,28 @@ impl App {
 
 /// The store with what the configuration puts around it, the innermost first.
 fn memory_stack(
-    mut store: Arc<dyn MemoryStore>,
+    store: &Arc<SqliteStore>,
+    batched: Option<Arc<BatchedStore>>,
+    bus: &CacheEventBus,
     config: &Config,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
-    if !config.safe_mode {
-        store = Arc::new(PromptStore::new(store, config.memory.operation_timeout));
+    let mut stack: Arc<dyn MemoryStore> = match batched {
+        Some(batched) => batched,
+        None => store.clone(),
+    };
+    let memory = &config.memory;
+    if config.safe_mode {
+        return Ok(Arc::new(RepeatableStore::new(stack)));
     }
-    store = Arc::new(RepeatableStore::new(store));
-    let guard = &config.memory.circuit_breaker;
-    if !config.safe_mode && guard.enabled {
-        store = Arc::new(GuardedStore::new(store, guard)?);
+    stack = Arc::new(PromptStore::new(stack, memory.operation_timeout));
+    stack = Arc::new(RepeatableStore::new(stack));
+    if memory.circuit_breaker.enabled {
+        stack = Arc::new(GuardedStore::new(stack, &memory.circuit_breaker)?);
     }
-    Ok(store)
+    if memory.cache.enabled {
+        let bytes_max = memory.sqlite.answer_bytes_max.get();
+        let cached = CachedStore::new(stack, store.clone(), bus, bytes_max, &memory.cache)?;
+        stack = Arc::new(cached.answering_within(memory.operation_timeout));
+    }
+    Ok(stack)
 }

@@ -1,6 +1,12 @@
 //! One call on its way through the server.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use serde::Serialize;
 use tokio::time::Instant;
@@ -17,6 +23,29 @@ pub struct Call {
     /// When nobody waits for the answer any more; `None`: never. Work that goes on beyond it is in
     /// vain, so a store ends it.
     pub deadline: Option<Instant>,
+    /// Whether caches are to be passed by: neither asked nor filled.
+    pub bypass_cache: bool,
+    /// What the parts on the way note for the answer. Clones of a call share it.
+    pub notes: Arc<Notes>,
+}
+
+/// What the parts on a call's way say of how it was answered.
+#[derive(Debug, Default)]
+pub struct Notes {
+    cached: AtomicBool,
+}
+
+impl Notes {
+    /// The answer was in a cache.
+    pub fn set_cached(&self) {
+        self.cached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer was in a cache.
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Relaxed)
+    }
 }
 
 impl Call {
@@ -27,6 +56,8 @@ impl Call {
             owner,
             lane: Lane::Other,
             deadline: None,
+            bypass_cache: false,
+            notes: Arc::default(),
         }
     }
 

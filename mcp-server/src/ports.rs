@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use crate::{
     call::Call,
     memory::{
-        Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
-        Owner, Page, Restored, Search, Update, Updated, Write, Written,
+        Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
+        Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
 };
 
@@ -75,6 +75,25 @@ pub trait MemoryArchive: Send + Sync {
         owner: &Owner,
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError>;
+}
+
+/// Tells what is changed in a store, by whomever: every change of every process, in one order.
+#[async_trait]
+pub trait ChangeFeed: Send + Sync {
+    /// The store's present state: it differs from every earlier one in between which a change was
+    /// acknowledged. Cheap, and never waits. `None` where that cannot be told: then anything may
+    /// have changed.
+    fn version(&self) -> Option<Version>;
+
+    /// What was changed after `after`, if that is no more than `len_max` changes; without `after`
+    /// only how far the changes go.
+    async fn changes(&self, after: Option<i64>, len_max: usize) -> Result<Changes, MemoryError>;
+}
+
+/// Hears of what tools change, so that whatever was derived from it can be dropped.
+pub trait EventSink: Send + Sync {
+    /// The tool has changed something, or may have.
+    fn state_changed(&self, tool: &str);
 }
 
 /// A part that can tell whether it is fit to serve.

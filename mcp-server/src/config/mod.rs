@@ -22,7 +22,7 @@ pub use reload::{RELOADABLE, Reload};
 pub use stdio::StdioConfig;
 
 use crate::{
-    adapters::{BatchConfig, GuardConfig},
+    adapters::{BatchConfig, CacheConfig, GuardConfig},
     admission::LanesConfig,
     memory::{Limits, sqlite::SqliteConfig},
 };
@@ -68,6 +68,8 @@ pub struct MemoryConfig {
     pub batch: BatchConfig,
     /// When the store is left alone after failures.
     pub circuit_breaker: GuardConfig,
+    /// What is kept in memory of what was read.
+    pub cache: CacheConfig,
 }
 
 impl Default for MemoryConfig {
@@ -79,6 +81,7 @@ impl Default for MemoryConfig {
             sqlite: SqliteConfig::default(),
             batch: BatchConfig::default(),
             circuit_breaker: GuardConfig::default(),
+            cache: CacheConfig::default(),
         }
     }
 }
@@ -112,6 +115,10 @@ impl Config {
             .batch
             .validate()
             .map_err(|error| ConfigError::invalid("memory.batch", error.to_string()))?;
+        self.memory
+            .cache
+            .validate()
+            .map_err(|error| ConfigError::invalid("memory.cache", error.to_string()))?;
         if self.memory.operation_timeout < Duration::from_millis(1) {
             return Err(ConfigError::invalid(
                 "memory.operation_timeout",

@@ -1,6 +1,7 @@
 //! The memory domain: what a memory is, what can be asked of it, and the stores that keep it.
 
 mod archive;
+mod changes;
 mod error;
 mod limits;
 mod model;
@@ -11,6 +12,7 @@ pub mod sqlite;
 mod write;
 
 pub use archive::{Cursor, Page, Restored};
+pub use changes::{ChangedMemory, Changes, MemoryChange, Version};
 pub use error::MemoryError;
 pub use limits::Limits;
 pub use model::{Hit, Memory, MemoryId, Owner};

@@ -1,11 +1,13 @@
 //! The operations on memories and their results, in the form they have on the wire.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Hit, Memory, MemoryError, MemoryId};
+use super::{Hit, Memory, MemoryError, MemoryId, search::Basis};
 
 /// Store a new memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -137,6 +139,9 @@ pub struct Found {
     /// True when more memories matched within the limit than fit into one answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// What the answer rests on, for a cache that keeps it; stays inside of the server.
+    #[serde(skip)]
+    pub basis: Option<Arc<Basis>>,
 }
 
 /// The receipt of a changed memory.

@@ -14,10 +14,14 @@ use crate::{
     tools::{DynTool, ToolError},
 };
 
+/// How long a local tool may take.
+const TARGET: Duration = Duration::from_millis(50);
+
 /// The outcome of a tool's call, as JSON in the form of `T`, and the time it took.
 pub(super) struct Answer<T> {
     pub(super) result: Result<T, ToolError>,
     elapsed: Duration,
+    cached: bool,
 }
 
 impl<T> Answer<T> {
@@ -33,7 +37,11 @@ impl<T> Answer<T> {
             Ok(_) => tracing::debug!(tool = %name, %lane, ?elapsed, "call"),
             Err(error) => tracing::debug!(tool = %name, %lane, ?elapsed, %error, "call failed"),
         }
-        Self { result, elapsed }
+        Self {
+            result,
+            elapsed,
+            cached: call.notes.is_cached(),
+        }
     }
 
     /// What is said beside the result.
@@ -45,7 +53,13 @@ impl<T> Answer<T> {
             "response_time_ms".to_owned(),
             json!(f64::from(micros) / 1_000.0),
         );
-        meta.insert("cached".to_owned(), json!(false));
+        meta.insert("cached".to_owned(), json!(self.cached));
+        // Memories are current or not answered at all.
+        meta.insert("stale".to_owned(), json!(false));
+        meta.insert(
+            "performance_target_met".to_owned(),
+            json!(self.elapsed <= TARGET),
+        );
         meta
     }
 }

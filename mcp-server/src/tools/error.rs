@@ -34,6 +34,19 @@ impl ToolError {
         }
     }
 
+    /// Whether it is certain that the call has changed nothing.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        match self {
+            Self::Memory(error) => !matches!(
+                error,
+                MemoryError::OutcomeUnknown { .. } | MemoryError::Internal { .. }
+            ),
+            Self::Arguments { .. } => true,
+            Self::Internal { .. } => false,
+        }
+    }
+
     /// Whether the same call may succeed later, unchanged.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
-use super::{Effect, Tool, ToolError, schema};
-use crate::call::Call;
+use super::{Effect, Tool, ToolError, announced::Announced, schema};
+use crate::{call::Call, ports::EventSink};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -63,6 +63,18 @@ impl Registry {
             description: describe::<T>(),
             tool,
         }));
+        self
+    }
+
+    /// Has every tool that changes something tell `events` of it, so that no tool can forget to.
+    #[must_use]
+    pub fn announced(mut self, events: &Arc<dyn EventSink>) -> Self {
+        for tool in &mut self.tools {
+            let annotations = tool.description().annotations.as_ref();
+            if annotations.and_then(|known| known.read_only_hint) != Some(true) {
+                *tool = Arc::new(Announced::new(tool.clone(), events.clone()));
+            }
+        }
         self
     }
 

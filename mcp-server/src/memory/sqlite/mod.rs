@@ -8,6 +8,7 @@ mod config;
 mod error;
 mod executor;
 mod expiry;
+mod feed;
 mod group;
 mod index;
 mod open;
@@ -15,6 +16,7 @@ mod readers;
 mod rows;
 mod schema;
 mod search;
+mod wal;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -33,6 +35,7 @@ use self::{
     group::{Scope, in_transaction},
     index::{Indexer, LiveIndex},
     readers::Readers,
+    wal::WalIndex,
 };
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
@@ -50,6 +53,9 @@ use crate::{
 pub struct SqliteStore {
     writer: Executor,
     readers: Readers,
+    /// Reads the changes, apart from the searches that may be long.
+    feed: Executor,
+    wal: WalIndex,
     sweeper: Sweeper,
     index: Arc<LiveIndex>,
     indexer: Indexer,
@@ -72,10 +78,15 @@ impl SqliteStore {
         let threads = |source| OpenError::Thread { source };
         let (indexer, index) =
             Indexer::start(dir, open::reader(&path, config)?, &config.index).map_err(threads)?;
-        let writer = Executor::spawn("memory-writer", writer, config.queue_len_max.get());
+        let feed = open::reader(&path, config)?;
+        let spawn = |name, connection| {
+            Executor::spawn(name, connection, config.queue_len_max.get()).map_err(threads)
+        };
         Ok(Self {
-            writer: writer.map_err(threads)?,
+            writer: spawn("memory-writer", writer)?,
             readers: Readers::new(&path, config),
+            feed: spawn("memory-feed", feed)?,
+            wal: WalIndex::open(&path),
             sweeper: Sweeper::default(),
             index,
             indexer,

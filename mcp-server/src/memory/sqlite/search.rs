@@ -1,5 +1,7 @@
 //! Full-text search: the index says which rows match best, the database what is in them.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
@@ -26,12 +28,15 @@ pub(super) fn search(
     let Some(query) = Query::new(owner, search, now) else {
         return Ok(Found::default());
     };
-    index.search(db, &query, stop, |snapshot, matches| {
+    // What a transaction has not committed yet is nothing that an answer could rest on later.
+    let committed = db.is_autocommit();
+    index.search(db, &query, stop, |snapshot, basis| {
         // A search that was stopped ends with what it has, which is not the answer.
         if stop() {
             return Err(MemoryError::Timeout);
         }
-        let (found, missing) = read(snapshot, owner, search, now, matches, budget)?;
+        let (mut found, missing) = read(snapshot, owner, search, now, &basis.matches, budget)?;
+        found.basis = committed.then(|| Arc::new(basis));
         match missing {
             // Layers and snapshot are of one moment: only a damaged index names such a row.
             Some(row) => Err(index.unusable(&format!("row {row} does not match"))),

@@ -61,13 +61,18 @@ impl Front {
         &self,
         headers: &HeaderMap,
         envelope: &Envelope<'_>,
-        call: Call,
+        mut call: Call,
     ) -> Option<Vec<u8>> {
         let id = envelope.id?.get();
         let result = match Request::read(headers, envelope)? {
             Request::List => return Some(response(id, &self.stored.list)),
             Request::Discover => return Some(response(id, &self.stored.discover)),
-            Request::Call { name, arguments } => {
+            Request::Call {
+                name,
+                arguments,
+                bypass_cache,
+            } => {
+                call.bypass_cache = bypass_cache;
                 let tool = self.handler.inner().registry().by_name(&name)?;
                 self.call(tool.as_ref(), &call, arguments).await?
             }

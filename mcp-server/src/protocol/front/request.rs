@@ -30,6 +30,8 @@ pub(super) enum Request<'a> {
         name: Cow<'a, str>,
         /// A JSON object, when it is there.
         arguments: Option<&'a RawValue>,
+        /// Whether it asks to be answered past the cache.
+        bypass_cache: bool,
     },
     /// `tools/list`, its only page.
     List,
@@ -61,6 +63,10 @@ impl<'a> Request<'a> {
                 taken.then_some(Self::Call {
                     name: call.name,
                     arguments: call.arguments,
+                    bypass_cache: call
+                        .meta
+                        .bypass_cache
+                        .is_some_and(|raw| raw.get() == "true"),
                 })
             }
             "tools/list" => without_arguments(headers, params).then_some(Self::List),
@@ -158,6 +164,8 @@ struct Meta<'a> {
         rename = "progressToken"
     )]
     progress: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
+    bypass_cache: Option<&'a RawValue>,
 }
 
 /// Keeps a member that is there, even as `null`.
