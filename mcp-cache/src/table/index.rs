@@ -62,8 +62,22 @@ impl Bucket {
         [first, u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0])]
     }
 
-    fn position(&self, slot: u32) -> Option<usize> {
-        self.slots.iter().position(|other| *other == slot)
+    /// The first free cell. No branch depends on which one it is: that would be
+    /// guessed wrong.
+    fn free(&self) -> Option<usize> {
+        let [first, second] = self.words();
+        let free = u128::from(matches(first, 0)) | u128::from(matches(second, 0)) << 64;
+        let cell = free.trailing_zeros() as usize / 8;
+        (cell < CELLS).then_some(cell)
+    }
+
+    /// The cell of a slot, looked for in all cells at once.
+    fn cell_of(&self, slot: u32) -> Option<usize> {
+        let mut cell = 0u32;
+        for (other, number) in self.slots.iter().zip(1..) {
+            cell |= if *other == slot { number } else { 0 };
+        }
+        cell.checked_sub(1).map(|cell| cell as usize)
     }
 }
 
@@ -114,7 +128,7 @@ impl Index {
         let mut at = self.home(hash);
         loop {
             let bucket = &mut self.buckets[at];
-            if let Some(free) = bucket.position(NONE) {
+            if let Some(free) = bucket.free() {
                 (bucket.tags[free], bucket.slots[free]) = (tag_of(hash), slot);
                 return;
             }
@@ -127,7 +141,7 @@ impl Index {
     pub(crate) fn remove(&mut self, hash: u32, slot: u32, hash_of: impl Fn(u32) -> u32) {
         let mut at = self.home(hash);
         while let Some(bucket) = self.buckets.get_mut(at) {
-            if let Some(cell) = bucket.position(slot) {
+            if let Some(cell) = bucket.cell_of(slot) {
                 (bucket.tags[cell], bucket.slots[cell]) = (0, NONE);
                 self.len -= 1;
                 return self.refill(at, cell, hash_of);
@@ -215,10 +229,7 @@ mod tests {
         /// What every search relies on.
         fn check(&self) {
             for bucket in &self.buckets {
-                assert!(
-                    bucket.passed == 0 || bucket.position(NONE).is_none(),
-                    "{self:?}"
-                );
+                assert!(bucket.passed == 0 || bucket.free().is_none(), "{self:?}");
             }
         }
     }

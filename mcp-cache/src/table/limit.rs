@@ -22,8 +22,12 @@ impl Size {
         self.entries -= 1;
     }
 
-    pub(crate) fn change(&mut self, before: u32, after: u32) {
-        self.bytes = self.bytes - u64::from(before) + u64::from(after);
+    /// With one entry in another's place.
+    pub(crate) fn changed(self, before: u32, after: u32) -> Self {
+        Self {
+            bytes: self.bytes - u64::from(before) + u64::from(after),
+            ..self
+        }
     }
 
     fn is_over(self, max: Self) -> bool {

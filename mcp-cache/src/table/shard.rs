@@ -114,11 +114,13 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) {
-        while self.limit.is_full_for(self.held, entry.tail.bytes) && self.evict(now, trash) {}
         let (hash, bytes) = (entry.tail.hash, entry.tail.bytes);
         if self.ghosts.recall(hash, self.ghost_window()) {
             entry.tail.place = Place::Protected;
+        } else if let Some(at) = self.idle_head(bytes) {
+            return self.take_place(at, entry, trash);
         }
+        while self.limit.is_full_for(self.held, bytes) && self.evict(now, trash) {}
         let place = entry.tail.place;
         let at = self.slab.put(entry, self.limit.entries_max());
         let slab = &self.slab;
@@ -129,6 +131,35 @@ impl<K, V> Shard<K, V> {
         if place == Place::Protected {
             self.trim_protected(now, trash);
         }
+    }
+
+    /// The next one to leave probation, if it alone has to make room for so many
+    /// bytes.
+    fn idle_head(&self, bytes: u32) -> Option<u32> {
+        let at = self.probation.head()?;
+        let leaves = self.slab.back(at).tail.bytes;
+        let is_idle = self.slab.front(at).head.uses.recent() == 0;
+        let alone = self.limit.is_full_for(self.held, bytes)
+            && !self.limit.is_over(self.held.changed(leaves, bytes));
+        (is_idle && alone).then_some(at)
+    }
+
+    /// One comes and one leaves: the slot stays where it is, and what was the first
+    /// in the ring is its last.
+    fn take_place(&mut self, at: u32, entry: Entry<K, V>, trash: &mut Trash<K, V>) {
+        let leaves = &self.slab.back(at).tail;
+        let (old_hash, old_bytes) = (leaves.hash, leaves.bytes);
+        let (hash, bytes) = (entry.tail.hash, entry.tail.bytes);
+        self.ghosts.remember(old_hash, self.ghost_window());
+        let slab = &self.slab;
+        self.index
+            .remove(old_hash, at, |other| slab.back(other).tail.hash);
+        self.index
+            .insert(hash, at, |other| slab.back(other).tail.hash);
+        trash.add(self.slab.slot(at).replace(entry));
+        self.held = self.held.changed(old_bytes, bytes);
+        self.probation.advance(&self.slab);
+        self.counters.evicted += 1;
     }
 
     /// Puts a newer value into the place of an older one of the same key.
@@ -144,9 +175,9 @@ impl<K, V> Shard<K, V> {
         entry.tail.place = place;
         entry.head.uses = Uses::count_replaced(slot.head.uses);
         trash.add(slot.replace(entry));
-        self.held.change(before, after);
+        self.held = self.held.changed(before, after);
         if place == Place::Protected {
-            self.held_protected.change(before, after);
+            self.held_protected = self.held_protected.changed(before, after);
         }
         while self.limit.is_over(self.held) && self.evict(now, trash) {}
     }
