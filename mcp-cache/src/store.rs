@@ -175,6 +175,12 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             .sum()
     }
 
+    /// Places for entries, free ones included: what a round of the sweep looks at.
+    pub(crate) fn slots(&self) -> u64 {
+        let slots = |shard: &Locked<K, V>| lock(&shard.0).slots() as u64;
+        self.shards.iter().map(slots).sum()
+    }
+
     /// Whether there is no entry, not even a dead one.
     #[must_use]
     pub fn is_empty(&self) -> bool {

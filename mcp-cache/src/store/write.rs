@@ -26,7 +26,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             let later = put.origin == Origin::Load
                 && found.is_some_and(|at| {
                     let mut old = shard.slot(at);
-                    old.tail.born > put.ticket.epoch && old.may_be_served(&now)
+                    old.tail.order > put.ticket.order && old.may_be_served(&now)
                 });
             if later {
                 trash.add(Some((key, value)));
@@ -129,6 +129,7 @@ fn entry<K, V>(
         },
         tail: Tail {
             born: put.ticket.epoch,
+            order: put.ticket.order,
             tags: TagSet::new(put.tags),
             stale_for_ms: put.stale_for_ms,
             hash: hash.print(),

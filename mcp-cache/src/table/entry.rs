@@ -31,6 +31,8 @@ pub(crate) struct Head {
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     pub(crate) born: u64,
+    /// Rises with the beginning of its load.
+    pub(crate) order: u64,
     pub(crate) tags: TagSet,
     pub(crate) stale_for_ms: u32,
     /// Half of the key's hash.
@@ -304,6 +306,6 @@ mod tests {
     #[test]
     fn what_a_read_needs_of_a_small_entry_is_one_line() {
         assert_eq!(size_of::<Front<u64, bytes::Bytes>>(), 64);
-        assert_eq!(Slab::<u64, bytes::Bytes>::SLOT_BYTES, 120);
+        assert_eq!(Slab::<u64, bytes::Bytes>::SLOT_BYTES, 128);
     }
 }

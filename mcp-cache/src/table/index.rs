@@ -151,6 +151,25 @@ impl Index {
         }
     }
 
+    /// A slot has another number now.
+    pub(crate) fn renumber(&mut self, hash: u32, from: u32, to: u32) {
+        let mut at = self.home(hash);
+        while let Some(bucket) = self.buckets.get_mut(at) {
+            if let Some(cell) = bucket.cell_of(from) {
+                bucket.slots[cell] = to;
+                return;
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Gives memory back if less than a quarter of it is used.
+    pub(crate) fn shrink(&mut self, hash_of: impl Fn(u32) -> u32) {
+        if self.buckets.len() > 2 * BUCKETS_MIN && self.len * 4 < self.buckets.len() * CELLS {
+            self.rebuild(self.buckets.len() / 2, hash_of);
+        }
+    }
+
     /// Fills a cell that has become free with one that its bucket passed on, and
     /// that one's cell likewise. Ends: each move brings one nearer to its home.
     fn refill(&mut self, mut at: usize, mut cell: usize, hash_of: impl Fn(u32) -> u32) {
@@ -209,7 +228,10 @@ impl Index {
 
     #[cold]
     fn grow(&mut self, hash_of: impl Fn(u32) -> u32) {
-        let buckets = (self.buckets.len() * 3 / 2).max(BUCKETS_MIN);
+        self.rebuild((self.buckets.len() * 3 / 2).max(BUCKETS_MIN), hash_of);
+    }
+
+    fn rebuild(&mut self, buckets: usize, hash_of: impl Fn(u32) -> u32) {
         let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets].into());
         for slot in old.iter().flat_map(|bucket| bucket.slots) {
             if slot != NONE {

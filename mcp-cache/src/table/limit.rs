@@ -75,7 +75,8 @@ impl Limit {
         held.is_over(self.all)
     }
 
-    pub(crate) fn is_protected_over(&self, protected: Size) -> bool {
+    pub(crate) fn is_protected_full_for(&self, mut protected: Size, bytes: u32) -> bool {
+        protected.add(bytes);
         protected.is_over(self.protected)
     }
 }
