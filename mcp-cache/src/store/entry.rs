@@ -53,7 +53,7 @@ pub enum Inserted {
     Superseded,
     /// Another write of this key overlapped; the store holds neither.
     Conflict,
-    /// Larger than one shard may hold.
+    /// Larger than half of the store's bytes.
     TooLarge,
 }
 

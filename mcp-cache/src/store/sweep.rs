@@ -64,6 +64,9 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             swept.removed += usize::from(shard.discard_if_dead(at, &now, &mut trash));
         }
         shard.compact(2 * STRIDE);
+        if begin == 0 {
+            self.lent.settle(&mut shard);
+        }
         drop(shard);
         swept.examined += (end - begin).max(1);
         sweep.from = Some(begin);

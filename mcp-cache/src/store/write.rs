@@ -16,6 +16,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(&key);
         let now = self.now(now_ms);
         let mut trash = Trash::new();
+        self.make_share(self.home(hash), entry_bytes::<K, V>(put), &now);
         let mut shard = self.lock(hash);
         let inserted = 'inserted: {
             if let Some(refused) = self.refuse(&mut shard, hash, &key, put, now.epoch, &mut trash) {

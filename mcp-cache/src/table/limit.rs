@@ -57,6 +57,15 @@ impl Limit {
         }
     }
 
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.all.bytes
+    }
+
+    /// With another bound in bytes.
+    pub(crate) fn with_bytes(self, bytes_max: u64) -> Self {
+        Self::new(bytes_max, self.all.entries)
+    }
+
     pub(crate) fn entries_max(&self) -> u64 {
         self.all.entries
     }

@@ -36,7 +36,7 @@ pub(crate) struct Shard<K, V> {
     pub(super) probation: Ring,
     pub(super) protected: Ring,
     pub(super) ghosts: Ghosts,
-    pub(super) limit: Limit,
+    pub(crate) limit: Limit,
     pub(super) held: Size,
     pub(super) held_protected: Size,
     pub(super) lap: Lap,
@@ -182,6 +182,11 @@ impl<K, V> Shard<K, V> {
         if place == Place::Protected {
             self.held_protected = self.held_protected.changed(before, after);
         }
+        self.obey_limit(now, trash);
+    }
+
+    /// Makes room until the bounds hold.
+    pub(crate) fn obey_limit(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
         while self.limit.is_over(self.held) && self.evict(now, trash) {
             self.compact(MOVES);
         }

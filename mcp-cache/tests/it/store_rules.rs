@@ -311,3 +311,51 @@ fn one_that_comes_back_is_there() {
         }
     }
 }
+
+const MIB: u64 = 1 << 20;
+
+/// Sixteen shards of 4 MiB, and values of 6 and 30 MiB among small ones.
+#[test]
+fn a_value_above_a_shards_share_has_room() {
+    let bounds = Bounds {
+        bytes_max: NonZeroU64::new(64 * MIB),
+        shards: Some(16),
+        ..Bounds::default()
+    };
+    let store: Store<String, u64> = Store::new(&bounds, Arc::new(Epochs::new(12)));
+    let keep = |key: &str, mib_64ths: u64| {
+        let sized = Put {
+            heap_bytes: mib_64ths * MIB / 64,
+            ..put(store.ticket(), &[])
+        };
+        assert_eq!(
+            store.insert(key.into(), 1, &sized, 0),
+            Inserted::Stored,
+            "{key}"
+        );
+        assert!(store.get(key, 0).fresh().is_some(), "{key}");
+        assert!(store.bytes() <= 64 * MIB, "{key}");
+    };
+    let fill = || (0..8_000).for_each(|n| keep(&format!("small {n}"), 1));
+    fill();
+    for n in 0..40 {
+        keep(&format!("large {n}"), 6 * 64);
+    }
+    assert!(store.bytes() > 30 * MIB, "{}", store.bytes());
+    for n in 0..10 {
+        keep(&format!("huge {n}"), 30 * 64);
+    }
+    fill();
+    // What was lent comes back, and is used again.
+    store.clear();
+    for _ in 0..2 {
+        while !store.sweep_step(1_000, 0).wrapped {}
+    }
+    fill();
+    assert!(store.bytes() > 60 * MIB, "{}", store.bytes());
+    let refused = Put {
+        heap_bytes: 33 * MIB,
+        ..put(store.ticket(), &[])
+    };
+    assert_eq!(store.insert("a".into(), 1, &refused, 0), Inserted::TooLarge);
+}
