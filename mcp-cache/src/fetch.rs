@@ -365,3 +365,6 @@ pub(crate) fn join_tags(mut tags: Vec<Tag>, known: &[Tag]) -> Vec<Tag> {
     }
     tags
 }
+
+#[cfg(all(test, mcp_loom))]
+mod loom_models;

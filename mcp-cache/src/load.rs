@@ -311,7 +311,7 @@ where
     {
         let failures = self.failures.as_ref().filter(|_| !want.renew)?;
         let is_live = |ticket: Ticket, tags: &[Tag]| {
-            self.store.ticket().epoch == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
+            self.store.epochs().now() == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
         };
         let error = failures.get(&want.key, self.clock.now_ms(), is_live)?;
         error.downcast().ok()

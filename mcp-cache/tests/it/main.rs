@@ -7,6 +7,7 @@ mod config;
 mod deadlines;
 mod events;
 mod flights;
+mod foreign_code;
 mod freshness;
 #[cfg(feature = "history")]
 mod history;
