@@ -50,7 +50,11 @@ struct Model {
 
 /// A meter with room for so many events.
 fn meter(events: u64) -> StdArc<Meter> {
-    StdArc::new(Meter::new(Marks::new(events * WEIGHT, 1.0, 0.5)))
+    StdArc::new(Meter::new(&StdArc::new(Marks::new(
+        events * WEIGHT,
+        1.0,
+        0.5,
+    ))))
 }
 
 impl Model {
