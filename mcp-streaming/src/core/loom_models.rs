@@ -285,9 +285,6 @@ fn a_place_at_the_limit_is_given_on() {
 
 /// What is leased already is taken in on the short way, which wakes the reader
 /// too, and does not pass by a writer that waits.
-///
-/// Seen to fail: with `Stream::try_push` and `send` here dropping the reader's
-/// waker; with `push_leased` not asking whether somebody waits, or for the end.
 #[test]
 fn what_is_leased_is_taken_in_on_the_short_way() {
     loom::model(|| {
