@@ -43,7 +43,8 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 4] = [Self::Add, Self::Batch, Self::Get, Self::Search];
+    /// Reads first: what is written makes the store larger.
+    const ALL: [Self; 4] = [Self::Get, Self::Search, Self::Add, Self::Batch];
 
     fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    hash::{BuildHasher, Hash, Hasher, RandomState},
+    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -141,17 +141,9 @@ impl Unsettled {
             ttl_seconds,
             id: _,
         } = add;
-        let mut hasher = self.hasher.build_hasher();
-        (
-            owner.as_str(),
-            content,
-            namespace,
-            tags,
-            metadata,
-            ttl_seconds,
-        )
-            .hash(&mut hasher);
-        hasher.finish()
+        let owner = owner.as_str();
+        self.hasher
+            .hash_one((owner, content, namespace, tags, metadata, ttl_seconds))
     }
 
     fn take(&self, contents: u64) -> Option<MemoryId> {

@@ -101,6 +101,13 @@ impl SqliteStore {
         self.indexer.readiness()
     }
 
+    /// The counters of the connections that read, by kind of client; without those that have not read
+    /// yet.
+    #[must_use]
+    pub fn reader_stats(&self) -> Vec<(String, mcp_pool::Stats)> {
+        self.readers.stats()
+    }
+
     fn budget(&self) -> Budget {
         Budget::new(self.answer_bytes_max)
     }

@@ -76,6 +76,13 @@ impl Readers {
             .run(deadline, |connection, stop| job(connection, stop), done)
             .await
     }
+
+    /// The counters of each kind of client that has read.
+    pub(super) fn stats(&self) -> Vec<(String, mcp_pool::Stats)> {
+        let all = self.pool.stats().into_iter();
+        all.map(|(key, stats)| (key.class.to_string(), stats))
+            .collect()
+    }
 }
 
 impl Drop for Readers {
