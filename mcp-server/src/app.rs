@@ -18,8 +18,9 @@ use crate::{
     },
     ports::{MemoryArchive, MemoryStore, Readiness},
     protocol::{McpHandler, Strict},
-    tools,
+    tools::{self, Registry},
     transport::http,
+    warmup,
 };
 
 /// The folder inside the platform's folder for application data.
@@ -44,6 +45,8 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct App {
     handler: McpHandler,
+    registry: Arc<Registry>,
+    readers: usize,
     /// `None` in safe mode.
     admission: Option<Admission>,
     clients: Clients,
@@ -82,7 +85,9 @@ impl App {
         let memory = MemoryService::new(stack, settings.limits.clone());
         let registry = Arc::new(tools::memory_tools(&memory));
         Ok(Self {
-            handler: McpHandler::new(registry),
+            handler: McpHandler::new(registry.clone()),
+            registry,
+            readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
             clients: Clients::default(),
             settings,
@@ -133,6 +138,11 @@ impl App {
         if let Some(admission) = &self.admission {
             admission.set(&config.lanes);
         }
+    }
+
+    /// Does once what the first calls would otherwise have to wait for. Writes nothing.
+    pub async fn warm(&self) {
+        warmup::run(&self.registry, self.readers).await;
     }
 
     /// The lanes, unless safe mode leaves them out.
