@@ -11,7 +11,7 @@ use crate::support::{
         ACCEPT, JSON, LEGACY, initialize, initialized, legacy_headers, modern, modern_headers,
         request,
     },
-    process::folder,
+    process::{Process, folder},
     server::Server,
     stdio::Pipe,
 };
@@ -195,4 +195,14 @@ async fn over_stdio_the_option_decides_and_then_the_name() {
     pipe.receive().await;
     let line = pipe.log.line("tool=memory_get").await;
     assert!(line.contains("lane=vscode"), "{line}");
+}
+
+/// A server that could not serve itself would say so.
+#[tokio::test]
+async fn the_server_has_called_itself_when_it_is_ready() {
+    let dir = folder();
+    let arguments = ["--listen", "127.0.0.1:0", "--log", "mcp_server=debug"];
+    let server = Process::serve_with(dir.path(), &arguments, &[]).await;
+    server.log.line("tool=memory_get").await;
+    assert_eq!(server.log.count("the warm-up request failed"), 0);
 }
