@@ -19,8 +19,9 @@ use crate::{
     },
     ports::{EventSink, MemoryArchive, MemoryStore, Readiness},
     protocol::{Front, McpHandler, Strict},
-    tools,
+    tools::{self, Registry},
     transport::http,
+    warmup,
 };
 
 /// The folder inside the platform's folder for application data.
@@ -55,6 +56,8 @@ pub enum BuildError {
 pub struct App {
     handler: McpHandler,
     front: bool,
+    registry: Arc<Registry>,
+    readers: usize,
     /// `None` in safe mode.
     admission: Option<Admission>,
     clients: Clients,
@@ -101,8 +104,10 @@ impl App {
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let registry = Arc::new(tools::memory_tools(&memory).announced(&events));
         Ok(Self {
-            handler: McpHandler::new(registry),
+            handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
+            registry,
+            readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
             clients: Clients::default(),
             settings,
@@ -155,6 +160,11 @@ impl App {
         if let Some(admission) = &self.admission {
             admission.set(&config.lanes);
         }
+    }
+
+    /// Does once what the first calls would otherwise have to wait for. Writes nothing.
+    pub async fn warm(&self) {
+        warmup::run(&self.registry, self.readers).await;
     }
 
     /// The lanes, unless safe mode leaves them out.

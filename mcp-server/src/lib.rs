@@ -33,3 +33,4 @@ pub mod telemetry;
 pub mod tools;
 pub mod transfer;
 pub mod transport;
+mod warmup;

@@ -14,7 +14,7 @@ pub(super) async fn run(
 ) -> Result<(), CliError> {
     let shutdown = signals::shutdown()?;
     let app = App::build(&config)?;
-    let stdio_config = config.stdio.clone();
+    let (stdio_config, warms) = (config.stdio.clone(), !config.safe_mode);
     // A terminal that hangs up means the end here: SIGHUP stays what it is.
     let reloader = Reloader::new(cli, config, log, false)?;
     tracing::info!(
@@ -23,10 +23,17 @@ pub(super) async fn run(
         app.data_dir().display()
     );
     let (input, output) = stdio_pipes();
+    let beside = async {
+        // Meanwhile the client opens its session.
+        if warms {
+            app.warm().await;
+        }
+        reloader.run(&app).await;
+    };
     let handler = app.stdio_handler(name.as_deref().map(client::lane_of));
     let served = tokio::select! {
         served = stdio::serve(handler, input, output, &stdio_config, shutdown) => served,
-        () = reloader.run(&app) => unreachable!("it runs until it is dropped"),
+        () = beside => unreachable!("it runs until it is dropped"),
         // Nobody is there to answer.
         () = output_closed() => {
             tracing::info!("the client closed the output");

@@ -7,6 +7,7 @@ mod health;
 mod mcp;
 mod sessions;
 mod socket;
+mod warmup;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,6 +15,8 @@ use axum::{Router, middleware, routing};
 use rmcp::{ServerHandler, transport::streamable_http_server::StreamableHttpServerConfig};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use warmup::warm;
 
 use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
 use crate::{

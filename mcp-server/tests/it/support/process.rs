@@ -107,6 +107,12 @@ impl Log {
         until(text, async || self.find(text)).await
     }
 
+    /// How many lines contain `text` so far.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        let lines = self.0.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(text)).count()
+    }
+
     fn find(&self, text: &str) -> Option<String> {
         let lines = self.0.lock().expect("no panic");
         lines.iter().find(|line| line.contains(text)).cloned()

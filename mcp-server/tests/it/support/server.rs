@@ -20,7 +20,7 @@ pub(crate) struct Server {
     pub(crate) shutdown: CancellationToken,
     task: JoinHandle<std::io::Result<Drained>>,
     /// What must outlive the server.
-    _memory: Option<(App, TempDir)>,
+    memory: Option<(App, TempDir)>,
 }
 
 impl Server {
@@ -69,8 +69,14 @@ impl Server {
             address,
             shutdown,
             task,
-            _memory: memory,
+            memory,
         }
+    }
+
+    /// The parts behind a server of [`memory`](Self::memory) tools.
+    pub(crate) fn app(&self) -> &App {
+        let memory = self.memory.as_ref();
+        &memory.expect("it serves the memory tools").0
     }
 
     /// Asks for the end and waits for it.
