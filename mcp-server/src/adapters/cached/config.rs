@@ -27,11 +27,16 @@ pub struct CacheConfig {
     /// A kept search is ranked by the word counts of its time, new matches included. It is run
     /// again once the weights of its words have moved against each other by more than this share.
     /// Default 0.05; 0 runs it again whenever any has moved.
-    pub drift_max: f32,
+    pub drift_max: f64,
     /// The most bytes of recent changes that are held to bring kept searches up to date. A search
     /// that was kept before the oldest of them is run again. Default 32 MiB, about 10,000 changes
     /// of 250 bytes.
     pub changes_bytes_max: usize,
+    /// How long a read waits for the changes that it has to see; then it goes past the cache.
+    /// Default 50 ms. Longer saves searches where the database is slow, and lets reads wait there.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub follow_timeout: Duration,
 }
 
 impl Default for CacheConfig {
@@ -44,6 +49,7 @@ impl Default for CacheConfig {
             spare_matches: 10,
             drift_max: 0.05,
             changes_bytes_max: 32 * 1024 * 1024,
+            follow_timeout: Duration::from_millis(50),
         }
     }
 }

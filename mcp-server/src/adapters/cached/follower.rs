@@ -10,6 +10,7 @@ use std::{
 use mcp_cache::{CacheEventBus, CacheInvalidationEvent};
 use tokio::{sync::Mutex, time::timeout};
 
+use super::CacheConfig;
 use crate::{
     memory::{Changes, Memory, MemoryError, MemoryId, Owner, Version, search::Recent},
     ports::ChangeFeed,
@@ -17,8 +18,6 @@ use crate::{
 
 /// After so many changes at once nothing is told one by one any more.
 const CHANGES_MAX: usize = 1_000;
-/// How long a read waits for the changes before it goes past the cache.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The tag of every memory in a cache.
 pub(super) const EVERY_MEMORY: &str = "memory";
@@ -33,6 +32,7 @@ pub(super) struct Follower {
     feed: Arc<dyn ChangeFeed>,
     bus: CacheEventBus,
     recent_bytes_max: usize,
+    timeout: Duration,
     known: RwLock<Known>,
     /// Held by the one who reads the changes for all who wait.
     turn: Mutex<()>,
@@ -52,15 +52,12 @@ impl fmt::Debug for Follower {
 }
 
 impl Follower {
-    pub(super) fn new(
-        feed: Arc<dyn ChangeFeed>,
-        bus: CacheEventBus,
-        recent_bytes_max: usize,
-    ) -> Self {
+    pub(super) fn new(feed: Arc<dyn ChangeFeed>, bus: CacheEventBus, config: &CacheConfig) -> Self {
         Self {
             feed,
             bus,
-            recent_bytes_max,
+            recent_bytes_max: config.changes_bytes_max,
+            timeout: config.follow_timeout,
             known: RwLock::default(),
             turn: Mutex::new(()),
         }
@@ -83,7 +80,7 @@ impl Follower {
         if let Some(upto) = self.current() {
             return Ok(upto);
         }
-        let caught_up = timeout(PATIENCE, self.advance(keep)).await;
+        let caught_up = timeout(self.timeout, self.advance(keep)).await;
         caught_up.unwrap_or_else(|_| {
             Err(MemoryError::Unavailable {
                 reason: "its changes could not be read in time".to_owned(),

@@ -83,7 +83,7 @@ impl CachedStore {
         Ok(Self {
             store,
             cache,
-            follower: Follower::new(feed, bus.clone(), config.changes_bytes_max),
+            follower: Follower::new(feed, bus.clone(), config),
             counters: Counters::default(),
             ttl: config.ttl,
             rules: Rules {

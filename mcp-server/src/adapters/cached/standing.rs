@@ -21,7 +21,7 @@ pub(super) struct Rules {
     /// Matches that are kept beyond the limit.
     pub(super) spares: usize,
     /// See [`CacheConfig::drift_max`](super::CacheConfig::drift_max).
-    pub(super) drift_max: f32,
+    pub(super) drift_max: f64,
 }
 
 /// The matches of a search, ranked by the counts of the time at which it was run.
@@ -107,7 +107,7 @@ impl Standing {
         }
         let mut counts = self.counts.clone();
         recent.count(&self.query, self.upto, &mut counts);
-        if counts.drift_since(&self.ranked_by) > rules.drift_max {
+        if f64::from(counts.drift_since(&self.ranked_by)) > rules.drift_max {
             return None;
         }
         let (held, bound) = self.merged(recent, rules.spares);

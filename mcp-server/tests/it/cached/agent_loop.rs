@@ -29,10 +29,12 @@ impl Random {
         usize::try_from(self.0 >> 33).unwrap() % end
     }
 
-    /// A rank by Zipf's law, near enough: equally likely in every octave.
+    /// A rank, low ones being the likelier, about as by Zipf's law: below a power of two of which
+    /// each is as likely.
     fn rank(&mut self, end: usize) -> usize {
-        let unit = self.below(1 << 20) as f64 / f64::from(1 << 20);
-        ((end as f64).powf(unit) as usize - 1).min(end - 1)
+        let octaves = (end.ilog2() + 1) as usize;
+        let end = end.min(2 << self.below(octaves));
+        self.below(end)
     }
 
     fn words(&mut self, count: usize) -> String {

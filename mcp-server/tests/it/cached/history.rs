@@ -1,8 +1,8 @@
 //! Concurrent writers and readers of several stacks on one file, and the checker of `mcp-cache` as
 //! the judge: a read that began after a write was acknowledged must not be older.
 //!
-//! It can see: with `Follower::current` made to believe any version, and with searches kept without
-//! being followed, it fails within its first hundreds of operations (done by hand).
+//! It can see: with `Follower::current` made to believe whatever version it has, it fails (done by
+//! hand).
 
 use std::{
     path::Path,

@@ -19,7 +19,10 @@ use mcp_server::{
     ports::{ChangeFeed, MemoryStore},
 };
 
-use crate::{contract, support::process::folder};
+use crate::{
+    contract,
+    support::{PATIENCE, process::folder},
+};
 
 /// A cache in front of `store`, which follows `feed`.
 fn cached(
@@ -28,6 +31,11 @@ fn cached(
     config: &CacheConfig,
 ) -> Arc<CachedStore> {
     let bus = CacheEventBus::new(Arc::default(), 64.try_into().unwrap());
+    // However slow the machine: what is counted here is not time.
+    let config = &CacheConfig {
+        follow_timeout: PATIENCE,
+        ..config.clone()
+    };
     let bytes_max = SqliteConfig::default().answer_bytes_max.get();
     Arc::new(CachedStore::new(store, feed, &bus, bytes_max, config).unwrap())
 }
