@@ -33,6 +33,14 @@ fn error(error: &redis::RedisError) -> RemoteError {
     }
 }
 
+/// A number as the scripts count: from 1 to below 2^53. Whatever else is there is
+/// nothing that they wrote.
+fn number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let counted = |number: &u64| (1..1 << 53).contains(number);
+    text.parse().ok().filter(counted)
+}
+
 /// An answer of a form that was not asked for.
 fn unexpected(what: &str) -> RemoteError {
     RemoteError::Refused {

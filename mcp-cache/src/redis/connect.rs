@@ -2,7 +2,7 @@
 
 use super::{RedisConfig, RedisEndpoint};
 use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisResult, Value,
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -115,9 +115,17 @@ impl Endpoint {
 }
 
 impl Connection {
-    /// Whether keys of different slots may be asked for in one pipeline.
+    /// Whether keys of different slots may be asked for at once.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self, Self::Single(_))
+    }
+
+    /// The answer to one command.
+    pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Single(connection) => command.query_async(connection).await,
+            Self::Cluster(connection) => command.query_async(connection).await,
+        }
     }
 
     /// One answer for each command, errors of the server included.

@@ -1,7 +1,8 @@
 //! The traits of a second tier, in Redis' commands.
 
 use super::{
-    RedisConfig, connect::Connection, error, feed::Messages, pool::Pool, script, unexpected,
+    RedisConfig, connect::Connection, error, feed::Messages, link::is_replica, number, pool::Pool,
+    script, unexpected,
 };
 use crate::{
     RemoteError,
@@ -10,7 +11,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::{join, try_join_all};
-use redis::{Pipeline, RedisResult, Script, Value};
+use redis::{Cmd, Pipeline, RedisResult, RedisWrite, Script, ToRedisArgs, Value};
 use std::{fmt, time::Duration};
 
 /// Redis, as the store and the backplane of a second tier. Connects when it is
@@ -40,15 +41,18 @@ impl RedisStore {
         [&self.pool.shared().names.prefix, key].concat()
     }
 
-    /// The answers to a pipeline, errors of the server included.
-    async fn send(&self, pipeline: &Pipeline, len: usize) -> Result<Vec<Value>, RemoteError> {
-        let mut used = self.pool.get().await?;
-        let sent = used.connection.send(pipeline, len).await;
-        let values = used.done(sent)?;
-        match values.len() == len {
-            true => Ok(values),
-            false => Err(unexpected("a pipeline")),
+    /// The records of `keys` and the epoch, in one command.
+    fn get_command(&self, keys: &[Bytes]) -> Cmd {
+        let names = &self.pool.shared().names;
+        let len = |key: &Bytes| names.prefix.len() + key.len();
+        let bytes = keys.iter().map(len).sum::<usize>() + names.epoch.len();
+        let mut command = Cmd::with_capacity(keys.len() + 2, bytes + 4);
+        command.arg("MGET");
+        for key in keys {
+            command.arg(Joint(&names.prefix, key));
         }
+        command.arg(&names.epoch);
+        command
     }
 
     /// On a cluster, where keys are in different places, each by itself.
@@ -57,17 +61,20 @@ impl RedisStore {
         connection: &Connection,
         keys: &[Bytes],
     ) -> RedisResult<(Vec<Value>, Value)> {
-        let one = |command: &'static str, key: Vec<u8>| {
+        let one = |key: Vec<u8>| {
             let mut connection = connection.clone();
             async move {
-                let mut pipeline = redis::pipe();
-                pipeline.cmd(command).arg(key);
-                let mut values = connection.send(&pipeline, 1).await?;
-                Ok::<_, redis::RedisError>(values.pop().unwrap_or(Value::Nil))
+                let mut command = Cmd::new();
+                command.arg("GET").arg(key);
+                match connection.ask(&command).await {
+                    // As MGET does.
+                    Err(failed) if is_of_another_kind(&failed) => Ok(Value::Nil),
+                    answer => answer,
+                }
             }
         };
-        let records = keys.iter().map(|key| one("GET", self.key(key)));
-        let epoch = one("GET", self.pool.shared().names.epoch.clone().into_bytes());
+        let records = keys.iter().map(|key| one(self.key(key)));
+        let epoch = one(self.pool.shared().names.epoch.clone().into_bytes());
         let (records, epoch) = join(try_join_all(records), epoch).await;
         Ok((records?, epoch?))
     }
@@ -78,13 +85,10 @@ impl RemoteStore for RedisStore {
     async fn get(&self, keys: &[Bytes]) -> Result<Found, RemoteError> {
         let mut used = self.pool.get().await?;
         let (records, epoch) = if used.connection.is_whole() {
-            let mut pipeline = Pipeline::with_capacity(keys.len() + 1);
-            for key in keys {
-                pipeline.cmd("GET").arg(self.key(key));
-            }
-            pipeline.cmd("GET").arg(&self.pool.shared().names.epoch);
-            let sent = used.connection.send(&pipeline, keys.len() + 1).await;
-            let mut values = used.done(sent)?;
+            let answer = used.connection.ask(&self.get_command(keys)).await;
+            let Value::Array(mut values) = used.done(answer)? else {
+                return Err(unexpected("a look"));
+            };
             let epoch = values.pop().unwrap_or(Value::Nil);
             (values, epoch)
         } else {
@@ -92,7 +96,10 @@ impl RemoteStore for RedisStore {
             let got = self.get_apart(&connection, keys).await;
             used.done(got)?
         };
-        let epoch = number(&epoch)?;
+        if records.len() != keys.len() {
+            return Err(unexpected("a look"));
+        }
+        let epoch = counted(&epoch);
         if let Some(epoch) = epoch {
             self.pool.shared().knows(epoch);
         }
@@ -101,30 +108,40 @@ impl RemoteStore for RedisStore {
     }
 
     async fn stamps(&self, slots: &[u32]) -> Result<Stamped, RemoteError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline
-            .cmd("HMGET")
-            .arg(&self.pool.shared().names.stamps)
-            .arg("base")
-            .arg(slots);
-        let mut values = self.send(&pipeline, 1).await?;
-        let values = match values.pop() {
-            Some(Value::Array(values)) if values.len() == slots.len() + 1 => values,
-            // Of another kind, or gone: there is no base.
-            _ => return Ok(Stamped::default()),
+        let mut command = Cmd::with_capacity(slots.len() + 3, 64 + slots.len() * 6);
+        command.arg("HMGET");
+        command.arg(&self.pool.shared().names.stamps);
+        command.arg("base").arg(slots);
+        let mut used = self.pool.get().await?;
+        let values = match used.connection.ask(&command).await {
+            Err(failed) if is_of_another_kind(&failed) => {
+                let _ = used.done(Ok(()));
+                return Ok(Stamped::default());
+            }
+            answer => used.done(answer)?,
         };
-        let base = number(&values[0])?;
-        let stamps = values[1..]
-            .iter()
-            .map(|value| Ok(number(value)?.unwrap_or(0)));
+        let Value::Array(values) = values else {
+            return Err(unexpected("stamps"));
+        };
+        let Some((base, stamps)) = values
+            .split_first()
+            .filter(|_| values.len() == slots.len() + 1)
+        else {
+            return Err(unexpected("stamps"));
+        };
+        // A stamp that nobody can read may be any: all that has it is dead.
+        let stamp = |value: &Value| match value {
+            Value::Nil => 0,
+            value => counted(value).unwrap_or(u64::MAX),
+        };
         Ok(Stamped {
-            base,
-            stamps: stamps.collect::<Result<_, RemoteError>>()?,
+            base: counted(base),
+            stamps: stamps.iter().map(stamp).collect(),
         })
     }
 
     async fn set(&self, records: &[(Bytes, Bytes, Duration)]) -> Result<(), RemoteError> {
-        let mut used = self.pool.get().await?;
+        let mut used = self.pool.get_bulk().await?;
         let command = |pipeline: &mut Pipeline, (key, record, ttl): &(Bytes, Bytes, Duration)| {
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
             let set = pipeline.cmd("SET").arg(self.key(key)).arg(&record[..]);
@@ -158,14 +175,10 @@ impl Backplane for RedisStore {
         let joined = shared
             .join_on(&mut used.connection, known, force, forget)
             .await;
+        if joined.as_ref().is_err_and(is_replica) {
+            self.pool.close_all("it is a replica");
+        }
         used.done(joined)?
-    }
-
-    async fn epoch(&self) -> Result<Option<u64>, RemoteError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(&self.pool.shared().names.epoch);
-        let values = self.send(&pipeline, 1).await?;
-        number(&values[0])
     }
 
     async fn publish(&self, slots: &[u32], body: &[u8]) -> Result<Option<u64>, RemoteError> {
@@ -201,28 +214,39 @@ impl fmt::Debug for RedisStore {
     }
 }
 
-/// A key of another kind holds no record that anybody wrote: the next one is put
-/// in its place.
 fn record(value: Value) -> Option<Bytes> {
     match value {
         Value::BulkString(bytes) => Some(bytes.into()),
-        Value::Nil => None,
-        _ => Some(Bytes::new()),
+        _ => None,
     }
 }
 
-/// `None` also for a key of another kind, which counts as lost.
-fn number(value: &Value) -> Result<Option<u64>, RemoteError> {
+/// `None` also for what no script wrote, which counts as lost.
+fn counted(value: &Value) -> Option<u64> {
     match value {
-        Value::BulkString(bytes) => {
-            let text = std::str::from_utf8(bytes).ok();
-            let number = text.and_then(|text| text.parse().ok());
-            number.map(Some).ok_or_else(|| unexpected("a number"))
-        }
-        Value::Nil | Value::ServerError(_) => Ok(None),
-        _ => Err(unexpected("a number")),
+        Value::BulkString(text) => number(text),
+        _ => None,
     }
 }
+
+/// The server says that a key holds no string, or no hash, where one was expected.
+fn is_of_another_kind(failed: &redis::RedisError) -> bool {
+    failed.code() == Some("WRONGTYPE")
+}
+
+/// Two parts of one argument.
+struct Joint<'a>(&'a [u8], &'a [u8]);
+
+impl ToRedisArgs for Joint<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        use bytes::BufMut;
+        let mut arg = out.bufmut_for_next_arg(self.0.len() + self.1.len());
+        arg.put_slice(self.0);
+        arg.put_slice(self.1);
+    }
+}
+
+impl redis::ToSingleRedisArg for Joint<'_> {}
 
 fn all_ok(values: &[Value]) -> Result<(), RemoteError> {
     match values.iter().find(|value| **value != Value::Okay) {

@@ -40,7 +40,7 @@ async fn a_key_of_another_kind_and_a_damaged_value_are_misses_and_mended() {
         b.stored(before + 1).await;
     }
     let stats = b.remote.stats();
-    assert_eq!((stats.corrupt, stats.unreadable), (3, 1), "{stats:?}");
+    assert_eq!((stats.corrupt, stats.unreadable), (2, 1), "{stats:?}");
     let c = Node::new(&server.url()).await;
     assert_eq!(c.get("k", &source).await.source, From::Remote, "mended");
 }
