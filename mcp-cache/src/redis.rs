@@ -18,8 +18,10 @@ mod link;
 mod pool;
 mod script;
 mod store;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
-pub use config::{RedisConfig, RedisEndpoint};
+pub use config::{RedisConfig, RedisEndpoint, RedisTls};
 pub use store::RedisStore;
 
 use crate::RemoteError;

@@ -2,13 +2,17 @@
 
 use super::{RedisConfig, RedisEndpoint};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, IntoConnectionInfo, Pipeline, RedisResult, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisResult,
+    Value,
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
-    cluster::ClusterClient,
+    cluster::{ClusterClient, ClusterClientBuilder},
     cluster_async::ClusterConnection,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 use tokio::sync::Mutex;
 
 /// How long a command may take on a connection that is shared; the tier's
@@ -22,7 +26,70 @@ pub(super) enum Endpoint {
     Cluster {
         client: Box<ClusterClient>,
         nodes: Vec<Client>,
+        /// The node that is listened to next, so that one that hears nothing is not
+        /// asked again and again.
+        next: AtomicUsize,
     },
+}
+
+fn is_tls(address: &ConnectionAddr) -> bool {
+    matches!(address, ConnectionAddr::TcpTls { .. })
+}
+
+/// What `rediss://` addresses are opened with.
+struct Certificates {
+    #[cfg(feature = "redis-tls")]
+    pems: redis::TlsCertificates,
+}
+
+#[cfg(feature = "redis-tls")]
+impl Certificates {
+    fn new(config: &RedisConfig) -> RedisResult<Self> {
+        let pems = super::tls::certificates(&config.tls)?;
+        Ok(Self { pems })
+    }
+
+    fn open(&self, url: &str) -> RedisResult<Client> {
+        match is_tls(url.into_connection_info()?.addr()) {
+            true => Client::build_with_tls(url, self.pems.clone()),
+            false => Client::open(url),
+        }
+    }
+
+    fn of_sentinels(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
+        builder
+            .set_client_to_sentinel_certificates(self.pems.clone())
+            .set_client_to_redis_tls_mode(redis::TlsMode::Secure)
+            .set_client_to_redis_certificates(self.pems.clone())
+    }
+
+    fn of_cluster(&self, builder: ClusterClientBuilder) -> ClusterClientBuilder {
+        builder.certs(self.pems.clone())
+    }
+}
+
+#[cfg(not(feature = "redis-tls"))]
+#[expect(
+    clippy::unused_self,
+    clippy::unnecessary_wraps,
+    reason = "as with the feature"
+)]
+impl Certificates {
+    fn new(_config: &RedisConfig) -> RedisResult<Self> {
+        Ok(Self {})
+    }
+
+    fn open(&self, url: &str) -> RedisResult<Client> {
+        Client::open(url)
+    }
+
+    fn of_sentinels(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
+        builder
+    }
+
+    fn of_cluster(&self, builder: ClusterClientBuilder) -> ClusterClientBuilder {
+        builder
+    }
 }
 
 /// A connection that many callers share; clones are the same.
@@ -34,19 +101,33 @@ pub(super) enum Connection {
 
 impl Endpoint {
     pub(super) fn new(config: &RedisConfig) -> RedisResult<Self> {
+        let certificates = Certificates::new(config)?;
         Ok(match &config.endpoint {
-            RedisEndpoint::Single { url } => Self::Single(Box::new(Client::open(url.as_str())?)),
+            RedisEndpoint::Single { url } => Self::Single(Box::new(certificates.open(url)?)),
             RedisEndpoint::Sentinel {
                 urls,
                 service,
                 username,
                 password,
             } => {
-                let address =
-                    |url: &String| Ok(url.as_str().into_connection_info()?.addr().clone());
-                let addresses: Vec<_> = urls.iter().map(address).collect::<RedisResult<_>>()?;
+                let info = |url: &String| url.as_str().into_connection_info();
+                let sentinels: Vec<_> = urls.iter().map(info).collect::<RedisResult<_>>()?;
+                let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
                 let master = SentinelServerType::Master;
                 let mut builder = SentinelClientBuilder::new(addresses, service, master)?;
+                if let Some(first) = sentinels.first() {
+                    let settings = first.redis_settings();
+                    builder = builder.set_client_to_redis_db(settings.db());
+                    if let Some(username) = settings.username() {
+                        builder = builder.set_client_to_sentinel_username(username);
+                    }
+                    if let Some(password) = settings.password() {
+                        builder = builder.set_client_to_sentinel_password(password);
+                    }
+                    if is_tls(first.addr()) {
+                        builder = certificates.of_sentinels(builder);
+                    }
+                }
                 if let Some(username) = username {
                     builder = builder.set_client_to_redis_username(username);
                 }
@@ -55,19 +136,18 @@ impl Endpoint {
                 }
                 Self::Sentinel(Box::new(Mutex::new(builder.build()?)))
             }
-            RedisEndpoint::Cluster { urls } => Self::Cluster {
-                client: Box::new(
-                    ClusterClient::builder(urls.iter().map(String::as_str))
-                        .connection_timeout(config.connect_timeout)
-                        .response_timeout(RESPONSE_TIMEOUT)
-                        .retries(1)
-                        .build()?,
-                ),
-                nodes: urls
-                    .iter()
-                    .map(|url| Client::open(url.as_str()))
-                    .collect::<RedisResult<_>>()?,
-            },
+            RedisEndpoint::Cluster { urls } => {
+                let nodes = urls.iter().map(|url| certificates.open(url));
+                let builder = ClusterClient::builder(urls.iter().map(String::as_str))
+                    .connection_timeout(config.connect_timeout)
+                    .response_timeout(RESPONSE_TIMEOUT)
+                    .retries(1);
+                Self::Cluster {
+                    nodes: nodes.collect::<RedisResult<_>>()?,
+                    client: Box::new(certificates.of_cluster(builder).build()?),
+                    next: AtomicUsize::new(0),
+                }
+            }
         })
     }
 
@@ -100,9 +180,10 @@ impl Endpoint {
                 let master = client.lock().await.async_get_client().await?;
                 master.get_async_pubsub().await
             }
-            Self::Cluster { nodes, .. } => {
+            Self::Cluster { nodes, next, .. } => {
                 let mut last = None;
-                for node in nodes {
+                let first = next.fetch_add(1, Ordering::Relaxed) % nodes.len();
+                for node in nodes.iter().cycle().skip(first).take(nodes.len()) {
                     match node.get_async_pubsub().await {
                         Ok(listens) => return Ok(listens),
                         Err(error) => last = Some(error),

@@ -8,16 +8,22 @@
     reason = "tests say what they measured, and which were skipped"
 )]
 
+mod cluster;
 mod faults;
 mod history;
 mod proxy;
+mod replaced;
 mod rules;
+mod sentinel;
 mod server;
 mod tier;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod warm;
 
 use mcp_cache::{
-    Answer, Cache, Config, Error, Fetch, Loaded, RedisConfig, RedisStore, Remote, RemoteConfig,
+    Answer, Cache, Config, Error, Fetch, Loaded, Reach, RedisConfig, RedisStore, Remote,
+    RemoteConfig,
 };
 use server::Server;
 use std::{
@@ -42,7 +48,11 @@ impl Node {
     }
 
     pub(crate) async fn with(url: &str, config: &RemoteConfig) -> Self {
-        let remote = remote(url, config);
+        Self::at(&RedisConfig::single(url), config).await
+    }
+
+    pub(crate) async fn at(redis: &RedisConfig, config: &RemoteConfig) -> Self {
+        let remote = remote_at(redis, config);
         remote.connected().await;
         let cache = Cache::builder(&Config::default()).remote(&remote, "texts");
         let cache = cache.build().expect("valid");
@@ -67,6 +77,18 @@ impl Node {
         answer.expect("no call fails")
     }
 
+    /// Waits until all that this node has invalidated is settled.
+    pub(crate) async fn settle(&self) {
+        let settled = async {
+            while self.remote.settled().await != Reach::Everywhere {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), settled)
+            .await
+            .expect("it settles");
+    }
+
     /// Waits until the second tier has stored so many values of this node.
     pub(crate) async fn stored(&self, count: u64) {
         until(|| self.remote.stats().writes >= count).await;
@@ -74,7 +96,11 @@ impl Node {
 }
 
 pub(crate) fn remote(url: &str, config: &RemoteConfig) -> Remote {
-    let store = Arc::new(RedisStore::new(&RedisConfig::single(url)).expect("valid"));
+    remote_at(&RedisConfig::single(url), config)
+}
+
+pub(crate) fn remote_at(redis: &RedisConfig, config: &RemoteConfig) -> Remote {
+    let store = Arc::new(RedisStore::new(redis).expect("valid"));
     let builder = Remote::builder(store.clone(), store);
     builder.config(config).build().expect("valid")
 }
@@ -111,7 +137,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait)
+    tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .expect("it comes to hold");
 }

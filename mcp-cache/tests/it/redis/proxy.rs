@@ -20,9 +20,16 @@ use tokio::{
 pub(crate) struct Proxy {
     port: u16,
     delay_ms: Arc<AtomicU64>,
-    /// Bumped to cut all connections.
-    cut: watch::Sender<u64>,
+    /// Says what becomes of the connections that there are.
+    fate: watch::Sender<Fate>,
     _tasks: JoinSet<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Cut,
+    /// They stay, and nothing comes through them any more.
+    Mute,
 }
 
 impl Proxy {
@@ -30,13 +37,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let delay_ms = Arc::new(AtomicU64::new(0));
-        let cut = watch::Sender::new(0);
+        let fate = watch::Sender::new(Fate::Cut);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, to, Arc::clone(&delay_ms), cut.clone()));
+        tasks.spawn(accept(listener, to, Arc::clone(&delay_ms), fate.clone()));
         Self {
             port,
             delay_ms,
-            cut,
+            fate,
             _tasks: tasks,
         }
     }
@@ -53,14 +60,24 @@ impl Proxy {
 
     /// Cuts all connections there are.
     pub(crate) fn cut(&self) {
-        self.cut.send_modify(|cuts| *cuts += 1);
+        self.fate.send_replace(Fate::Cut);
+    }
+
+    /// Makes all connections there are fall silent.
+    pub(crate) fn mute(&self) {
+        self.fate.send_replace(Fate::Mute);
     }
 }
 
-async fn accept(listener: TcpListener, to: u16, delay_ms: Arc<AtomicU64>, cut: watch::Sender<u64>) {
+async fn accept(
+    listener: TcpListener,
+    to: u16,
+    delay_ms: Arc<AtomicU64>,
+    fate: watch::Sender<Fate>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((inner, _)) = listener.accept().await {
-        let (delay_ms, mut cut) = (Arc::clone(&delay_ms), cut.subscribe());
+        let (delay_ms, mut fate) = (Arc::clone(&delay_ms), fate.subscribe());
         connections.spawn(async move {
             let Ok(outer) = TcpStream::connect(("127.0.0.1", to)).await else {
                 return;
@@ -71,7 +88,12 @@ async fn accept(listener: TcpListener, to: u16, delay_ms: Arc<AtomicU64>, cut: w
             tokio::select! {
                 () = copy(inner_in, outer_out, &delay_ms) => {}
                 () = copy(outer_in, inner_out, &delay_ms) => {}
-                _ = cut.changed() => {}
+                _ = fate.changed() => {}
+            }
+            let over = *fate.borrow_and_update();
+            if matches!(over, Fate::Mute) {
+                // Both ends are held until they are cut.
+                let _ = fate.changed().await;
             }
         });
     }
