@@ -22,8 +22,8 @@ mod tls;
 mod warm;
 
 use mcp_cache::{
-    Answer, Cache, Config, Error, Fetch, Loaded, Reach, RedisConfig, RedisStore, Remote,
-    RemoteConfig,
+    Answer, Cache, Config, Error, Fetch, Loaded, Observer, Reach, RedisConfig, RedisStore, Remote,
+    RemoteConfig, RemoteEvent,
 };
 use server::Server;
 use std::{
@@ -101,8 +101,19 @@ pub(crate) fn remote(url: &str, config: &RemoteConfig) -> Remote {
 
 pub(crate) fn remote_at(redis: &RedisConfig, config: &RemoteConfig) -> Remote {
     let store = Arc::new(RedisStore::new(redis).expect("valid"));
-    let builder = Remote::builder(store.clone(), store);
+    let builder = Remote::builder(store.clone(), store).observer(Arc::new(Says));
     builder.config(config).build().expect("valid")
+}
+
+/// Says why the background could not reach Redis, for whoever reads a failed test.
+struct Says;
+
+impl Observer for Says {
+    fn on_remote(&self, event: RemoteEvent<'_>) {
+        if let RemoteEvent::ConnectFailed(error) | RemoteEvent::PublishFailed(error) = event {
+            println!("{error}");
+        }
+    }
 }
 
 /// Versions, as a text, all with the tag `all`.

@@ -5,7 +5,7 @@ use super::{
     server::{Server, free_port, is_installed},
 };
 use mcp_cache::{RedisConfig, RedisStore, RedisTls, Remote, RemoteConfig, Source as From};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,6 +20,8 @@ impl Certificates {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut root = CertificateParams::new(Vec::new()).expect("parameters");
+        // Of another name than what it signs, which would count as signed by itself.
+        root.distinguished_name.push(DnType::CommonName, "root");
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let root = CertifiedIssuer::self_signed(root, key).expect("a root");

@@ -236,7 +236,8 @@ struct Heard(mpsc::Receiver<(u64, Bytes)>, watch::Receiver<bool>);
 #[async_trait]
 impl Feed for Heard {
     async fn next(&mut self) -> Option<(u64, Bytes)> {
+        let message = self.0.recv().await;
         let _ = self.1.wait_for(|open| *open).await;
-        self.0.recv().await
+        message
     }
 }
