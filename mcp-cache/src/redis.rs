@@ -14,7 +14,9 @@
 mod config;
 mod connect;
 mod feed;
+mod gather;
 mod link;
+mod look;
 mod pool;
 mod script;
 mod store;

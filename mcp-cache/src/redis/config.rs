@@ -50,8 +50,9 @@ pub enum RedisEndpoint {
     },
     /// The master of a group, by the sentinels that watch it.
     Sentinel {
-        /// The sentinels' addresses. User and password of the first are for the
-        /// sentinels, its database and `rediss://` for the servers, too.
+        /// The sentinels' addresses. User and password there are for the
+        /// sentinels; the database is that of the servers, and `rediss://` is for
+        /// both.
         urls: Vec<String>,
         /// The group's name.
         service: String,

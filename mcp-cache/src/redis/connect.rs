@@ -1,6 +1,7 @@
 //! Connections to the three kinds of endpoints.
 
 use super::{RedisConfig, RedisEndpoint};
+use futures_util::future::select_ok;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisResult,
     Value,
@@ -22,7 +23,9 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Makes connections.
 pub(super) enum Endpoint {
     Single(Box<Client>),
-    Sentinel(Box<Mutex<SentinelClient>>),
+    /// One client for each sentinel, since one of several asks them in their order,
+    /// and one that hangs would hold up those behind it.
+    Sentinel(Vec<Mutex<SentinelClient>>),
     Cluster {
         client: Box<ClusterClient>,
         nodes: Vec<Client>,
@@ -56,7 +59,7 @@ impl Certificates {
         }
     }
 
-    fn of_sentinels(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
+    fn of_sentinel(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
         builder
             .set_client_to_sentinel_certificates(self.pems.clone())
             .set_client_to_redis_tls_mode(redis::TlsMode::Secure)
@@ -83,7 +86,7 @@ impl Certificates {
         Client::open(url)
     }
 
-    fn of_sentinels(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
+    fn of_sentinel(&self, builder: SentinelClientBuilder) -> SentinelClientBuilder {
         builder
     }
 
@@ -110,45 +113,37 @@ impl Endpoint {
                 username,
                 password,
             } => {
-                let info = |url: &String| url.as_str().into_connection_info();
-                let sentinels: Vec<_> = urls.iter().map(info).collect::<RedisResult<_>>()?;
-                let addresses = sentinels.iter().map(|sentinel| sentinel.addr().clone());
-                let master = SentinelServerType::Master;
-                let mut builder = SentinelClientBuilder::new(addresses, service, master)?;
-                if let Some(first) = sentinels.first() {
-                    let settings = first.redis_settings();
-                    builder = builder.set_client_to_redis_db(settings.db());
-                    if let Some(username) = settings.username() {
-                        builder = builder.set_client_to_sentinel_username(username);
-                    }
-                    if let Some(password) = settings.password() {
-                        builder = builder.set_client_to_sentinel_password(password);
-                    }
-                    if is_tls(first.addr()) {
-                        builder = certificates.of_sentinels(builder);
-                    }
-                }
-                if let Some(username) = username {
-                    builder = builder.set_client_to_redis_username(username);
-                }
-                if let Some(password) = password {
-                    builder = builder.set_client_to_redis_password(password);
-                }
-                Self::Sentinel(Box::new(Mutex::new(builder.build()?)))
+                let account = (username.as_deref(), password.as_deref());
+                let client = |url: &String| sentinel(url, service, account, &certificates);
+                let clients = urls.iter().map(|url| Ok(Mutex::new(client(url)?)));
+                Self::Sentinel(clients.collect::<RedisResult<_>>()?)
             }
             RedisEndpoint::Cluster { urls } => {
                 let nodes = urls.iter().map(|url| certificates.open(url));
-                let builder = ClusterClient::builder(urls.iter().map(String::as_str))
+                let nodes: Vec<_> = nodes.collect::<RedisResult<_>>()?;
+                let mut builder = ClusterClient::builder(urls.iter().map(String::as_str))
                     .connection_timeout(config.connect_timeout)
                     .response_timeout(RESPONSE_TIMEOUT)
                     .retries(1);
+                // With certificates it speaks TLS to whomever.
+                if nodes
+                    .iter()
+                    .any(|node| is_tls(node.get_connection_info().addr()))
+                {
+                    builder = certificates.of_cluster(builder);
+                }
                 Self::Cluster {
-                    nodes: nodes.collect::<RedisResult<_>>()?,
-                    client: Box::new(certificates.of_cluster(builder).build()?),
+                    nodes,
+                    client: Box::new(builder.build()?),
                     next: AtomicUsize::new(0),
                 }
             }
         })
+    }
+
+    /// Whether its connections are.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self, Self::Cluster { .. })
     }
 
     pub(super) async fn connect(&self, timeout: Duration) -> RedisResult<Connection> {
@@ -160,10 +155,10 @@ impl Endpoint {
                 let made = client.get_multiplexed_async_connection_with_config(&config);
                 Connection::Single(made.await?)
             }
-            Self::Sentinel(client) => {
-                let mut client = client.lock().await;
-                let made = client.get_async_connection_with_config(&config).await?;
-                Connection::Single(made)
+            Self::Sentinel(sentinels) => {
+                let master = master(sentinels).await?;
+                let made = master.get_multiplexed_async_connection_with_config(&config);
+                Connection::Single(made.await?)
             }
             Self::Cluster { client, .. } => {
                 Connection::Cluster(client.get_async_connection().await?)
@@ -176,10 +171,7 @@ impl Endpoint {
     pub(super) async fn listen(&self) -> RedisResult<PubSub> {
         match self {
             Self::Single(client) => client.get_async_pubsub().await,
-            Self::Sentinel(client) => {
-                let master = client.lock().await.async_get_client().await?;
-                master.get_async_pubsub().await
-            }
+            Self::Sentinel(sentinels) => master(sentinels).await?.get_async_pubsub().await,
             Self::Cluster { nodes, next, .. } => {
                 let mut last = None;
                 let first = next.fetch_add(1, Ordering::Relaxed) % nodes.len();
@@ -193,6 +185,45 @@ impl Endpoint {
             }
         }
     }
+}
+
+/// Asks one sentinel.
+fn sentinel(
+    url: &str,
+    service: &str,
+    (username, password): (Option<&str>, Option<&str>),
+    certificates: &Certificates,
+) -> RedisResult<SentinelClient> {
+    let info = url.into_connection_info()?;
+    let (address, settings) = (info.addr(), info.redis_settings());
+    let is_tls = is_tls(address);
+    let master = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new([address.clone()], service, master)?
+        .set_client_to_redis_db(settings.db());
+    if let Some(username) = settings.username() {
+        builder = builder.set_client_to_sentinel_username(username);
+    }
+    if let Some(password) = settings.password() {
+        builder = builder.set_client_to_sentinel_password(password);
+    }
+    if is_tls {
+        builder = certificates.of_sentinel(builder);
+    }
+    if let Some(username) = username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    builder.build()
+}
+
+/// The master, by whichever sentinel is the first to name one that is.
+async fn master(sentinels: &[Mutex<SentinelClient>]) -> RedisResult<Client> {
+    let asked = sentinels
+        .iter()
+        .map(|sentinel| Box::pin(async move { sentinel.lock().await.async_get_client().await }));
+    Ok(select_ok(asked).await?.0)
 }
 
 impl Connection {

@@ -1,7 +1,12 @@
 //! The traits of a second tier, in Redis' commands.
 
 use super::{
-    RedisConfig, connect::Connection, error, feed::Messages, link::is_replica, number, pool::Pool,
+    RedisConfig, error,
+    feed::Messages,
+    gather::Gather,
+    link::is_replica,
+    look::{Joint, counted, is_of_another_kind},
+    pool::Pool,
     script, unexpected,
 };
 use crate::{
@@ -10,15 +15,16 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{join, try_join_all};
-use redis::{Cmd, Pipeline, RedisResult, RedisWrite, Script, ToRedisArgs, Value};
-use std::{fmt, time::Duration};
+use futures_util::future::try_join_all;
+use redis::{Cmd, Pipeline, Script, Value};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Redis, as the store and the backplane of a second tier. Connects when it is
 /// first asked, again whenever a connection breaks, and never makes a caller wait
 /// for that longer than its own deadline.
 pub struct RedisStore {
-    pool: Pool,
+    pool: Arc<Pool>,
+    gather: Gather,
     publish: Script,
 }
 
@@ -32,79 +38,17 @@ impl RedisStore {
             reason: invalid.to_string(),
         })?;
         Ok(Self {
-            pool: Pool::new(config)?,
+            pool: Arc::new(Pool::new(config)?),
+            gather: Gather::new(),
             publish: Script::new(script::PUBLISH),
         })
-    }
-
-    fn key(&self, key: &[u8]) -> Vec<u8> {
-        [&self.pool.shared().names.prefix, key].concat()
-    }
-
-    /// The records of `keys` and the epoch, in one command.
-    fn get_command(&self, keys: &[Bytes]) -> Cmd {
-        let names = &self.pool.shared().names;
-        let len = |key: &Bytes| names.prefix.len() + key.len();
-        let bytes = keys.iter().map(len).sum::<usize>() + names.epoch.len();
-        let mut command = Cmd::with_capacity(keys.len() + 2, bytes + 4);
-        command.arg("MGET");
-        for key in keys {
-            command.arg(Joint(&names.prefix, key));
-        }
-        command.arg(&names.epoch);
-        command
-    }
-
-    /// On a cluster, where keys are in different places, each by itself.
-    async fn get_apart(
-        &self,
-        connection: &Connection,
-        keys: &[Bytes],
-    ) -> RedisResult<(Vec<Value>, Value)> {
-        let one = |key: Vec<u8>| {
-            let mut connection = connection.clone();
-            async move {
-                let mut command = Cmd::new();
-                command.arg("GET").arg(key);
-                match connection.ask(&command).await {
-                    // As MGET does.
-                    Err(failed) if is_of_another_kind(&failed) => Ok(Value::Nil),
-                    answer => answer,
-                }
-            }
-        };
-        let records = keys.iter().map(|key| one(self.key(key)));
-        let epoch = one(self.pool.shared().names.epoch.clone().into_bytes());
-        let (records, epoch) = join(try_join_all(records), epoch).await;
-        Ok((records?, epoch?))
     }
 }
 
 #[async_trait]
 impl RemoteStore for RedisStore {
     async fn get(&self, keys: &[Bytes]) -> Result<Found, RemoteError> {
-        let mut used = self.pool.get().await?;
-        let (records, epoch) = if used.connection.is_whole() {
-            let answer = used.connection.ask(&self.get_command(keys)).await;
-            let Value::Array(mut values) = used.done(answer)? else {
-                return Err(unexpected("a look"));
-            };
-            let epoch = values.pop().unwrap_or(Value::Nil);
-            (values, epoch)
-        } else {
-            let connection = used.connection.clone();
-            let got = self.get_apart(&connection, keys).await;
-            used.done(got)?
-        };
-        if records.len() != keys.len() {
-            return Err(unexpected("a look"));
-        }
-        let epoch = counted(&epoch);
-        if let Some(epoch) = epoch {
-            self.pool.shared().knows(epoch);
-        }
-        let records = records.into_iter().map(record).collect();
-        Ok(Found { records, epoch })
+        self.gather.look(&self.pool, keys).await
     }
 
     async fn stamps(&self, slots: &[u32]) -> Result<Stamped, RemoteError> {
@@ -141,10 +85,11 @@ impl RemoteStore for RedisStore {
     }
 
     async fn set(&self, records: &[(Bytes, Bytes, Duration)]) -> Result<(), RemoteError> {
+        let prefix = &self.pool.shared().names.prefix;
         let mut used = self.pool.get_bulk().await?;
         let command = |pipeline: &mut Pipeline, (key, record, ttl): &(Bytes, Bytes, Duration)| {
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-            let set = pipeline.cmd("SET").arg(self.key(key)).arg(&record[..]);
+            let set = pipeline.cmd("SET").arg(Joint(prefix, key)).arg(&record[..]);
             set.arg("PX").arg(ttl_ms);
         };
         if used.connection.is_whole() {
@@ -188,6 +133,7 @@ impl Backplane for RedisStore {
         call.key(&names.stamps)
             .arg(&names.channel)
             .arg(body)
+            .arg(u8::from(!used.connection.is_whole()))
             .arg(slots);
         let sent = used.connection.invoke(&call).await;
         let number = match used.done(sent)? {
@@ -213,40 +159,6 @@ impl fmt::Debug for RedisStore {
         f.debug_struct("RedisStore").finish_non_exhaustive()
     }
 }
-
-fn record(value: Value) -> Option<Bytes> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes.into()),
-        _ => None,
-    }
-}
-
-/// `None` also for what no script wrote, which counts as lost.
-fn counted(value: &Value) -> Option<u64> {
-    match value {
-        Value::BulkString(text) => number(text),
-        _ => None,
-    }
-}
-
-/// The server says that a key holds no string, or no hash, where one was expected.
-fn is_of_another_kind(failed: &redis::RedisError) -> bool {
-    failed.code() == Some("WRONGTYPE")
-}
-
-/// Two parts of one argument.
-struct Joint<'a>(&'a [u8], &'a [u8]);
-
-impl ToRedisArgs for Joint<'_> {
-    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
-        use bytes::BufMut;
-        let mut arg = out.bufmut_for_next_arg(self.0.len() + self.1.len());
-        arg.put_slice(self.0);
-        arg.put_slice(self.1);
-    }
-}
-
-impl redis::ToSingleRedisArg for Joint<'_> {}
 
 fn all_ok(values: &[Value]) -> Result<(), RemoteError> {
     match values.iter().find(|value| **value != Value::Okay) {

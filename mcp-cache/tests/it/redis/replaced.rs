@@ -11,27 +11,8 @@ fn config() -> RemoteConfig {
     }
 }
 
-/// A connection may outlive the server that it led to: through a balancer, or in a
-/// cluster. The run is what tells. Seen to fail when only those who connect look at
-/// it.
-#[tokio::test]
-async fn nothing_is_numbered_on_a_server_of_another_run() {
-    let Some(server) = server().await else { return };
-    let source = Source::default();
-    let lease = Some(Duration::from_secs(60));
-    let slow = RemoteConfig { lease, ..config() };
-    let a = Node::with(&server.url(), &slow).await;
-    let base: u64 = server.command(&["HGET", "{mcp}:stamps", "base"]).await;
-    let _: u32 = server.command(&["HSET", "{mcp}:stamps", "run", "0"]).await;
-    let version = source.write();
-    a.cache.invalidate("k");
-    a.settle().await;
-    let after: u64 = server.command(&["HGET", "{mcp}:stamps", "base"]).await;
-    assert!(after > base);
-    assert_eq!(a.strict("k", &source).await.value, format!("v{version}"));
-}
-
-/// And without anybody invalidating anything, the heartbeat finds it.
+/// A connection may outlive the server that it led to. Without anybody invalidating
+/// anything, the heartbeat finds it by its run.
 #[tokio::test]
 async fn the_heartbeat_finds_a_server_of_another_run() {
     let Some(server) = server().await else { return };

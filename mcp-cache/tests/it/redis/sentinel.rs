@@ -114,10 +114,24 @@ async fn a_replica_takes_over_and_nothing_old_is_served() {
         let read = node.get("k", &source).await;
         assert_eq!(read.value, format!("v{version}"));
     }
-    // And the tier is one again.
-    a.get("new", &source).await;
-    until_stored(&group.replica, "mcp:texts:new").await;
-    assert_eq!(b.get("new", &source).await.source, From::Remote);
+    // And the tier is one again, once the guard lets values be stored.
+    let mut n = 0;
+    while !group
+        .replica
+        .command::<bool>(&["EXISTS", "mcp:texts:new"])
+        .await
+    {
+        a.cache.invalidate("new");
+        a.settle().await;
+        let before = a.remote.stats();
+        a.get("new", &source).await;
+        let stored = |stats: &mcp_cache::RemoteStats| stats.writes + stats.writes_lost;
+        until(|| stored(&a.remote.stats()) > stored(&before)).await;
+        n += 1;
+        assert!(n < 1_000, "{:?}", a.remote.stats());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(b.strict("new", &source).await.source, From::Remote);
     // The old master comes back as a replica of the new one, and disturbs nobody.
     group.master.resume_empty().await;
     let version = source.write();
@@ -166,12 +180,6 @@ async fn until_replicated(group: &Group) {
         at("slave_repl_offset:").or_else(|| at("master_repl_offset:"))
     };
     while offset(&group.master).await != offset(&group.replica).await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-async fn until_stored(server: &Server, key: &str) {
-    while !server.command::<bool>(&["EXISTS", key]).await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
