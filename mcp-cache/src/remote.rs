@@ -6,6 +6,8 @@ mod guard;
 mod lease;
 mod link;
 mod look;
+#[cfg(all(test, mcp_loom))]
+mod loom_models;
 mod message;
 mod mirror;
 mod node;

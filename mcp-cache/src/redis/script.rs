@@ -56,6 +56,7 @@ if ARGV[3] == '1' then
   if head[1] ~= run then return 0 end
 end
 local number = redis.call('INCR', KEYS[1])
+if number >= 2^53 then return 0 end
 local text, stamps = string.format('%.0f', number), {}
 for at = 4, #ARGV do
   stamps[#stamps + 1] = ARGV[at]

@@ -58,6 +58,9 @@ async fn the_tiers_own_keys_heal_and_nothing_old_is_served() {
         &["DEL", "{mcp}:epoch"][..],
         &["DEL", "{mcp}:stamps"],
         &["FLUSHALL"],
+        &["SET", "{mcp}:epoch", "x"],
+        &["SET", "{mcp}:epoch", "9007199254740993"],
+        &["HSET", "{mcp}:stamps", "base", "x"],
         &["RENAME", "{mcp}:stamps", "{mcp}:epoch"],
         &["RENAME", "{mcp}:epoch", "{mcp}:stamps"],
     ] {
