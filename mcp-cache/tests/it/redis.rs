@@ -44,7 +44,12 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn new(url: &str) -> Self {
-        Self::with(url, &RemoteConfig::default()).await
+        let patient = RemoteConfig {
+            // What is not about deadlines should not fail on a busy machine.
+            deadline: Duration::from_secs(1),
+            ..RemoteConfig::default()
+        };
+        Self::with(url, &patient).await
     }
 
     pub(crate) async fn with(url: &str, config: &RemoteConfig) -> Self {
