@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
     task::JoinSet,
@@ -79,15 +79,16 @@ async fn accept(
     while let Ok((inner, _)) = listener.accept().await {
         let (delay_ms, mut fate) = (Arc::clone(&delay_ms), fate.subscribe());
         connections.spawn(async move {
-            let Ok(outer) = TcpStream::connect(("127.0.0.1", to)).await else {
+            let mut inner = inner;
+            let Ok(mut outer) = TcpStream::connect(("127.0.0.1", to)).await else {
                 return;
             };
             let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
-            let ((inner_in, inner_out), (outer_in, outer_out)) =
-                (inner.into_split(), outer.into_split());
+            // Borrowed, so that both stay open whatever ends first.
+            let ((inner_in, inner_out), (outer_in, outer_out)) = (inner.split(), outer.split());
             tokio::select! {
-                () = copy(inner_in, outer_out, &delay_ms) => {}
-                () = copy(outer_in, inner_out, &delay_ms) => {}
+                () = copy(inner_in, outer_out, &delay_ms) => return,
+                () = copy(outer_in, inner_out, &delay_ms) => return,
                 _ = fate.changed() => {}
             }
             let over = *fate.borrow_and_update();
@@ -99,7 +100,7 @@ async fn accept(
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: &AtomicU64) {
+async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, delay_ms: &AtomicU64) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(len) = from.read(&mut buffer).await {
         let delay_ms = delay_ms.load(Ordering::Relaxed);
