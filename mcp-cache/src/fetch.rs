@@ -258,7 +258,7 @@ where
                 fetch.tags.iter().map(|name| (*name).to_owned()).collect()
             }),
             renew: matches!(fetch.mode, Mode::Renew | Mode::Strict),
-            has_begun: false,
+            begun: None,
         }
     }
 

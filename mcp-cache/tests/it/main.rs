@@ -15,6 +15,7 @@ mod invalidation;
 mod model;
 #[cfg(feature = "redis")]
 mod redis;
+mod remote;
 mod statistics;
 mod store_model;
 mod store_rules;
