@@ -80,10 +80,10 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let shutdown = CancellationToken::new();
     let server = {
-        let (handler, shutdown) = (app.handler(), shutdown.clone());
-        tokio::spawn(async move {
-            http::serve(listener, handler, Vec::new(), &config.http, shutdown).await
-        })
+        let (handler, options, shutdown) = (app.handler(), app.http_options(), shutdown.clone());
+        tokio::spawn(
+            async move { http::serve(listener, handler, options, config.http, shutdown).await },
+        )
     };
 
     let started = Instant::now();

@@ -22,6 +22,8 @@ pub(crate) struct Line {
     pub(crate) a_ns: f64,
     /// Nanoseconds per item.
     pub(crate) b_ns: f64,
+    /// How far off `a_ns` may well be: its standard error.
+    pub(crate) a_error_ns: f64,
 }
 
 impl Line {
@@ -34,6 +36,8 @@ impl Line {
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Fit {
     weight: f64,
+    /// Of the squared weights: it says of how many batches the sums really are.
+    weight_squared: f64,
     n: f64,
     c: f64,
     nn: f64,
@@ -46,6 +50,7 @@ impl Fit {
     pub(crate) fn add(&mut self, items: f64, cost_ns: f64) {
         self.fade(FADE);
         self.weight += 1.0;
+        self.weight_squared += 1.0;
         self.n += items;
         self.c += cost_ns;
         self.nn += items * items;
@@ -64,6 +69,7 @@ impl Fit {
     }
 
     fn fade(&mut self, by: f64) {
+        self.weight_squared *= by * by;
         for sum in [
             &mut self.weight,
             &mut self.n,
@@ -74,6 +80,11 @@ impl Fit {
         ] {
             *sum *= by;
         }
+    }
+
+    /// The mean size and the mean cost, unless too little is known.
+    pub(crate) fn mean(&self) -> Option<(f64, f64)> {
+        (self.weight >= WEIGHT_MIN).then(|| (self.n / self.weight, self.c / self.weight))
     }
 
     /// Whether sizes differ enough for a slope.
@@ -92,17 +103,16 @@ impl Fit {
 
     /// The line, unless too little is known or it does not fit.
     pub(crate) fn line(&self) -> Option<Line> {
-        if self.weight < WEIGHT_MIN || !self.is_spread() {
-            return None;
-        }
-        let (n, c) = (self.n / self.weight, self.c / self.weight);
-        let covariance = self.nc / self.weight - n * c;
-        let b_ns = covariance / self.variance_of_sizes();
-        let error = self.cc / self.weight - c * c - b_ns * covariance;
-        let fits = error.max(0.0).sqrt() <= ERROR_MAX * c;
-        (fits && b_ns >= 0.0).then_some(Line {
+        let (n, c) = self.mean().filter(|_| self.is_spread())?;
+        let (covariance, variance) = (self.nc / self.weight - n * c, self.variance_of_sizes());
+        let b_ns = covariance / variance;
+        let error = (self.cc / self.weight - c * c - b_ns * covariance).max(0.0);
+        let batches = self.weight * self.weight / self.weight_squared;
+        let fits = error.sqrt() <= ERROR_MAX * c;
+        (fits && b_ns >= 0.0).then(|| Line {
             a_ns: c - b_ns * n,
             b_ns,
+            a_error_ns: (error / (batches - 2.0).max(1.0) * (1.0 + n * n / variance)).sqrt(),
         })
     }
 }

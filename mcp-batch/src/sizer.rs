@@ -12,6 +12,9 @@ const OVERHEAD_MAX: f64 = 0.08;
 const MACHINERY_NS: f64 = 2_000.0;
 /// A cost this far from the prediction means that the curve has changed.
 const SURPRISE: f64 = 0.3;
+/// The fixed cost is taken to be larger than the line says by this much of its
+/// error: a size too large costs little, one too small costs its share at once.
+const CAUTION: f64 = 0.5;
 /// Multiplicative decrease.
 const SHRINK: f64 = 0.9;
 /// The target falls to this share of itself in one step at most.
@@ -122,14 +125,18 @@ impl Sizer {
     }
 
     /// 1 if the batch cost far more than the line says, -1 if far less, 0 if
-    /// neither.
+    /// neither. Where no line fits, any between one of setup cost alone and one of
+    /// item cost alone may be it.
     fn surprise(&self, items: f64, cost_ns: f64) -> f64 {
-        let Some(line) = self.fit.line() else {
-            return 0.0;
+        let (least, most) = match (self.fit.line(), self.fit.mean()) {
+            (Some(line), _) => (line.cost_ns(items), line.cost_ns(items)),
+            (None, Some((n, c))) => (c.min(c * items / n), c.max(c * items / n)),
+            (None, None) => return 0.0,
         };
-        let error = cost_ns / line.cost_ns(items).max(1.0) - 1.0;
-        if error.abs() > SURPRISE {
-            error.signum()
+        if cost_ns > most.max(1.0) * (1.0 + SURPRISE) {
+            1.0
+        } else if cost_ns < least.max(1.0) * (1.0 - SURPRISE) {
+            -1.0
         } else {
             0.0
         }
@@ -144,6 +151,7 @@ impl Sizer {
             self.fit.move_on();
             return self.target * SHRINK;
         }
+        let fixed_ns = fixed_ns + CAUTION * line.a_error_ns;
         let efficient = fixed_ns * (1.0 / OVERHEAD_MAX - 1.0) / line.b_ns.max(f64::MIN_POSITIVE);
         let quick = self.rules.goal_ns.map_or(f64::INFINITY, |goal_ns| {
             ((goal_ns - line.a_ns) / line.b_ns.max(f64::MIN_POSITIVE)).floor()

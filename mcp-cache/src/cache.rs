@@ -265,14 +265,15 @@ where
     }
 
     /// Sends every call past the cache, or no longer. Switching it off again
-    /// clears the cache: what was written meanwhile told it nothing. What is
-    /// written from the call on must tell it.
+    /// clears the cache, in its second tier, too: what was written meanwhile told it
+    /// nothing. What is written from the call on must tell it.
     pub fn set_bypass(&self, bypass: bool) {
         let inner = &self.inner;
         let switch = lock(&inner.bypass_switch);
         let cleared = inner.is_bypassed() && !bypass;
         if cleared {
             // Nobody reads before this.
+            self.tier_forgets_all();
             inner.store.clear();
         }
         inner.bypass.store(bypass, Ordering::Release);

@@ -14,7 +14,8 @@ pub const CLASSES_MAX: usize = 1_024;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Bytes of keys, values and overhead; `None` is no bound. Default 256 MiB.
+    /// Bytes of keys, values and overhead; `None` is no bound. A value above half of
+    /// them is not kept. Default 256 MiB.
     pub bytes_max: Option<NonZeroU64>,
     /// Entries; `None` (the default) is no bound.
     pub entries_max: Option<NonZeroU64>,

@@ -258,7 +258,7 @@ where
                 fetch.tags.iter().map(|name| (*name).to_owned()).collect()
             }),
             renew: matches!(fetch.mode, Mode::Renew | Mode::Strict),
-            has_begun: false,
+            begun: None,
         }
     }
 
@@ -365,3 +365,6 @@ pub(crate) fn join_tags(mut tags: Vec<Tag>, known: &[Tag]) -> Vec<Tag> {
     }
     tags
 }
+
+#[cfg(all(test, mcp_loom))]
+mod loom_models;

@@ -60,7 +60,7 @@ pub use loaded::{Answer, Loaded, Source, StaleReason};
 pub use observer::{Invalidated, LoadEnd, Observer, RemoteEvent};
 pub use operations::{CacheTags, OperationTags, tag_operation};
 #[cfg(feature = "redis")]
-pub use redis::{RedisConfig, RedisEndpoint, RedisStore};
+pub use redis::{RedisConfig, RedisEndpoint, RedisStore, RedisTls};
 pub use remote::{Reach, Remote, RemoteConfig, RemoteError, RemoteKey, RemoteStats, RemoteValue};
 pub use stats::{CacheStats, Evictions};
 pub use store::{Bounds, FOREVER_MS, Hit, Inserted, Lookup, Origin, Put, Store, StoreStats, Swept};

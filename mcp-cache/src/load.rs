@@ -27,7 +27,14 @@ pub(crate) struct Want<'a, K: Clone> {
     /// Only a load that begins from now on will do.
     pub(crate) renew: bool,
     /// The caller's load may have read the source since `began`.
-    pub(crate) has_begun: bool,
+    pub(crate) begun: Option<Begun>,
+}
+
+/// A load that began before its caller knew that there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    /// What the second tier knew then.
+    pub(crate) born: Option<u64>,
 }
 
 impl<K: Clone> Want<'_, K> {
@@ -145,9 +152,9 @@ where
         E: Send + Sync + 'static,
     {
         // Before the second look and before the source is read.
-        let ticket = match want.has_begun {
-            true => want.began,
-            false => self.store.ticket(),
+        let ticket = match want.begun {
+            Some(_) => want.began,
+            None => self.store.ticket(),
         };
         if let Some(value) = self.second_look(want) {
             lead.land(|| Outcome {
@@ -171,6 +178,9 @@ where
                 }
                 born = looked.born;
             }
+        }
+        if let Some(begun) = want.begun {
+            born = begun.born;
         }
         self.counters.loads.add_one();
         let class = self.classes.rules(want.class);
@@ -311,7 +321,7 @@ where
     {
         let failures = self.failures.as_ref().filter(|_| !want.renew)?;
         let is_live = |ticket: Ticket, tags: &[Tag]| {
-            self.store.ticket().epoch == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
+            self.store.epochs().now() == ticket.epoch && self.store.is_live(ticket, &want.key, tags)
         };
         let error = failures.get(&want.key, self.clock.now_ms(), is_live)?;
         error.downcast().ok()

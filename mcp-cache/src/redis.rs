@@ -14,12 +14,16 @@
 mod config;
 mod connect;
 mod feed;
+mod gather;
 mod link;
+mod look;
 mod pool;
 mod script;
 mod store;
+#[cfg(feature = "redis-tls")]
+mod tls;
 
-pub use config::{RedisConfig, RedisEndpoint};
+pub use config::{RedisConfig, RedisEndpoint, RedisTls};
 pub use store::RedisStore;
 
 use crate::RemoteError;
@@ -31,6 +35,14 @@ fn error(error: &redis::RedisError) -> RemoteError {
         true => RemoteError::Unreachable { reason },
         false => RemoteError::Refused { reason },
     }
+}
+
+/// A number as the scripts count: from 1 to below 2^53. Whatever else is there is
+/// nothing that they wrote.
+fn number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let counted = |number: &u64| (1..1 << 53).contains(number);
+    text.parse().ok().filter(counted)
 }
 
 /// An answer of a form that was not asked for.

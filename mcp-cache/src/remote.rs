@@ -6,6 +6,8 @@ mod guard;
 mod lease;
 mod link;
 mod look;
+#[cfg(all(test, mcp_loom))]
+mod loom_models;
 mod message;
 mod mirror;
 mod node;
@@ -32,8 +34,11 @@ pub(crate) use tier::{Binding, Tier};
 
 use crate::{ConfigError, Epochs, Observer, sync::Mutex, sync::lock};
 use node::Parts;
-use std::{fmt, sync::Arc};
-use tokio::{sync::mpsc, task::JoinSet};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// How long after a panic what panicked is begun anew.
+const PANIC_PAUSE: Duration = Duration::from_millis(100);
 
 /// A second tier that processes share, and their word for what is invalidated.
 /// Clones are handles of the same end of it; a process needs one for all its
@@ -87,28 +92,34 @@ impl Remote {
     }
 
     /// Waits until all that this process has invalidated so far is numbered by
-    /// the store; not longer if the last attempt at that failed.
+    /// the store; not longer if the last attempt at that failed, or if this end is
+    /// closed.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn settled(&self) -> Reach {
         let added = self.node.pending.added();
         let mut progress = self.node.progress.subscribe();
-        let known = progress.wait_for(|now| now.numbered >= added || now.failing);
+        let known = progress.wait_for(|now| now.numbered >= added || now.failing || now.closed);
         match known.await {
             Ok(now) if now.numbered >= added => Reach::Everywhere,
             _ => Reach::Local,
         }
     }
 
-    /// Waits until the messages of the other processes are heard.
+    /// Waits until the messages of the other processes are heard for the first
+    /// time; not longer if this end is closed.
     ///
     /// # Cancel safety
     /// Dropping the future changes nothing.
     pub async fn connected(&self) {
         let mut heard = self.node.heard.subscribe();
-        // The sender lives as long as the node.
-        let _ = heard.wait_for(|number| *number > 0).await;
+        let mut progress = self.node.progress.subscribe();
+        // The senders live as long as the node.
+        tokio::select! {
+            _ = heard.wait_for(|number| *number > 0) => {}
+            _ = progress.wait_for(|now| now.closed) => {}
+        }
     }
 
     /// What the tags of its caches are stamped in.
@@ -131,6 +142,7 @@ impl Remote {
     pub fn close(&self) {
         lock(&self.tasks).abort_all();
         self.node.mirror.end();
+        self.node.progress.send_modify(|now| now.closed = true);
     }
 }
 
@@ -174,16 +186,29 @@ impl RemoteBuilder {
     /// Outside of a tokio runtime.
     pub fn build(self) -> Result<Remote, ConfigError> {
         self.parts.config.validate()?;
-        let (sender, writes) = mpsc::channel(self.parts.config.writes_max);
-        let node = Arc::new(Node::new(self.parts, sender));
+        let node = Arc::new(Node::new(self.parts));
         let mut tasks = JoinSet::new();
-        tasks.spawn(link::run(Arc::clone(&node)));
-        tasks.spawn(publisher::run(Arc::clone(&node)));
-        tasks.spawn(writer::run(Arc::clone(&node), writes));
+        tasks.spawn(keep(Arc::clone(&node), link::run));
+        tasks.spawn(keep(Arc::clone(&node), publisher::run));
+        tasks.spawn(keep(Arc::clone(&node), writer::run));
         Ok(Remote {
             node,
             tasks: Arc::new(Mutex::new(tasks)),
         })
+    }
+}
+
+/// Runs `task`, and begins it anew if foreign code panics in it. Both end together.
+async fn keep<F>(node: Arc<Node>, task: fn(Arc<Node>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        let mut running = JoinSet::new();
+        running.spawn(task(Arc::clone(&node)));
+        running.join_next().await;
+        node.counters.panics.add_one();
+        tokio::time::sleep(PANIC_PAUSE).await;
     }
 }
 

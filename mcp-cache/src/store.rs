@@ -6,6 +6,7 @@
 
 mod bounds;
 mod entry;
+mod lend;
 mod stats;
 mod sweep;
 mod write;
@@ -21,6 +22,7 @@ use crate::{
     table::{Front, Now, Phase, Shard, Trash},
 };
 use hashbrown::{DefaultHashBuilder, Equivalent};
+use lend::Lent;
 use std::{
     hash::{BuildHasher, Hash},
     sync::Arc,
@@ -38,6 +40,7 @@ pub struct Store<K, V> {
     hasher: DefaultHashBuilder,
     ledger: Ledger<K>,
     sweep: Mutex<Sweep>,
+    lent: Lent,
 }
 
 type Locked<K, V> = Padded<Mutex<Shard<K, V>>>;
@@ -65,6 +68,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             hasher: DefaultHashBuilder::default(),
             ledger: Ledger::new(epochs),
             sweep: Mutex::new(Sweep::default()),
+            lent: Lent::new(bounds.bytes_max, shards),
         }
     }
 
@@ -175,6 +179,12 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             .sum()
     }
 
+    /// Places for entries, free ones included: what a round of the sweep looks at.
+    pub(crate) fn slots(&self) -> u64 {
+        let slots = |shard: &Locked<K, V>| lock(&shard.0).slots() as u64;
+        self.shards.iter().map(slots).sum()
+    }
+
     /// Whether there is no entry, not even a dead one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -209,10 +219,16 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
     }
 
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
     fn lock(&self, hash: Hashed) -> MutexGuard<'_, Shard<K, V>> {
+        lock(&self.shards[self.home(hash)].0)
+    }
+
+    /// The number of a key's shard.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the mask is smaller")]
+    fn home(&self, hash: Hashed) -> usize {
         // The number of shards is a power of two.
-        lock(&self.shards[hash.0 as usize & (self.shards.len() - 1)].0)
+        hash.0 as usize & (self.shards.len() - 1)
     }
 
     #[inline]

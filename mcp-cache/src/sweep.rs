@@ -4,7 +4,7 @@ use crate::{Swept, inner::Inner};
 use std::{hash::Hash, sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval_at};
 
-/// Entries of one step: a step holds one shard's lock for some microseconds.
+/// Slots of one step: a step holds one shard's lock for some microseconds.
 const STEP: usize = 256;
 /// Intervals of a whole round.
 const ROUND: u64 = 100;
@@ -19,14 +19,14 @@ where
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // By what there was when the round began: one that goes by what is left of a
     // cleared cache would get slower and slower.
-    let mut entries = inner.store.len();
+    let mut slots = inner.store.slots();
     loop {
         ticks.tick().await;
-        let mut left = entries.div_ceil(ROUND).max(1);
+        let mut left = slots.div_ceil(ROUND).max(1);
         while left > 0 {
             let swept = step(&inner);
             if swept.wrapped {
-                entries = inner.store.len();
+                slots = inner.store.slots();
             }
             left = match swept.examined {
                 0 => 0,

@@ -29,6 +29,7 @@ mod evict;
 mod ghosts;
 mod index;
 mod limit;
+mod reclaim;
 mod ring;
 mod shard;
 mod slab;

@@ -13,7 +13,8 @@ use tokio::{
 #[derive(Debug)]
 pub(crate) struct Tasks {
     permits: Arc<Semaphore>,
-    loads: Mutex<JoinSet<()>>,
+    /// `None` once closed.
+    loads: Mutex<Option<JoinSet<()>>>,
     sweep: Option<AbortHandle>,
 }
 
@@ -24,7 +25,7 @@ impl Tasks {
     pub(crate) fn new(loads_max: usize) -> Self {
         Self {
             permits: Arc::new(Semaphore::new(loads_max)),
-            loads: Mutex::new(JoinSet::new()),
+            loads: Mutex::new(Some(JoinSet::new())),
             sweep: None,
         }
     }
@@ -36,12 +37,14 @@ impl Tasks {
         Some((permit, runtime))
     }
 
+    /// Runs a load, or drops it if this was closed since its room was found.
     pub(crate) fn spawn(
         &self,
         (permit, runtime): Room,
         load: impl Future<Output = ()> + Send + 'static,
     ) {
         let mut loads = lock(&self.loads);
+        let Some(loads) = loads.as_mut() else { return };
         while loads.try_join_next().is_some() {}
         let guarded = async move {
             load.await;
@@ -63,7 +66,9 @@ impl Tasks {
     pub(crate) async fn close(&self, grace: Duration) -> usize {
         self.permits.close();
         self.stop_sweep();
-        let mut loads = std::mem::take(&mut *lock(&self.loads));
+        let Some(mut loads) = lock(&self.loads).take() else {
+            return 0;
+        };
         let all = async { while loads.join_next().await.is_some() {} };
         match timeout(grace, all).await {
             Ok(()) => 0,
@@ -85,5 +90,25 @@ impl Tasks {
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.stop_sweep();
+    }
+}
+
+#[cfg(all(test, not(mcp_loom)))]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// The room was found before the close, and is used after it.
+    #[tokio::test]
+    async fn nothing_begins_after_a_close() {
+        let (tasks, ran) = (Tasks::new(1), Arc::new(AtomicBool::new(false)));
+        let room = tasks.permit().expect("room");
+        assert_eq!(tasks.close(Duration::ZERO).await, 0);
+        let other = Arc::clone(&ran);
+        tasks.spawn(room, async move { other.store(true, Ordering::Relaxed) });
+        tokio::task::yield_now().await;
+        assert!(!ran.load(Ordering::Relaxed));
+        assert!(tasks.permit().is_none());
+        assert_eq!(tasks.close(Duration::ZERO).await, 0, "again");
     }
 }

@@ -1,6 +1,6 @@
 //! Filling a cache before it is asked.
 
-use crate::{Cache, Fetch, Loaded, Source};
+use crate::{Cache, Fetch, Loaded, Source, load::Begun, remote::Tier};
 use serde::Serialize;
 use std::{collections::HashMap, hash::Hash, num::NonZero};
 use tokio::task::JoinSet;
@@ -66,7 +66,9 @@ where
                 let Some(key) = next else { break };
                 let mut want = self.want(&key, &fetch).to_owned();
                 // It may read the source at once, so it has begun when the want was taken.
-                want.has_begun = true;
+                want.begun = Some(Begun {
+                    born: self.inner.tier.as_ref().and_then(Tier::born),
+                });
                 let (cache, loading) = (self.clone(), load(&key));
                 loads.spawn(async move { cache.inner.fetch(&want, None, || loading).await });
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// Says how many bytes a key or value holds outside of itself, so that a cache
 /// can be bounded in bytes. The cache adds what it takes inside of the table.
+/// It is asked once, before the value goes in, and under no lock.
 ///
 /// [`Cache::weighing`](crate::Cache::weighing) is for types that do not say.
 pub trait Weigh {
@@ -50,7 +51,9 @@ impl Weigh for String {
     }
 }
 
-/// As if nobody else held them.
+/// Its length, as if nobody else held it. A slice of a larger buffer keeps all of
+/// that alive, and does not say how much it is: copy what is to be cached
+/// ([`Bytes::copy_from_slice`]) if it was cut out of something larger.
 impl Weigh for Bytes {
     fn heap_bytes(&self) -> u64 {
         self.len() as u64

@@ -1,5 +1,16 @@
 //! One call on its way through the server.
 
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde::Serialize;
+use tokio::time::Instant;
+
 use crate::memory::Owner;
 
 /// What every part on a call's way may need to know of it, beside what is asked for.
@@ -9,6 +20,32 @@ pub struct Call {
     pub owner: Owner,
     /// The kind of client that calls.
     pub lane: Lane,
+    /// When nobody waits for the answer any more; `None`: never. Work that goes on beyond it is in
+    /// vain, so a store ends it.
+    pub deadline: Option<Instant>,
+    /// Whether caches are to be passed by: neither asked nor filled.
+    pub bypass_cache: bool,
+    /// What the parts on the way note for the answer. Clones of a call share it.
+    pub notes: Arc<Notes>,
+}
+
+/// What the parts on a call's way say of how it was answered.
+#[derive(Debug, Default)]
+pub struct Notes {
+    cached: AtomicBool,
+}
+
+impl Notes {
+    /// The answer was in a cache.
+    pub fn set_cached(&self) {
+        self.cached.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer was in a cache.
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Relaxed)
+    }
 }
 
 impl Call {
@@ -18,6 +55,9 @@ impl Call {
         Self {
             owner,
             lane: Lane::Other,
+            deadline: None,
+            bypass_cache: false,
+            notes: Arc::default(),
         }
     }
 
@@ -29,7 +69,8 @@ impl Call {
 }
 
 /// A kind of client. Each has its share of the server, so that none can slow the others down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Cursor.
     Cursor,
@@ -37,4 +78,37 @@ pub enum Lane {
     Vscode,
     /// Every other client.
     Other,
+}
+
+impl Lane {
+    /// All lanes, in the order of their [`index`](Self::index).
+    pub const ALL: [Self; 3] = [Self::Cursor, Self::Vscode, Self::Other];
+
+    /// The lane of exactly this name: `cursor`, `vscode` or `other`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|lane| lane.name() == name)
+    }
+
+    /// The name in settings, paths and logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cursor => "cursor",
+            Self::Vscode => "vscode",
+            Self::Other => "other",
+        }
+    }
+
+    /// The place in a list with one entry per lane.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }

@@ -7,6 +7,9 @@
 //! | [`app`] | the composition root: a [`config::Config`] in, running parts out |
 //! | [`call`] | what is known of a call beside what it asks for |
 //! | [`ports`] | the roles that parts play for each other |
+//! | [`admission`] | how many calls are at work at once, kind of client by kind of client |
+//! | [`client`] | which kind of client calls, and which clients are connected |
+//! | [`live`] | settings that a reload exchanges |
 //! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
 //! | [`memory`] | the memory domain, its service and its stores |
 //! | [`context`] | the context domain, its service and its standard manager |
@@ -17,11 +20,14 @@
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
+pub mod admission;
 pub mod app;
 pub mod call;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod context;
+pub mod live;
 pub mod memory;
 pub mod ports;
 pub mod protocol;
@@ -29,3 +35,4 @@ pub mod telemetry;
 pub mod tools;
 pub mod transfer;
 pub mod transport;
+mod warmup;

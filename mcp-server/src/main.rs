@@ -21,12 +21,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, CliError> {
     let config = cli.config()?;
-    telemetry::init(&config.log)?;
+    let log = telemetry::init(&config.log)?;
     let runtime = Runtime::new().map_err(|source| CliError::Io {
         what: "cannot start",
         source,
     })?;
-    let result = runtime.block_on(cli.run(config));
+    let result = runtime.block_on(cli.run(config, log));
     // Where standard input is no pipe, a thread reads it that nothing can wake: the end of the
     // command must not wait for that.
     runtime.shutdown_background();

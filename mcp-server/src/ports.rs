@@ -13,8 +13,8 @@ use crate::{
         Listed, Put,
     },
     memory::{
-        Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
-        Owner, Page, Restored, Search, Update, Updated,
+        Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
+        Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
 };
 
@@ -47,6 +47,16 @@ pub trait MemoryStore: Send + Sync {
         call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError>;
+}
+
+/// A store that makes the writes of many callers durable in one step, which costs little more than
+/// one of them.
+#[async_trait]
+pub trait GroupCommit: MemoryStore {
+    /// Does all writes in order, each one as a whole or not at all, and makes them durable together.
+    /// One result per write, in order: what one caller got wrong touches no other's write, and when
+    /// the step itself fails, every write has its error.
+    async fn commit(&self, writes: Vec<Write>) -> Vec<Written>;
 }
 
 /// Gives and takes whole memories, as they are: the way in and out for exports and imports.
@@ -119,6 +129,25 @@ pub trait ContextStore: Send + Sync {
 
     /// Adds to how often contexts were read.
     async fn count_reads(&self, reads: Vec<(ContextKey, u64)>) -> Result<(), ContextError>;
+}
+
+/// Tells what is changed in a store, by whomever: every change of every process, in one order.
+#[async_trait]
+pub trait ChangeFeed: Send + Sync {
+    /// The store's present state: it differs from every earlier one in between which a change was
+    /// acknowledged. Cheap, and never waits. `None` where that cannot be told: then anything may
+    /// have changed.
+    fn version(&self) -> Option<Version>;
+
+    /// What was changed after `after`, if that is no more than `len_max` changes; without `after`
+    /// only how far the changes go.
+    async fn changes(&self, after: Option<i64>, len_max: usize) -> Result<Changes, MemoryError>;
+}
+
+/// Hears of what tools change, so that whatever was derived from it can be dropped.
+pub trait EventSink: Send + Sync {
+    /// The tool has changed something, or may have.
+    fn state_changed(&self, tool: &str);
 }
 
 /// A part that can tell whether it is fit to serve.

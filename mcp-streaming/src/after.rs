@@ -16,7 +16,8 @@ const SLOTS: usize = 4;
 pub(crate) struct After {
     wakers: [Option<Waker>; 3],
     crowd: Vec<Waker>,
-    retired: Vec<Waker>,
+    retired: Option<Waker>,
+    retired_more: Vec<Waker>,
     slots: [Option<Slot>; SLOTS],
     slots_len: usize,
     more: Vec<Slot>,
@@ -24,6 +25,8 @@ pub(crate) struct After {
     pub(crate) crossed: [Option<Scope>; 2],
     /// Somebody began to wait for the session or the budget.
     pub(crate) short_of: Option<Scope>,
+    /// What was not there when a lease was last tried.
+    pub(crate) missing: u64,
     /// The stream ended just now.
     pub(crate) ended: Option<EndReason>,
 }
@@ -39,9 +42,14 @@ impl After {
 
     /// A waker that is not called any more: its drop is foreign code too.
     pub(crate) fn retire(&mut self, waker: Option<Waker>) {
-        self.retired.extend(waker);
+        if let Some(waker) = waker
+            && let Some(other) = self.retired.replace(waker)
+        {
+            self.retired_more.push(other);
+        }
     }
 
+    #[inline]
     pub(crate) fn discard(&mut self, slot: Slot) {
         if let Some(place) = self.slots.get_mut(self.slots_len) {
             *place = Some(slot);
@@ -66,7 +74,13 @@ impl After {
 
 impl Drop for After {
     fn drop(&mut self) {
-        let wakers = self.wakers.iter_mut().filter_map(Option::take);
-        wakers.chain(self.crowd.drain(..)).for_each(Waker::wake);
+        for waker in &mut self.wakers {
+            if let Some(waker) = waker.take() {
+                waker.wake();
+            }
+        }
+        if !self.crowd.is_empty() {
+            self.crowd.drain(..).for_each(Waker::wake);
+        }
     }
 }

@@ -79,7 +79,7 @@ impl Budget {
             first_id: seq + 1,
             created_at: Location::caller(),
         };
-        let stream = Stream::new(&self.0, *config, birth);
+        let stream = Stream::new(&self.0, &Arc::new(*config), birth);
         Ok((Tx::first(&stream), Rx::first(stream)))
     }
 

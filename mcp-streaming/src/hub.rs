@@ -21,7 +21,7 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::{runtime::Handle, sync::Notify, time::Instant};
 
@@ -47,6 +47,7 @@ pub(crate) struct Hub {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) counters: Counters,
     origin: Instant,
+    origin_wall: SystemTime,
     clock_ms: AtomicU64,
     next_stream: AtomicU64,
     streams: Mutex<Streams>,
@@ -71,12 +72,13 @@ impl Hub {
             config.low_watermark,
         );
         let hub = Arc::new(Self {
-            meter: Arc::new(Meter::new(marks)),
+            meter: Arc::new(Meter::new(&Arc::new(marks))),
             config,
             epoch: random_u32()?,
             observer,
             counters: Counters::default(),
             origin: Instant::now(),
+            origin_wall: SystemTime::now(),
             clock_ms: AtomicU64::new(0),
             next_stream: AtomicU64::new(1),
             streams: Mutex::new(Streams::new()),
@@ -100,6 +102,11 @@ impl Hub {
         let now_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
         self.clock_ms.fetch_max(now_ms, Ordering::Relaxed);
         now_ms
+    }
+
+    /// What a wall clock showed then, had nobody set it since the budget was made.
+    pub(crate) fn wall_time(&self, ms: u64) -> SystemTime {
+        self.origin_wall + Duration::from_millis(ms)
     }
 
     pub(crate) fn next_stream(&self) -> u64 {

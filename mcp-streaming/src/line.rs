@@ -1,18 +1,21 @@
 //! Those who wait for room, in the order in which they came. Plain values.
 
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    task::Waker,
-};
+use std::{collections::BTreeMap, mem::replace, num::NonZeroU64, task::Waker};
 
-/// A place in a [`Line`].
-pub(crate) type Ticket = u64;
+/// A place in a [`Line`]; the smaller one came first.
+pub(crate) type Ticket = NonZeroU64;
 
-/// An empty line holds no memory of its own.
+/// One in which nobody ever waited holds no memory, and one in which one at a
+/// time waits allocates once.
 #[derive(Debug, Default)]
-pub(crate) struct Line {
-    waiting: BTreeMap<Ticket, Waiter>,
-    next: Ticket,
+pub(crate) struct Line(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    first: Option<(Ticket, Waiter)>,
+    /// Those behind the first one.
+    rest: BTreeMap<Ticket, Waiter>,
+    tickets: u64,
 }
 
 #[derive(Debug)]
@@ -47,69 +50,99 @@ impl Line {
         waker: &Waker,
         bytes: u64,
     ) -> Joined {
-        let ticket = *ticket.get_or_insert_with(|| {
-            self.next += 1;
-            self.next
-        });
-        match self.waiting.entry(ticket) {
-            Entry::Vacant(place) => {
-                let waker = waker.clone();
-                place.insert(Waiter { waker, bytes });
-                Joined {
-                    is_new: true,
-                    old: None,
-                }
-            }
-            Entry::Occupied(place) => {
-                let waiter = place.into_mut();
-                waiter.bytes = bytes;
-                let is_same = waiter.waker.will_wake(waker);
-                let old = (!is_same).then(|| std::mem::replace(&mut waiter.waker, waker.clone()));
-                Joined { is_new: false, old }
-            }
+        let waiting = self.0.get_or_insert_default();
+        let ticket = *ticket.get_or_insert_with(|| waiting.next_ticket());
+        if let Some(waiter) = waiting.find(ticket) {
+            waiter.bytes = bytes;
+            let is_same = waiter.waker.will_wake(waker);
+            let old = (!is_same).then(|| replace(&mut waiter.waker, waker.clone()));
+            return Joined { is_new: false, old };
+        }
+        let waker = waker.clone();
+        waiting.enter(ticket, Waiter { waker, bytes });
+        Joined {
+            is_new: true,
+            old: None,
         }
     }
 
     /// Gives the place up, if it is still there.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> Left {
         let was_first = self.is_first(ticket);
-        let waiter = self.waiting.remove(&ticket);
+        let waiting = self.0.as_mut();
+        let old = waiting.and_then(|waiting| match was_first {
+            true => replace(&mut waiting.first, waiting.rest.pop_first()).map(|(_, first)| first),
+            false => waiting.rest.remove(&ticket),
+        });
         Left {
             was_first,
-            old: waiter.map(|waiter| waiter.waker),
+            old: old.map(|waiter| waiter.waker),
         }
     }
 
     /// Who is first, and for how many bytes.
     pub(crate) fn head(&self) -> Option<(Ticket, u64)> {
-        let first = self.waiting.first_key_value();
-        first.map(|(ticket, waiter)| (*ticket, waiter.bytes))
+        self.front().map(|(ticket, waiter)| (*ticket, waiter.bytes))
     }
 
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.front().is_none()
     }
 
     pub(crate) fn is_first(&self, ticket: Ticket) -> bool {
-        let first = self.waiting.first_key_value();
-        first.is_some_and(|(first, _)| *first == ticket)
+        self.front().is_some_and(|(first, _)| *first == ticket)
     }
 
     /// The waker of the first one.
     pub(crate) fn first(&self) -> Option<Waker> {
-        let first = self.waiting.first_key_value();
-        first.map(|(_, waiter)| waiter.waker.clone())
+        self.front().map(|(_, waiter)| waiter.waker.clone())
     }
 
     /// Everybody's waker. The places stay until they are given up.
     pub(crate) fn all(&self) -> impl Iterator<Item = Waker> + '_ {
-        self.waiting.values().map(|waiter| waiter.waker.clone())
+        let rest = self.0.iter().flat_map(|waiting| waiting.rest.values());
+        let waiters = self.front().map(|(_, waiter)| waiter).into_iter();
+        waiters.chain(rest).map(|waiter| waiter.waker.clone())
+    }
+
+    #[inline]
+    fn front(&self) -> Option<&(Ticket, Waiter)> {
+        self.0.as_ref()?.first.as_ref()
+    }
+}
+
+impl Waiting {
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket::new(self.tickets).expect("it was raised")
+    }
+
+    fn find(&mut self, ticket: Ticket) -> Option<&mut Waiter> {
+        match &mut self.first {
+            Some((first, waiter)) if *first == ticket => Some(waiter),
+            _ => self.rest.get_mut(&ticket),
+        }
+    }
+
+    fn enter(&mut self, ticket: Ticket, waiter: Waiter) {
+        let behind = match &mut self.first {
+            // Who comes back has its turn.
+            Some(first) if ticket < first.0 => replace(first, (ticket, waiter)),
+            Some(_) => (ticket, waiter),
+            None => {
+                self.first = Some((ticket, waiter));
+                return;
+            }
+        };
+        self.rest.insert(behind.0, behind.1);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn places_are_kept_in_order() {
@@ -128,5 +161,34 @@ mod tests {
         assert!(line.is_first(a), "who comes back has its turn");
         assert!(line.leave(a).was_first && line.leave(c).was_first);
         assert!(line.is_empty() && line.first().is_none());
+    }
+
+    proptest! {
+        /// Against a map from ticket to bytes.
+        #[test]
+        fn the_first_one_is_who_came_first(
+            steps in prop::collection::vec((0u8..3, 0usize..8, 1u64..100), 0..100),
+        ) {
+            let (mut line, mut model, mut tickets) = (Line::default(), BTreeMap::new(), [None; 8]);
+            for (step, who, bytes) in steps {
+                match (step, tickets[who]) {
+                    (0 | 1, _) => {
+                        let joined = line.join(&mut tickets[who], Waker::noop(), bytes);
+                        let ticket = tickets[who].expect("joined");
+                        prop_assert_eq!(joined.is_new, model.insert(ticket, bytes).is_none());
+                    }
+                    (_, Some(ticket)) => {
+                        let was_first = model.keys().next() == Some(&ticket);
+                        let left = line.leave(ticket);
+                        prop_assert_eq!(left.was_first, was_first);
+                        prop_assert_eq!(left.old.is_some(), model.remove(&ticket).is_some());
+                    }
+                    (_, None) => {}
+                }
+                let first = model.first_key_value();
+                prop_assert_eq!(line.head(), first.map(|(ticket, bytes)| (*ticket, *bytes)));
+                prop_assert_eq!(line.all().count(), model.len());
+            }
+        }
     }
 }

@@ -5,9 +5,9 @@
 
 use crate::{
     line::{Joined, Line, Ticket},
-    sync::{AtomicBool, AtomicU64, Mutex, Ordering, lock},
+    sync::{AtomicBool, AtomicU32, AtomicU64, Mutex, Ordering, lock},
 };
-use std::task::Waker;
+use std::{sync::Arc, task::Waker};
 
 /// Set while the line is not empty.
 const WAITED_FOR: u64 = 1 << 63;
@@ -47,25 +47,25 @@ pub(crate) struct Leased {
 
 #[derive(Debug)]
 pub(crate) struct Meter {
-    marks: Marks,
+    marks: Arc<Marks>,
     word: AtomicU64,
     line: Mutex<Line>,
-    streams: AtomicU64,
-    is_high: AtomicBool,
-    warnings: AtomicU64,
     peak: AtomicU64,
+    warnings: AtomicU64,
+    streams: AtomicU32,
+    is_high: AtomicBool,
 }
 
 impl Meter {
-    pub(crate) fn new(marks: Marks) -> Self {
+    pub(crate) fn new(marks: &Arc<Marks>) -> Self {
         Self {
-            marks,
+            marks: Arc::clone(marks),
             word: AtomicU64::new(0),
             line: Mutex::new(Line::default()),
-            streams: AtomicU64::new(0),
-            is_high: AtomicBool::new(false),
-            warnings: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            warnings: AtomicU64::new(0),
+            streams: AtomicU32::new(0),
+            is_high: AtomicBool::new(false),
         }
     }
 
@@ -145,7 +145,9 @@ impl Meter {
     }
 
     fn note_rise(&self, used: u64) -> Leased {
-        self.peak.fetch_max(used, Ordering::Relaxed);
+        if used > self.peak.load(Ordering::Relaxed) {
+            self.peak.fetch_max(used, Ordering::Relaxed);
+        }
         let crossed = used >= self.marks.high && !self.is_high.swap(true, Ordering::Relaxed);
         if crossed {
             self.warnings.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +174,7 @@ impl Meter {
     }
 
     pub(crate) fn marks(&self) -> Marks {
-        self.marks
+        *self.marks
     }
 
     pub(crate) fn peak(&self) -> u64 {
@@ -184,12 +186,12 @@ impl Meter {
     }
 
     pub(crate) fn streams(&self) -> u64 {
-        self.streams.load(Ordering::Relaxed)
+        u64::from(self.streams.load(Ordering::Relaxed))
     }
 
     /// Says how many streams there were before.
     pub(crate) fn enter(&self) -> u64 {
-        self.streams.fetch_add(1, Ordering::Relaxed)
+        u64::from(self.streams.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn exit(&self) {
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     fn meter() -> Meter {
-        Meter::new(Marks::new(1_000, 0.9, 0.8))
+        Meter::new(&Arc::new(Marks::new(1_000, 0.9, 0.8)))
     }
 
     #[test]

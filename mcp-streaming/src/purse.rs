@@ -113,7 +113,8 @@ impl Purse {
 
     /// Whether somebody waits for bytes that this stream may have to spare.
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.meters().any(|(_, meter)| meter.is_waited_for())
+        let session = self.session.as_ref();
+        self.budget.is_waited_for() || session.is_some_and(|session| session.is_waited_for())
     }
 
     /// How much to take at once.

@@ -49,7 +49,11 @@ pub(crate) struct Ring {
     /// What replaced readers hold, and what left the ring while it was held.
     hands: Option<Box<Hands>>,
     /// Unread events with a key; `None` while there are none.
-    keys: Option<HashMap<Arc<str>, u64>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "few streams have any, and all pay for its size"
+    )]
+    keys: Option<Box<HashMap<Arc<str>, u64>>>,
 }
 
 impl Ring {
@@ -120,6 +124,10 @@ impl Ring {
             let keys = self.keys.get_or_insert_default();
             keys.insert(Arc::clone(key), id);
         }
+        if self.slots.capacity() == 0 {
+            // Many streams carry one event only.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push_back(slot);
         id
     }
@@ -147,6 +155,7 @@ impl Ring {
 
     /// Removes the oldest event of the history, or the oldest event whatever it
     /// is if `unread` may go too.
+    #[inline]
     pub(crate) fn evict(&mut self, unread: bool) -> Option<Slot> {
         let is_history = self.first < self.acked;
         if !is_history && !unread {
@@ -289,6 +298,7 @@ impl Ring {
     }
 
     /// In how many hands the event is.
+    #[inline]
     fn holders(&self, id: u64) -> u32 {
         let before = self.hands.as_ref().map_or(0, |hands| hands.holders(id));
         before + u32::from((self.acked..self.taken).contains(&id))
@@ -298,6 +308,7 @@ impl Ring {
         (id >= self.first.max(self.taken)).then(|| clip(id - self.first))
     }
 
+    #[inline]
     fn forget_key(&mut self, key: Option<&str>, id: u64) {
         let (Some(key), Some(keys)) = (key, &mut self.keys) else {
             return;
@@ -311,6 +322,7 @@ impl Ring {
     }
 
     /// A ring that was once long gives its slots back.
+    #[inline]
     fn shrink(&mut self) {
         let (len, capacity) = (self.slots.len(), self.slots.capacity());
         if capacity > SLOTS_MIN && len < capacity / 4 {

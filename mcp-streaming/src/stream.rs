@@ -5,12 +5,13 @@ use crate::{
     after::After,
     config::StreamConfig,
     core::{Context, Core, Summary},
-    error::{EndReason, Scope},
+    error::{EndReason, Scope, SendError},
     hub::{Expire, Hub},
     id::{EventId, Origin},
     meter::Meter,
     pressure::millis,
     purse::Purse,
+    ring::Slot,
     stats::StreamStats,
     sync::{Mutex, lock},
     wheel::Key,
@@ -34,7 +35,7 @@ pub(crate) trait Siblings: Send + Sync {
 
 pub(crate) struct Stream {
     core: Mutex<Core>,
-    pub(crate) config: StreamConfig,
+    pub(crate) config: Arc<StreamConfig>,
     pub(crate) purse: Purse,
     /// Its number in the budget.
     pub(crate) number: u64,
@@ -60,7 +61,7 @@ pub(crate) struct Birth {
 }
 
 impl Stream {
-    pub(crate) fn new(hub: &Arc<Hub>, config: StreamConfig, birth: Birth) -> Arc<Self> {
+    pub(crate) fn new(hub: &Arc<Hub>, config: &Arc<StreamConfig>, birth: Birth) -> Arc<Self> {
         let now_ms = hub.now_ms();
         let (session, meter, siblings) = match birth.session {
             Some((number, meter, siblings)) => (number, Some(meter), Some(siblings)),
@@ -75,7 +76,7 @@ impl Stream {
         };
         let stream = Arc::new(Self {
             core: Mutex::new(Core::new(birth.first_id, now_ms)),
-            config,
+            config: Arc::clone(config),
             purse: Purse::new(meter, Arc::clone(&hub.meter)),
             number,
             origin: birth.origin.unwrap_or(own),
@@ -96,6 +97,19 @@ impl Stream {
             None => {}
         }
         stream
+    }
+
+    /// Takes the event in, or says why not; then it stays where it is.
+    #[inline]
+    pub(crate) fn try_push(&self, event: &mut Option<Slot>) -> Result<u64, SendError> {
+        let pushed = lock(&self.core).push_leased(event, self.hub.coarse_ms());
+        if let Some((seq, reader)) = pushed {
+            if let Some(reader) = reader {
+                reader.wake();
+            }
+            return Ok(seq);
+        }
+        self.with(|core, cx, after| core.try_push(event, cx, after))
     }
 
     /// One step under the lock; what it leaves is done outside.

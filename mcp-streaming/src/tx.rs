@@ -42,7 +42,11 @@ impl Tx {
     /// # Cancel safety
     /// A dropped future leaves no event, and gives its turn to the next writer.
     pub async fn send(&self, data: impl Into<Bytes>) -> Result<EventId, SendError> {
-        self.send_slot(plain(data.into())).await
+        let mut event = Some(plain(data.into()));
+        match self.try_push(&mut event) {
+            Err(error) => self.wait_to_push(event, error).await,
+            sent => sent,
+        }
     }
 
     /// Sends an event that, under [`SlowConsumer::Coalesce`], takes the place
@@ -59,7 +63,11 @@ impl Tx {
         key: impl Into<Arc<str>>,
         data: impl Into<Bytes>,
     ) -> Result<EventId, SendError> {
-        self.send_slot(self.keyed(key, data)).await
+        let mut event = Some(self.keyed(key, data));
+        match self.try_push(&mut event) {
+            Err(error) => self.wait_to_push(event, error).await,
+            sent => sent,
+        }
     }
 
     /// Sends an event if there is room now.
@@ -149,24 +157,22 @@ impl Tx {
 
     #[inline]
     fn try_push(&self, event: &mut Option<Slot>) -> Result<EventId, SendError> {
-        let mut step = || {
-            self.stream
-                .with(|core, cx, after| core.try_push(event, cx, after))
-        };
-        let pushed = match step() {
+        let pushed = match self.stream.try_push(event) {
             // The session's other streams have made room by now, if they could.
-            Err(SendError::Exhausted(exhausted)) if exhausted.scope == Scope::Session => step(),
+            Err(SendError::Exhausted(exhausted)) if exhausted.scope == Scope::Session => {
+                self.stream.try_push(event)
+            }
             pushed => pushed,
         };
         pushed.map(|seq| self.stream.event_id(seq))
     }
 
-    async fn send_slot(&self, slot: Slot) -> Result<EventId, SendError> {
-        let mut event = Some(slot);
-        let error = match self.try_push(&mut event) {
-            Ok(id) => return Ok(id),
-            Err(error) => error,
-        };
+    /// What becomes of an event that was refused with `error`.
+    async fn wait_to_push(
+        &self,
+        mut event: Option<Slot>,
+        error: SendError,
+    ) -> Result<EventId, SendError> {
         let mut wait = Wait::new(&self.stream);
         let seq = wait
             .until(error, |stream, ticket, waker| {

@@ -1,6 +1,8 @@
 //! A hashed timer wheel: entering, leaving and a tick cost the same however many
 //! entries there are. Plain values; time is a count of ticks.
 
+use std::num::NonZeroU32;
+
 /// Slots of the wheel; an entry that is due in more ticks than this stays where
 /// it is for another turn.
 const SLOTS: usize = 256;
@@ -11,15 +13,17 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     index: u32,
-    generation: u32,
+    generation: NonZeroU32,
 }
 
+/// Kept small: there is one for each session.
 #[derive(Debug)]
 struct Entry<T> {
+    /// The one that its key has.
     generation: u32,
     previous: u32,
     next: u32,
-    due: u64,
+    due: u32,
     value: Option<T>,
 }
 
@@ -29,7 +33,9 @@ pub(crate) struct Wheel<T> {
     entries: Vec<Entry<T>>,
     free: u32,
     len: usize,
-    now: u64,
+    now: u32,
+    /// Of the last entry, wherever it is.
+    generation: NonZeroU32,
 }
 
 impl<T> Wheel<T> {
@@ -40,6 +46,7 @@ impl<T> Wheel<T> {
             free: NONE,
             len: 0,
             now: 0,
+            generation: NonZeroU32::MIN,
         }
     }
 
@@ -50,8 +57,9 @@ impl<T> Wheel<T> {
     /// Enters a value that comes out at the tick `due`, or at the next one if
     /// that has passed.
     pub(crate) fn insert(&mut self, due: u64, value: T) -> Key {
-        let due = due.max(self.now + 1);
+        let due = ticks(due).max(self.now.saturating_add(1));
         let index = self.allocate();
+        self.generation = self.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let head = slot_of(due);
         let next = std::mem::replace(&mut self.heads[head], index);
         if next != NONE {
@@ -61,18 +69,19 @@ impl<T> Wheel<T> {
         entry.previous = NONE;
         entry.next = next;
         entry.due = due;
+        entry.generation = self.generation.get();
         entry.value = Some(value);
         self.len += 1;
         Key {
             index,
-            generation: entry.generation,
+            generation: self.generation,
         }
     }
 
     /// Takes an entry out before its time.
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.entries.get(at(key.index))?;
-        if entry.generation != key.generation || entry.value.is_none() {
+        if entry.generation != key.generation.get() || entry.value.is_none() {
             return None;
         }
         self.unlink(key.index)
@@ -80,10 +89,11 @@ impl<T> Wheel<T> {
 
     /// Moves to the tick `now`, and takes out what is due.
     pub(crate) fn advance(&mut self, now: u64, out: &mut Vec<T>) {
-        let ticks = now.saturating_sub(self.now).min(SLOTS as u64);
-        self.now = self.now.max(now);
-        for tick in (self.now - ticks + 1)..=self.now {
-            let mut index = self.heads[slot_of(tick)];
+        let now = ticks(now).max(self.now);
+        let turned = at(now - self.now).min(SLOTS);
+        self.now = now;
+        for back in (0..turned).rev() {
+            let mut index = self.heads[(at(now) - back) % SLOTS];
             while index != NONE {
                 let (next, due) = (self.entries[at(index)].next, self.entries[at(index)].due);
                 if due <= self.now {
@@ -100,6 +110,10 @@ impl<T> Wheel<T> {
             self.free = self.entries[at(index)].next;
             return index;
         }
+        if self.entries.len() == self.entries.capacity() {
+            // A quarter more, not twice as much.
+            self.entries.reserve_exact((self.entries.len() / 4).max(64));
+        }
         self.entries.push(Entry {
             generation: 0,
             previous: NONE,
@@ -114,7 +128,6 @@ impl<T> Wheel<T> {
         let entry = &mut self.entries[at(index)];
         let value = entry.value.take();
         let (previous, next, due) = (entry.previous, entry.next, entry.due);
-        entry.generation = entry.generation.wrapping_add(1);
         entry.next = self.free;
         self.free = index;
         if previous == NONE {
@@ -126,13 +139,21 @@ impl<T> Wheel<T> {
             self.entries[at(next)].previous = previous;
         }
         self.len -= 1;
+        if self.len == 0 {
+            // After a crowd has gone, its memory goes too.
+            (self.entries, self.free) = (Vec::new(), NONE);
+        }
         value
     }
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "it is below the slots")]
-fn slot_of(tick: u64) -> usize {
-    (tick % SLOTS as u64) as usize
+/// Ticks that may be kept: of a quarter of a second, 34 years.
+fn ticks(tick: u64) -> u32 {
+    u32::try_from(tick).unwrap_or(u32::MAX)
+}
+
+fn slot_of(tick: u32) -> usize {
+    at(tick) % SLOTS
 }
 
 fn at(index: u32) -> usize {

@@ -84,8 +84,8 @@ async fn serve(
     http::serve(
         listener,
         handler,
-        Vec::new(),
-        &HttpConfig::default(),
+        http::Options::default(),
+        HttpConfig::default(),
         shutdown,
     )
     .await?;

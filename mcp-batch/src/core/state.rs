@@ -64,6 +64,10 @@ impl<T, R: Unanswered> State<T, R> {
     /// Starts what the rule wants; sets the timer if something is left to wait
     /// although a slot is free. `look` is whether a lane may be due.
     pub(super) fn evaluate(&mut self, limits: &Limits, look: bool, now_ns: u64) -> Todo {
+        if self.running + self.gathering >= limits.slots {
+            // Every slot is held: whoever holds it takes what waits.
+            return Todo::default();
+        }
         let free = self.running < limits.slots;
         let load = Load {
             queued: self.queue.len(),
@@ -86,7 +90,7 @@ impl<T, R: Unanswered> State<T, R> {
         self.watched |= watch;
         Todo {
             starts,
-            watch_at_ns: self.next_due_ns(limits).filter(|_| watch),
+            watch_at_ns: watch.then(|| self.next_due_ns(limits)).flatten(),
             settled: false,
         }
     }

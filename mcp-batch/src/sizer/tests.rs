@@ -108,8 +108,8 @@ fn test_adaptive_batching() {
     }
 }
 
-/// Five percent of noise either way, and 200 runs of each change: most are as
-/// near as without it.
+/// Five percent of noise either way, and 200 runs of each change: nearly all are
+/// as near as without it.
 #[test]
 fn noise_seldom_hides_a_change() {
     for (from, first, _) in &CURVES[..3] {
@@ -121,7 +121,7 @@ fn noise_seldom_hides_a_change() {
                 near_the_best(&sizer, *second, None)
             });
             let near = near.count();
-            assert!(near >= 160, "{from} to {to}: {near} of 200");
+            assert!(near >= 190, "{from} to {to}: {near} of 200");
         }
     }
 }

@@ -13,4 +13,6 @@ pub struct Ticket {
     /// Against invalidations and writes of single keys. They have a counter of
     /// their own, so that they do not send every entry back to its tags.
     pub(crate) writes: u64,
+    /// Against loads that began later and have landed already.
+    pub(crate) order: u64,
 }

@@ -111,6 +111,12 @@ impl CacheEventBus {
         Subscription::start(self.0.sender.subscribe(), subscriber)
     }
 
+    /// What it invalidates in.
+    #[must_use]
+    pub fn epochs(&self) -> &Arc<Epochs> {
+        &self.0.epochs
+    }
+
     /// Events published since the start.
     #[must_use]
     pub fn published(&self) -> u64 {

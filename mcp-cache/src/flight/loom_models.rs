@@ -32,6 +32,7 @@ impl Model {
         let ticket = Ticket {
             epoch: 1,
             writes: 1,
+            order: 1,
         };
         self.flights.join(0, &1, ticket, |_| true)
     }

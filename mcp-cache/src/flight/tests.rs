@@ -60,7 +60,11 @@ impl<'a> Waiting<'a> {
 }
 
 fn at(epoch: u64) -> Ticket {
-    Ticket { epoch, writes: 1 }
+    Ticket {
+        epoch,
+        writes: 1,
+        order: epoch,
+    }
 }
 
 /// All keys share a shard and a hash, so that keys are compared too.

@@ -2,7 +2,7 @@
 
 use crate::error::{ConfigError, check};
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// How Redis is used as a second tier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -10,8 +10,9 @@ use std::{fmt, time::Duration};
 pub struct RedisConfig {
     /// Where it is.
     pub endpoint: RedisEndpoint,
-    /// The most connections for commands, each shared by many callers; a further
-    /// one is made when those there are busy. One more listens. Default 10.
+    /// The most connections for looks and invalidations, each shared by many
+    /// callers; a further one is made when those there are busy. One more stores
+    /// values, and one listens. Default 10.
     pub connections: usize,
     /// How long connecting may take. Default `1s`.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -19,6 +20,21 @@ pub struct RedisConfig {
     /// What all keys begin with; processes of one namespace share their values
     /// and invalidations. Default `mcp`.
     pub namespace: String,
+    /// Certificates for `rediss://` addresses. Default: the system's.
+    pub tls: RedisTls,
+}
+
+/// Certificates in PEM files, which are read once, by
+/// [`RedisStore::new`](crate::RedisStore::new).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisTls {
+    /// Those that are trusted, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// This process's own, with its chain, for servers that ask for one.
+    pub cert_file: Option<PathBuf>,
+    /// Its key; both or none.
+    pub key_file: Option<PathBuf>,
 }
 
 /// Where Redis is. Addresses are `redis://user:password@host:port/db`, or
@@ -34,7 +50,9 @@ pub enum RedisEndpoint {
     },
     /// The master of a group, by the sentinels that watch it.
     Sentinel {
-        /// The sentinels' addresses.
+        /// The sentinels' addresses. User and password there are for the
+        /// sentinels; the database is that of the servers, and `rediss://` is for
+        /// both.
         urls: Vec<String>,
         /// The group's name.
         service: String,
@@ -61,6 +79,7 @@ impl Default for RedisConfig {
             connections: 10,
             connect_timeout: Duration::from_secs(1),
             namespace: "mcp".to_owned(),
+            tls: RedisTls::default(),
         }
     }
 }
@@ -95,6 +114,16 @@ impl RedisConfig {
             !self.namespace.is_empty() && !self.namespace.contains(['{', '}', ':']),
             "namespace",
             "must be a name without braces and colons",
+        )?;
+        check(
+            self.tls.cert_file.is_some() == self.tls.key_file.is_some(),
+            "tls.key_file",
+            "belongs to tls.cert_file: set both or none",
+        )?;
+        check(
+            cfg!(feature = "redis-tls") || self.tls == RedisTls::default(),
+            "tls",
+            "needs the feature redis-tls",
         )?;
         let urls = match &self.endpoint {
             RedisEndpoint::Single { .. } => return Ok(()),

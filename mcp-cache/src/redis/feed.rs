@@ -24,7 +24,7 @@ impl Feed for Messages {
 
 fn parse(payload: &[u8]) -> Option<(u64, Bytes)> {
     let at = payload.iter().position(|byte| *byte == b' ')?;
-    let number = std::str::from_utf8(&payload[..at]).ok()?.parse().ok()?;
+    let number = super::number(&payload[..at])?;
     Some((number, Bytes::copy_from_slice(&payload[at + 1..])))
 }
 
@@ -35,7 +35,7 @@ mod tests {
     #[test]
     fn a_number_comes_before_the_body() {
         assert_eq!(parse(b"12 a b"), Some((12, Bytes::from_static(b"a b"))));
-        for noise in ["", "12", "x 1", "-1 x"] {
+        for noise in ["", "12", "x 1", "-1 x", "0 x", "9007199254740992 x"] {
             assert_eq!(parse(noise.as_bytes()), None, "{noise}");
         }
     }

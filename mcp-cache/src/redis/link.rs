@@ -5,7 +5,7 @@ use crate::RemoteError;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -13,15 +13,18 @@ use tokio::{sync::watch, time::Instant};
 
 /// How long after a failed attempt the next one waits.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Calls in a row that were given up after which the connection is.
-const LATE_MAX: u32 = 32;
+/// How long callers give up on a connection, with no answer in between, before it
+/// is given up itself: its other end may be gone without a word.
+const SILENCE_MS: u64 = 1_000;
 
 /// A place for one connection.
 pub(super) struct Link {
     state: watch::Sender<State>,
     pub(super) in_flight: AtomicUsize,
-    /// Calls in a row that were given up before the answer came.
-    late: AtomicU32,
+    origin: Instant,
+    /// Since when calls are given up and none is answered, in milliseconds since
+    /// the origin; 0 if the last one was answered.
+    silent_since_ms: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -51,7 +54,8 @@ impl Link {
                 reason: String::new(),
             }),
             in_flight: AtomicUsize::new(0),
-            late: AtomicU32::new(0),
+            origin: Instant::now(),
+            silent_since_ms: AtomicU64::new(0),
         }
     }
 
@@ -71,7 +75,7 @@ impl Link {
     }
 
     pub(super) fn connected(&self, made: Result<Connection, RemoteError>, number: u64) {
-        self.late.store(0, Ordering::Relaxed);
+        self.silent_since_ms.store(0, Ordering::Relaxed);
         self.state.send_replace(match made {
             Ok(connection) => State::Up(connection, number),
             Err(error) => State::Down {
@@ -108,6 +112,30 @@ impl Link {
         }
     }
 
+    /// A call was given up: whether that has gone on for too long.
+    fn is_silent(&self) -> bool {
+        let now_ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        // Of two that come at once the later moment may win, by a hair.
+        match self.silent_since_ms.load(Ordering::Relaxed) {
+            0 => {
+                self.silent_since_ms.store(now_ms.max(1), Ordering::Relaxed);
+                false
+            }
+            since_ms => now_ms.saturating_sub(since_ms) >= SILENCE_MS,
+        }
+    }
+
+    /// Gives up whatever connection is there.
+    pub(super) fn close(&self, reason: &str) {
+        let up = match &*self.state.borrow() {
+            State::Up(_, number) => Some(*number),
+            State::Down { .. } | State::Connecting => None,
+        };
+        if let Some(number) = up {
+            self.drop_connection(number, reason);
+        }
+    }
+
     /// Gives a connection up, unless another has its place.
     fn drop_connection(&self, number: u64, reason: &str) {
         self.state.send_if_modified(|state| {
@@ -137,9 +165,9 @@ impl Use {
     /// An answer came; one that says that the connection is broken ends it.
     pub(super) fn done<T>(mut self, result: redis::RedisResult<T>) -> Result<T, RemoteError> {
         self.answered = true;
-        self.link.late.store(0, Ordering::Relaxed);
+        self.link.silent_since_ms.store(0, Ordering::Relaxed);
         result.map_err(|failed| {
-            if failed.is_io_error() || failed.is_unrecoverable_error() {
+            if failed.is_io_error() || failed.is_unrecoverable_error() || is_replica(&failed) {
                 self.link.drop_connection(self.number, &failed.to_string());
             }
             error(&failed)
@@ -150,8 +178,13 @@ impl Use {
 impl Drop for Use {
     fn drop(&mut self) {
         self.link.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if !self.answered && self.link.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE_MAX {
+        if !self.answered && self.link.is_silent() {
             self.link.drop_connection(self.number, "it does not answer");
         }
     }
+}
+
+/// A server that takes no writes is not the one that numbers invalidations.
+pub(super) fn is_replica(failed: &redis::RedisError) -> bool {
+    failed.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::ReadOnly)
 }

@@ -25,6 +25,9 @@ const SHARED_MAX: usize = 128;
 pub(super) struct Pool {
     shared: Arc<Shared>,
     links: Box<[Arc<Link>]>,
+    /// For values that are stored, which may be large: nobody's look waits behind
+    /// their bytes.
+    bulk: Arc<Link>,
     connecting: Mutex<JoinSet<()>>,
 }
 
@@ -67,6 +70,7 @@ impl Pool {
                 made: AtomicU64::new(0),
             }),
             links: links.take(config.connections).collect(),
+            bulk: Arc::new(Link::new()),
             connecting: Mutex::new(JoinSet::new()),
         })
     }
@@ -94,6 +98,21 @@ impl Pool {
         match next {
             Some(link) => link.get().await,
             None => Err(unexpected("no connections")),
+        }
+    }
+
+    /// The connection for values that are stored.
+    pub(super) async fn get_bulk(&self) -> Result<Use, RemoteError> {
+        if self.bulk.claim() {
+            self.connect(&self.bulk);
+        }
+        self.bulk.get().await
+    }
+
+    /// Gives up all connections there are: another server is to be found.
+    pub(super) fn close_all(&self, reason: &str) {
+        for link in self.links.iter().chain([&self.bulk]) {
+            link.close(reason);
         }
     }
 
@@ -145,10 +164,10 @@ impl Shared {
         let [Value::Int(epoch), Value::Int(base)] = numbers[..] else {
             return Ok(Err(unexpected("a join")));
         };
-        let joined = Joined {
-            epoch: u64::try_from(epoch).unwrap_or(0),
-            base: u64::try_from(base).unwrap_or(0),
+        let (Ok(epoch), Ok(base)) = (u64::try_from(epoch), u64::try_from(base)) else {
+            return Ok(Err(unexpected("a join")));
         };
+        let joined = Joined { epoch, base };
         self.knows(joined.epoch);
         Ok(Ok(joined))
     }

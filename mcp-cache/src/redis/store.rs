@@ -1,7 +1,13 @@
 //! The traits of a second tier, in Redis' commands.
 
 use super::{
-    RedisConfig, connect::Connection, error, feed::Messages, pool::Pool, script, unexpected,
+    RedisConfig, error,
+    feed::Messages,
+    gather::Gather,
+    link::is_replica,
+    look::{Joint, counted, is_of_another_kind},
+    pool::Pool,
+    script, unexpected,
 };
 use crate::{
     RemoteError,
@@ -9,15 +15,16 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::future::{join, try_join_all};
-use redis::{Pipeline, RedisResult, Script, Value};
-use std::{fmt, time::Duration};
+use futures_util::future::try_join_all;
+use redis::{Cmd, Pipeline, Script, Value};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Redis, as the store and the backplane of a second tier. Connects when it is
 /// first asked, again whenever a connection breaks, and never makes a caller wait
 /// for that longer than its own deadline.
 pub struct RedisStore {
-    pool: Pool,
+    pool: Arc<Pool>,
+    gather: Gather,
     publish: Script,
 }
 
@@ -31,103 +38,58 @@ impl RedisStore {
             reason: invalid.to_string(),
         })?;
         Ok(Self {
-            pool: Pool::new(config)?,
+            pool: Arc::new(Pool::new(config)?),
+            gather: Gather::new(),
             publish: Script::new(script::PUBLISH),
         })
-    }
-
-    fn key(&self, key: &[u8]) -> Vec<u8> {
-        [&self.pool.shared().names.prefix, key].concat()
-    }
-
-    /// The answers to a pipeline, errors of the server included.
-    async fn send(&self, pipeline: &Pipeline, len: usize) -> Result<Vec<Value>, RemoteError> {
-        let mut used = self.pool.get().await?;
-        let sent = used.connection.send(pipeline, len).await;
-        let values = used.done(sent)?;
-        match values.len() == len {
-            true => Ok(values),
-            false => Err(unexpected("a pipeline")),
-        }
-    }
-
-    /// On a cluster, where keys are in different places, each by itself.
-    async fn get_apart(
-        &self,
-        connection: &Connection,
-        keys: &[Bytes],
-    ) -> RedisResult<(Vec<Value>, Value)> {
-        let one = |command: &'static str, key: Vec<u8>| {
-            let mut connection = connection.clone();
-            async move {
-                let mut pipeline = redis::pipe();
-                pipeline.cmd(command).arg(key);
-                let mut values = connection.send(&pipeline, 1).await?;
-                Ok::<_, redis::RedisError>(values.pop().unwrap_or(Value::Nil))
-            }
-        };
-        let records = keys.iter().map(|key| one("GET", self.key(key)));
-        let epoch = one("GET", self.pool.shared().names.epoch.clone().into_bytes());
-        let (records, epoch) = join(try_join_all(records), epoch).await;
-        Ok((records?, epoch?))
     }
 }
 
 #[async_trait]
 impl RemoteStore for RedisStore {
     async fn get(&self, keys: &[Bytes]) -> Result<Found, RemoteError> {
-        let mut used = self.pool.get().await?;
-        let (records, epoch) = if used.connection.is_whole() {
-            let mut pipeline = Pipeline::with_capacity(keys.len() + 1);
-            for key in keys {
-                pipeline.cmd("GET").arg(self.key(key));
-            }
-            pipeline.cmd("GET").arg(&self.pool.shared().names.epoch);
-            let sent = used.connection.send(&pipeline, keys.len() + 1).await;
-            let mut values = used.done(sent)?;
-            let epoch = values.pop().unwrap_or(Value::Nil);
-            (values, epoch)
-        } else {
-            let connection = used.connection.clone();
-            let got = self.get_apart(&connection, keys).await;
-            used.done(got)?
-        };
-        let epoch = number(&epoch)?;
-        if let Some(epoch) = epoch {
-            self.pool.shared().knows(epoch);
-        }
-        let records = records.into_iter().map(record).collect();
-        Ok(Found { records, epoch })
+        self.gather.look(&self.pool, keys).await
     }
 
     async fn stamps(&self, slots: &[u32]) -> Result<Stamped, RemoteError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline
-            .cmd("HMGET")
-            .arg(&self.pool.shared().names.stamps)
-            .arg("base")
-            .arg(slots);
-        let mut values = self.send(&pipeline, 1).await?;
-        let values = match values.pop() {
-            Some(Value::Array(values)) if values.len() == slots.len() + 1 => values,
-            // Of another kind, or gone: there is no base.
-            _ => return Ok(Stamped::default()),
+        let mut command = Cmd::with_capacity(slots.len() + 3, 64 + slots.len() * 6);
+        command.arg("HMGET");
+        command.arg(&self.pool.shared().names.stamps);
+        command.arg("base").arg(slots);
+        let mut used = self.pool.get().await?;
+        let values = match used.connection.ask(&command).await {
+            Err(failed) if is_of_another_kind(&failed) => {
+                let _ = used.done(Ok(()));
+                return Ok(Stamped::default());
+            }
+            answer => used.done(answer)?,
         };
-        let base = number(&values[0])?;
-        let stamps = values[1..]
-            .iter()
-            .map(|value| Ok(number(value)?.unwrap_or(0)));
+        let Value::Array(values) = values else {
+            return Err(unexpected("stamps"));
+        };
+        let Some((base, stamps)) = values
+            .split_first()
+            .filter(|_| values.len() == slots.len() + 1)
+        else {
+            return Err(unexpected("stamps"));
+        };
+        // A stamp that nobody can read may be any: all that has it is dead.
+        let stamp = |value: &Value| match value {
+            Value::Nil => 0,
+            value => counted(value).unwrap_or(u64::MAX),
+        };
         Ok(Stamped {
-            base,
-            stamps: stamps.collect::<Result<_, RemoteError>>()?,
+            base: counted(base),
+            stamps: stamps.iter().map(stamp).collect(),
         })
     }
 
     async fn set(&self, records: &[(Bytes, Bytes, Duration)]) -> Result<(), RemoteError> {
-        let mut used = self.pool.get().await?;
+        let prefix = &self.pool.shared().names.prefix;
+        let mut used = self.pool.get_bulk().await?;
         let command = |pipeline: &mut Pipeline, (key, record, ttl): &(Bytes, Bytes, Duration)| {
             let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-            let set = pipeline.cmd("SET").arg(self.key(key)).arg(&record[..]);
+            let set = pipeline.cmd("SET").arg(Joint(prefix, key)).arg(&record[..]);
             set.arg("PX").arg(ttl_ms);
         };
         if used.connection.is_whole() {
@@ -158,14 +120,10 @@ impl Backplane for RedisStore {
         let joined = shared
             .join_on(&mut used.connection, known, force, forget)
             .await;
+        if joined.as_ref().is_err_and(is_replica) {
+            self.pool.close_all("it is a replica");
+        }
         used.done(joined)?
-    }
-
-    async fn epoch(&self) -> Result<Option<u64>, RemoteError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.cmd("GET").arg(&self.pool.shared().names.epoch);
-        let values = self.send(&pipeline, 1).await?;
-        number(&values[0])
     }
 
     async fn publish(&self, slots: &[u32], body: &[u8]) -> Result<Option<u64>, RemoteError> {
@@ -175,6 +133,7 @@ impl Backplane for RedisStore {
         call.key(&names.stamps)
             .arg(&names.channel)
             .arg(body)
+            .arg(u8::from(!used.connection.is_whole()))
             .arg(slots);
         let sent = used.connection.invoke(&call).await;
         let number = match used.done(sent)? {
@@ -198,29 +157,6 @@ impl Backplane for RedisStore {
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore").finish_non_exhaustive()
-    }
-}
-
-/// A key of another kind holds no record that anybody wrote: the next one is put
-/// in its place.
-fn record(value: Value) -> Option<Bytes> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes.into()),
-        Value::Nil => None,
-        _ => Some(Bytes::new()),
-    }
-}
-
-/// `None` also for a key of another kind, which counts as lost.
-fn number(value: &Value) -> Result<Option<u64>, RemoteError> {
-    match value {
-        Value::BulkString(bytes) => {
-            let text = std::str::from_utf8(bytes).ok();
-            let number = text.and_then(|text| text.parse().ok());
-            number.map(Some).ok_or_else(|| unexpected("a number"))
-        }
-        Value::Nil | Value::ServerError(_) => Ok(None),
-        _ => Err(unexpected("a number")),
     }
 }
 

@@ -36,6 +36,9 @@ pub struct RemoteConfig {
     pub pending_max: usize,
     /// Values that wait to be stored; further ones are dropped. Default 1,024.
     pub writes_max: usize,
+    /// The bytes of those values. Default 16 MiB. Raising it stores more of a burst,
+    /// and takes that much memory while the store is slow.
+    pub writes_bytes_max: usize,
     /// Which clock the caches of this tier read.
     pub clock: ClockKind,
 }
@@ -50,6 +53,7 @@ impl Default for RemoteConfig {
             compress: CompressConfig::default(),
             pending_max: 4_096,
             writes_max: 1_024,
+            writes_bytes_max: 16 << 20,
             clock: ClockKind::default(),
         }
     }
@@ -81,6 +85,11 @@ impl RemoteConfig {
             (1..=512 << 20).contains(&self.value_bytes_max),
             "value_bytes_max",
             "must be from 1 to 536870912",
+        )?;
+        check(
+            (self.value_bytes_max..=4 << 30).contains(&self.writes_bytes_max),
+            "writes_bytes_max",
+            "must be from value_bytes_max to 4294967296",
         )?;
         let counts = [
             (self.pending_max, "pending_max"),

@@ -23,12 +23,12 @@ pub(super) async fn run(node: Arc<Node>) {
             Ok(feed) => {
                 delay = DELAYS.0;
                 node.report(RemoteEvent::Connected);
+                let hears = Hears(&node);
                 tokio::select! {
                     () = listen(&node, feed) => {}
                     () = beat(&node) => {}
-                    () = node.doubt.notified() => {}
                 }
-                node.mirror.end();
+                drop(hears);
                 node.report(RemoteEvent::Disconnected);
             }
             Err(error) => node.report(RemoteEvent::ConnectFailed(&error)),
@@ -38,15 +38,18 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+/// Messages are heard; once it is dropped, in whatever way, they are not.
+struct Hears<'a>(&'a Node);
+
+impl Drop for Hears<'_> {
+    fn drop(&mut self) {
+        self.0.mirror.end();
+    }
+}
+
 /// Subscribes, and only then asks where the others are: what is published later
 /// comes through the feed, and what was published before may have been missed.
 async fn begin(node: &Node) -> Result<Box<dyn Feed>, RemoteError> {
-    // A doubt from before is met by what follows.
-    tokio::select! {
-        biased;
-        () = node.doubt.notified() => {}
-        () = std::future::ready(()) => {}
-    }
     let feed = node.within(node.plane.subscribe()).await?;
     let asked_ms = node.clock.now_ms();
     let joined = join(node, false).await?;
@@ -103,24 +106,26 @@ fn apply(node: &Node, number: u64, message: Message) {
     }
 }
 
-/// Asks for the epoch, again and again, and extends the lease when all messages
-/// up to it are here. Ends when some do not come.
+/// Joins, again and again and when somebody doubts, so that a service that lost something is found without
+/// anybody asking it, and extends the lease when all messages up to its epoch are
+/// here. Ends when some do not come.
 async fn beat(node: &Node) {
     let period = node.config.lease.map_or(BEAT, |lease| lease / 4);
+    let mut heard = node.heard.subscribe();
     loop {
-        sleep(period).await;
-        let before = node.mirror.applied();
+        tokio::select! {
+            () = sleep(period) => {}
+            () = node.doubt.notified() => {}
+        }
         let asked_ms = node.clock.now_ms();
-        match node.within(node.plane.epoch()).await {
-            Ok(Some(epoch)) if epoch >= before => {
-                let mut heard = node.heard.subscribe();
-                let comes = heard.wait_for(|number| *number >= epoch);
+        match join(node, false).await {
+            Ok(joined) => {
+                let comes = heard.wait_for(|number| *number >= joined.epoch);
                 if timeout(period, comes).await.is_err() {
                     return;
                 }
                 node.lease.confirm(asked_ms);
             }
-            Ok(_) => return,
             Err(error) => node.report(RemoteEvent::ConnectFailed(&error)),
         }
     }

@@ -78,8 +78,13 @@ impl Mirror {
     /// missed.
     pub(crate) fn begin(&self, number: u64) {
         self.applied.store(0, Ordering::Release);
-        self.known_from.store(number, Ordering::Release);
+        self.forget_before(number);
         self.applied.store(number, Ordering::Release);
+    }
+
+    /// What was born before `number` is not judged here any more.
+    pub(crate) fn forget_before(&self, number: u64) {
+        self.known_from.fetch_max(number, Ordering::Release);
     }
 
     /// Nothing is heard at the moment.
@@ -158,8 +163,12 @@ mod tests {
             (judge(11, 10), judge(11, 11)),
             (Verdict::Dead, Verdict::Live)
         );
+        mirror.forget_before(20);
+        assert_eq!(judge(11, 11), Verdict::Unknown, "of a base that was");
+        mirror.begin(20);
+        assert_eq!(judge(20, 20), Verdict::Live);
         mirror.end();
-        assert_eq!(judge(11, 11), Verdict::Unknown);
+        assert_eq!(judge(20, 20), Verdict::Unknown);
         assert_eq!(judge(0, 11), Verdict::Unknown);
     }
 }

@@ -9,6 +9,7 @@ use super::{
     scope::{Kind, Mark, Scope},
     stats::Counters,
     store::{Backplane, RemoteStore},
+    writer::Writes,
 };
 use crate::{
     Epochs, Observer, RemoteError, RemoteEvent,
@@ -22,7 +23,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, watch},
     time::timeout,
 };
 
@@ -55,7 +56,7 @@ pub(crate) struct Node {
     /// The number of the last message applied, for those who wait for one.
     pub(super) heard: watch::Sender<u64>,
     pub(super) progress: watch::Sender<Progress>,
-    pub(super) writes: mpsc::Sender<(Bytes, Bytes, Duration)>,
+    pub(super) writes: Writes,
 }
 
 /// How far this process's invalidations have come.
@@ -65,6 +66,8 @@ pub(crate) struct Progress {
     pub(super) numbered: u64,
     /// Whether the last attempt failed.
     pub(super) failing: bool,
+    /// Whether there will be no other.
+    pub(super) closed: bool,
 }
 
 /// What a node is made of.
@@ -78,7 +81,7 @@ pub(super) struct Parts {
 }
 
 impl Node {
-    pub(super) fn new(parts: Parts, writes: mpsc::Sender<(Bytes, Bytes, Duration)>) -> Self {
+    pub(super) fn new(parts: Parts) -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         let config = parts.config;
         Self {
@@ -98,7 +101,7 @@ impl Node {
             doubt: Notify::new(),
             heard: watch::Sender::new(0),
             progress: watch::Sender::new(Progress::default()),
-            writes,
+            writes: Writes::new(config.writes_max, config.writes_bytes_max),
             config,
         }
     }
@@ -179,7 +182,7 @@ impl Node {
         caches.iter().for_each(|cache| tell(&**cache));
     }
 
-    /// Calls the backplane, for a second at the most.
+    /// Calls the service where no caller waits, for a second at the most.
     pub(super) async fn within<T>(
         &self,
         call: impl Future<Output = Result<T, RemoteError>>,

@@ -19,21 +19,14 @@ pub(super) async fn run(node: Arc<Node>) {
             node.work.notified().await;
             continue;
         };
+        let flying = Flying(Some(&node));
         match publish(&node, &batch).await {
             Ok(()) => {
                 delay = DELAYS.0;
-                let numbered = node.pending.done();
-                node.counters.published.add_one();
-                node.progress.send_modify(|progress| {
-                    progress.numbered = numbered;
-                    progress.failing = false;
-                });
+                flying.landed();
             }
             Err(error) => {
-                node.pending.failed();
-                node.counters.publish_errors.add_one();
-                node.progress
-                    .send_modify(|progress| progress.failing = true);
+                drop(flying);
                 node.report(RemoteEvent::PublishFailed(&error));
                 sleep(delay).await;
                 delay = (delay * 2).min(DELAYS.1);
@@ -42,10 +35,38 @@ pub(super) async fn run(node: Arc<Node>) {
     }
 }
 
+/// A batch that was taken; once it is dropped, in whatever way, it waits again.
+struct Flying<'a>(Option<&'a Node>);
+
+impl Flying<'_> {
+    fn landed(mut self) {
+        let Some(node) = self.0.take() else { return };
+        let numbered = node.pending.done();
+        node.counters.published.add_one();
+        node.progress.send_modify(|progress| {
+            progress.numbered = numbered;
+            progress.failing = false;
+        });
+    }
+}
+
+impl Drop for Flying<'_> {
+    fn drop(&mut self) {
+        let Some(node) = self.0 else { return };
+        node.pending.failed();
+        node.counters.publish_errors.add_one();
+        node.progress
+            .send_modify(|progress| progress.failing = true);
+    }
+}
+
 async fn publish(node: &Node, batch: &Batch) -> Result<(), RemoteError> {
     let Batch::Scopes(scopes) = batch else {
-        // The new base comes back as a message, too, and moves the mirror on.
-        return join(node, true).await.map(|_| ());
+        // The new base comes back as a message, too, and moves the mirror on. Until
+        // then nothing from before it may be judged here.
+        let joined = join(node, true).await?;
+        node.mirror.forget_before(joined.base);
+        return Ok(());
     };
     let slots: Vec<u32> = scopes
         .iter()
@@ -56,13 +77,18 @@ async fn publish(node: &Node, batch: &Batch) -> Result<(), RemoteError> {
         scopes: scopes.clone(),
     };
     let body = message.encode();
-    let Some(number) = node.within(node.plane.publish(&slots, &body)).await? else {
-        node.doubt.notify_one();
-        join(node, false).await?;
-        return Err(RemoteError::WentBack);
+    let lost = match node.within(node.plane.publish(&slots, &body)).await {
+        Ok(Some(number)) => {
+            raise(node, scopes, number);
+            return Ok(());
+        }
+        Ok(None) => RemoteError::WentBack,
+        // What it numbers by may be of another kind.
+        Err(refused @ RemoteError::Refused { .. }) => refused,
+        Err(error) => return Err(error),
     };
-    raise(node, scopes, number);
-    Ok(())
+    join(node, false).await?;
+    Err(lost)
 }
 
 /// Before they leave what is pending, so that nobody finds them in neither.

@@ -27,8 +27,8 @@ const ZSTD: u8 = 2;
 const HAS_TTL: u8 = 4;
 /// Version, flags, checksum.
 const HEAD: usize = 10;
-/// Tags of one value.
-const SCOPES_MAX: u64 = 4_096;
+/// Tags of one value, and its namespace.
+pub(crate) const SCOPES_MAX: usize = 4_096;
 
 /// A value and what decides whether it may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +121,10 @@ impl Record {
                 ttl_ms: reader.varint()?,
             }),
         };
-        let count = reader.varint().filter(|count| *count <= SCOPES_MAX)?;
+        let count = reader.varint()?;
+        let count = usize::try_from(count)
+            .ok()
+            .filter(|count| *count <= SCOPES_MAX)?;
         let scope = |reader: &mut Reader| Some((Kind::from_byte(reader.byte()?)?, reader.bytes()?));
         let scopes = (0..count)
             .map(|_| scope(&mut reader))

@@ -45,6 +45,9 @@ pub struct RemoteStats {
     pub forgotten: u64,
     /// Subscriptions that were begun.
     pub subscriptions: u64,
+    /// Times that foreign code (an observer, a guard, a key's decoding) panicked in
+    /// what runs in the background, which began anew.
+    pub panics: u64,
     /// The number of the last message that was applied; 0 while not connected.
     pub applied: u64,
 }
@@ -68,6 +71,7 @@ pub(crate) struct Counters {
     pub(crate) heard: Counter,
     pub(crate) forgotten: Counter,
     pub(crate) subscriptions: Counter,
+    pub(crate) panics: Counter,
 }
 
 impl Counters {
@@ -91,6 +95,7 @@ impl Counters {
             heard: self.heard.value(),
             forgotten: self.forgotten.value(),
             subscriptions: self.subscriptions.value(),
+            panics: self.panics.value(),
             applied,
         }
     }

@@ -22,7 +22,7 @@ pub trait RemoteStore: Send + Sync {
     async fn stamps(&self, slots: &[u32]) -> Result<Stamped, RemoteError>;
 
     /// Stores records, each with its time to live. An error says that any part
-    /// of them may be stored.
+    /// of them may be stored. Nobody waits for it but the one task that stores.
     ///
     /// # Errors
     /// The service did not answer, or not so.
@@ -34,23 +34,19 @@ pub trait RemoteStore: Send + Sync {
 pub trait Backplane: Send + Sync {
     /// Asks for the epoch and the base; begins a new base if the service has
     /// lost or may have lost anything: it is another process than the one that
-    /// made the base, it has none, its epoch is below `known`, or `forget` asks
+    /// made the base, it has none, its epoch is below `known`, or `force` asks
     /// for it. A new base is a number above all that were used, and is published
-    /// as a message of its own with `forget` as its body.
+    /// as a message of its own with `forget` as its body. Called with every
+    /// heartbeat, too.
     ///
     /// # Errors
     /// The service did not answer, or not so.
     async fn join(&self, known: u64, force: bool, forget: &[u8]) -> Result<Joined, RemoteError>;
 
-    /// The epoch as it was at some moment after the call; `None` if it is lost.
-    ///
-    /// # Errors
-    /// The service did not answer, or not so.
-    async fn epoch(&self) -> Result<Option<u64>, RemoteError>;
-
     /// In one step that all processes see as one: raises the epoch by one,
     /// stamps `slots` with it, and publishes `body` under that number, which is
-    /// returned. `None` if there is no base, and nothing was done.
+    /// returned. `None` if there is no base, or [`join`](Self::join) would begin a
+    /// new one, and nothing was done.
     ///
     /// # Errors
     /// The service did not answer, or not so; it may have done it all the same.

@@ -4,8 +4,9 @@ use super::{
     Remote, RemoteKey, RemoteValue,
     look::Looked,
     node::{Listener, cache_mark, join_key},
-    record::{Expiry, Record},
+    record::{Expiry, Record, SCOPES_MAX},
     scope::{Kind, Mark, Scope},
+    writer::Write,
 };
 use crate::{CacheTags, Loaded, inner::Inner};
 use bytes::Bytes;
@@ -82,7 +83,7 @@ impl<K, V> Tier<K, V> {
         loaded: &Loaded<V>,
         known: &[String],
         born: Option<u64>,
-    ) -> Option<(Bytes, Bytes, Duration)> {
+    ) -> Option<Write> {
         let node = &self.binding.remote.node;
         let born = born.filter(|_| loaded.kept)?;
         let value = (self.binding.value_to)(&loaded.value);
@@ -100,6 +101,10 @@ impl<K, V> Tier<K, V> {
             .collect();
         let namespace = loaded.namespace.as_deref();
         scopes.extend(namespace.map(|name| (Kind::Namespace, text(name))));
+        if scopes.len() > SCOPES_MAX {
+            node.counters.writes_lost.add_one();
+            return None;
+        }
         let key = self.key(key);
         let record = Record {
             born,
@@ -116,9 +121,9 @@ impl<K, V> Tier<K, V> {
     }
 
     /// Has a record stored, without waiting for that.
-    pub(crate) fn store(&self, record: (Bytes, Bytes, Duration)) {
+    pub(crate) fn store(&self, record: Write) {
         let node = &self.binding.remote.node;
-        if node.writes.try_send(record).is_err() {
+        if !node.writes.offer(record) {
             node.counters.writes_lost.add_one();
         }
     }

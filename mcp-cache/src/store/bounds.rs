@@ -12,7 +12,7 @@ const SHARD_BYTES_MIN: u64 = 4 << 20;
 
 /// The bounds of a store. Both are exact: they hold at every moment, with the
 /// table's own overhead counted in bytes. They are split evenly among the
-/// shards.
+/// shards; for a value above a share of the bytes the others lend some of theirs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// Bytes of keys, values and overhead; `None` is unbounded.
@@ -20,8 +20,9 @@ pub struct Bounds {
     /// Entries; `None` is unbounded.
     pub entries_max: Option<NonZeroU64>,
     /// Shards, brought to a power of two up to 1024; `None` chooses by the cores
-    /// and the bounds. An entry larger than a shard's share of the bytes is
-    /// refused; more shards let more threads pass each other.
+    /// and the bounds. More shards let more threads pass each other; an entry
+    /// above a shard's share of the bytes has to lock all of them, one by one, and one
+    /// above half of all bytes is refused.
     pub shards: Option<usize>,
 }
 

@@ -53,7 +53,7 @@ pub enum Inserted {
     Superseded,
     /// Another write of this key overlapped; the store holds neither.
     Conflict,
-    /// Larger than one shard may hold.
+    /// Larger than half of the store's bytes.
     TooLarge,
 }
 
@@ -88,7 +88,8 @@ pub struct Hit<V> {
     pub age_ms: u64,
     /// Its fresh span; it is fresh while `age_ms` is below.
     pub fresh_for_ms: u32,
-    /// Reads of this entry before this one; above 16 an estimate.
+    /// Reads of this entry before this one; above two an estimate, since one read in
+    /// 16 is written down.
     pub hits: u32,
 }
 

@@ -14,7 +14,9 @@ const STRIDE: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Sweep {
     shard: usize,
-    slot: usize,
+    /// This shard's slots from here on were looked at; `None` if none was. It goes
+    /// downwards, since entries only ever move to lower slots.
+    from: Option<usize>,
     /// The epoch when this round began.
     began: u64,
 }
@@ -35,11 +37,11 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         };
         let mut swept = Swept::default();
         while swept.examined < budget && !swept.wrapped {
-            if (sweep.shard, sweep.slot) == (0, 0) {
+            if (sweep.shard, sweep.from) == (0, None) {
                 sweep.began = self.ledger.epochs.now();
             }
             if self.sweep_stride(&mut sweep, now_ms, &mut swept) {
-                (sweep.shard, sweep.slot) = (sweep.shard + 1, 0);
+                (sweep.shard, sweep.from) = (sweep.shard + 1, None);
             }
             if sweep.shard == self.shards.len() {
                 sweep.shard = 0;
@@ -55,18 +57,19 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let mut trash = Trash::new();
         let now = self.now(now_ms);
         let mut shard = lock(&self.shards[sweep.shard].0);
-        let end = shard.slots().min(sweep.slot + STRIDE);
-        for at in sweep.slot..end {
+        let end = sweep.from.unwrap_or(usize::MAX).min(shard.slots());
+        let begin = end.saturating_sub(STRIDE);
+        for at in (begin..end).rev() {
             let at = u32::try_from(at).unwrap_or(u32::MAX);
             swept.removed += usize::from(shard.discard_if_dead(at, &now, &mut trash));
         }
-        swept.examined += end.saturating_sub(sweep.slot).max(1);
-        sweep.slot = end;
-        let over = end == shard.slots();
-        if over {
-            shard.shrink_if_empty();
+        shard.compact(2 * STRIDE);
+        if begin == 0 {
+            self.lent.settle(&mut shard);
         }
         drop(shard);
-        over
+        swept.examined += (end - begin).max(1);
+        sweep.from = Some(begin);
+        begin == 0
     }
 }

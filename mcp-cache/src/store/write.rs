@@ -16,6 +16,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
         let hash = self.hash(&key);
         let now = self.now(now_ms);
         let mut trash = Trash::new();
+        self.make_share(self.home(hash), entry_bytes::<K, V>(put), &now);
         let mut shard = self.lock(hash);
         let inserted = 'inserted: {
             if let Some(refused) = self.refuse(&mut shard, hash, &key, put, now.epoch, &mut trash) {
@@ -26,7 +27,7 @@ impl<K: Hash + Eq, V: Clone> Store<K, V> {
             let later = put.origin == Origin::Load
                 && found.is_some_and(|at| {
                     let mut old = shard.slot(at);
-                    old.tail.born > put.ticket.epoch && old.may_be_served(&now)
+                    old.tail.order > put.ticket.order && old.may_be_served(&now)
                 });
             if later {
                 trash.add(Some((key, value)));
@@ -129,6 +130,7 @@ fn entry<K, V>(
         },
         tail: Tail {
             born: put.ticket.epoch,
+            order: put.ticket.order,
             tags: TagSet::new(put.tags),
             stale_for_ms: put.stale_for_ms,
             hash: hash.print(),

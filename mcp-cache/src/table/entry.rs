@@ -31,6 +31,8 @@ pub(crate) struct Head {
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     pub(crate) born: u64,
+    /// Rises with the beginning of its load.
+    pub(crate) order: u64,
     pub(crate) tags: TagSet,
     pub(crate) stale_for_ms: u32,
     /// Half of the key's hash.
@@ -49,18 +51,19 @@ pub(crate) enum Place {
     Protected,
 }
 
-/// How often an entry was read, and above the hand's own count of recent uses.
+/// How often an entry was read, and below that the hand's own count of recent uses.
 ///
-/// Once the count is above 16 it goes on in steps of 16, at one read in 16: a
-/// line that is only read can be in the caches of all cores at once.
+/// While the hand would learn nothing new, only one read in 16 is written down, as
+/// 16: a line that is only read can be in the caches of all cores at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Uses(u32);
 
 impl Uses {
-    const EXACT_MAX: u32 = 16;
+    /// One read in so many is sampled; a power of two.
+    const SAMPLE: u32 = 16;
     const READS_MAX: u32 = (1 << (32 - USED_BITS)) - 1;
 
-    /// Reads, up to 2^30 - 1; above 16 an estimate.
+    /// Reads, up to 2^30 - 1; above two an estimate.
     #[inline]
     pub(crate) fn reads(self) -> u32 {
         self.0 >> USED_BITS
@@ -75,10 +78,19 @@ impl Uses {
     /// `turn` goes up with every read of any entry.
     #[inline]
     pub(crate) fn count_read(&mut self, turn: u64) {
-        let is_frequent = self.reads() >= Self::EXACT_MAX && self.recent() == USED_MAX;
-        if !is_frequent || turn.is_multiple_of(Self::EXACT_MAX.into()) {
-            self.count(if is_frequent { Self::EXACT_MAX } else { 1 });
+        if self.recent() < USED_MAX {
+            self.count(1);
+        } else if Self::is_sampled(turn) {
+            self.count(Self::SAMPLE);
         }
+    }
+
+    /// Spread by a product, so that keys that are read in a fixed order are not
+    /// always or never the ones.
+    #[inline]
+    fn is_sampled(turn: u64) -> bool {
+        let spread = turn.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        spread >> (64 - Self::SAMPLE.trailing_zeros()) == 0
     }
 
     fn count(&mut self, reads: u32) {
@@ -255,11 +267,25 @@ mod tests {
     fn reads_are_counted_and_recent_uses_are_two_at_most() {
         let mut uses = Uses::default();
         assert!(!uses.take_one());
-        (0..5).for_each(|turn| uses.count_read(turn));
-        assert_eq!((uses.reads(), uses.recent()), (5, 2));
+        (1..=2).for_each(|turn| uses.count_read(turn));
+        assert_eq!((uses.reads(), uses.recent()), (2, 2));
         assert!(uses.take_one() && uses.take_one() && !uses.take_one());
-        assert_eq!((uses.reads(), uses.recent()), (5, 0));
+        assert_eq!((uses.reads(), uses.recent()), (2, 0));
         assert_eq!(Uses::count_replaced(uses).recent(), 1);
+    }
+
+    /// Sixteen keys read in turns, all of them equally often.
+    #[test]
+    fn a_fixed_order_favours_no_key() {
+        let mut uses = [Uses::default(); 16];
+        for turn in 0..16_000 {
+            uses[turn % 16].count_read(turn as u64);
+        }
+        assert!(
+            uses.iter()
+                .all(|uses| (800..=1_200).contains(&uses.reads())),
+            "{uses:?}"
+        );
     }
 
     #[test]
@@ -280,6 +306,6 @@ mod tests {
     #[test]
     fn what_a_read_needs_of_a_small_entry_is_one_line() {
         assert_eq!(size_of::<Front<u64, bytes::Bytes>>(), 64);
-        assert_eq!(Slab::<u64, bytes::Bytes>::SLOT_BYTES, 120);
+        assert_eq!(Slab::<u64, bytes::Bytes>::SLOT_BYTES, 128);
     }
 }

@@ -30,19 +30,22 @@ impl<K, V> Shard<K, V> {
                 self.ghosts.remember(hash, window);
                 self.evict_one(at, trash);
             }
-            Fate::Used => {
-                self.promote(at);
-                self.trim_protected(now, trash);
-            }
+            Fate::Used => self.promote(at, now, trash),
         }
         true
     }
 
-    /// Brings the protected ring back to its share.
-    pub(super) fn trim_protected(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
-        while self.limit.is_protected_over(self.held_protected) && self.evict_protected(now, trash)
-        {
-        }
+    /// Makes room in the protected ring, before it is needed: whoever comes in must
+    /// not be the first that the hand finds unused.
+    pub(super) fn make_room_protected(
+        &mut self,
+        bytes: u32,
+        now: &Now<'_, K>,
+        trash: &mut Trash<K, V>,
+    ) {
+        while self.limit.is_protected_full_for(self.held_protected, bytes)
+            && self.evict_protected(now, trash)
+        {}
     }
 
     /// Removes one protected entry; false if there is none.
@@ -65,19 +68,18 @@ impl<K, V> Shard<K, V> {
     /// Takes one use from the entry, if it has one.
     fn fate(&mut self, at: u32, now: &Now<'_, K>) -> Fate {
         let mut slot = self.slab.slot(at);
-        if !slot.head.uses.take_one() {
-            Fate::Idle
-        } else if slot.may_be_served(now) {
-            Fate::Used
-        } else {
-            Fate::Dead
+        let used = slot.head.uses.take_one();
+        match slot.may_be_served(now) {
+            false => Fate::Dead,
+            true if used => Fate::Used,
+            true => Fate::Idle,
         }
     }
 
-    fn promote(&mut self, at: u32) {
-        let tail = &mut self.slab.back_mut(at).tail;
-        tail.place = Place::Protected;
-        let bytes = tail.bytes;
+    fn promote(&mut self, at: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+        let bytes = self.slab.back(at).tail.bytes;
+        self.make_room_protected(bytes, now, trash);
+        self.slab.back_mut(at).tail.place = Place::Protected;
         self.leave(at, bytes, Place::Probation);
         self.enter(at, bytes, Place::Protected);
     }
@@ -88,7 +90,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Removes an entry that is over or invalidated.
-    fn discard(&mut self, at: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+    pub(super) fn discard(&mut self, at: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
         if self.slab.slot(at).phase(now.ms) == Phase::Over {
             self.counters.expired += 1;
         } else {
@@ -114,13 +116,16 @@ impl<K, V> Shard<K, V> {
         true
     }
 
-    /// Whether the slot held an entry that is dead and was removed.
+    /// Whether the slot, if there is one, held an entry that is dead and was removed.
     pub(crate) fn discard_if_dead(
         &mut self,
         at: u32,
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) -> bool {
+        if at as usize >= self.slab.slots() {
+            return false;
+        }
         let mut slot = self.slab.slot(at);
         let dead = slot.item.is_some() && !slot.may_be_served(now);
         dead && self.discard_unless_kept(at, now, trash)

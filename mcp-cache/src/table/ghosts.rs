@@ -32,7 +32,7 @@ impl Ghosts {
     /// Notes an eviction; `window` is how many are to be remembered.
     pub(crate) fn remember(&mut self, fingerprint: u32, window: usize) {
         if self.slots.len() < window.saturating_mul(3) / 2 || self.slots.is_empty() {
-            self.grow(window);
+            self.resize(window);
         }
         self.evictions = self.evictions.checked_add(1).unwrap_or(1);
         let eviction = self.evictions;
@@ -75,8 +75,16 @@ impl Ghosts {
         &mut self.slots[at * WAYS..][..WAYS]
     }
 
+    /// Gives memory back if the window is less than a quarter of what it was.
+    pub(crate) fn shrink(&mut self, window: usize) {
+        if self.slots.len() > SLOTS_MIN.max(window.saturating_mul(8)) {
+            self.resize(window);
+        }
+    }
+
+    /// Makes as many slots as the window needs; keeps what finds a place.
     #[cold]
-    fn grow(&mut self, window: usize) {
+    fn resize(&mut self, window: usize) {
         let slots = (window * 2).next_multiple_of(WAYS).max(SLOTS_MIN);
         let old = std::mem::replace(&mut self.slots, vec![Ghost::default(); slots]);
         for ghost in old.into_iter().filter(|ghost| ghost.eviction != 0) {

@@ -62,8 +62,22 @@ impl Bucket {
         [first, u64::from_le_bytes([i, j, k, l, 0, 0, 0, 0])]
     }
 
-    fn position(&self, slot: u32) -> Option<usize> {
-        self.slots.iter().position(|other| *other == slot)
+    /// The first free cell. No branch depends on which one it is: that would be
+    /// guessed wrong.
+    fn free(&self) -> Option<usize> {
+        let [first, second] = self.words();
+        let free = u128::from(matches(first, 0)) | u128::from(matches(second, 0)) << 64;
+        let cell = free.trailing_zeros() as usize / 8;
+        (cell < CELLS).then_some(cell)
+    }
+
+    /// The cell of a slot, looked for in all cells at once.
+    fn cell_of(&self, slot: u32) -> Option<usize> {
+        let mut cell = 0u32;
+        for (other, number) in self.slots.iter().zip(1..) {
+            cell |= if *other == slot { number } else { 0 };
+        }
+        cell.checked_sub(1).map(|cell| cell as usize)
     }
 }
 
@@ -114,7 +128,7 @@ impl Index {
         let mut at = self.home(hash);
         loop {
             let bucket = &mut self.buckets[at];
-            if let Some(free) = bucket.position(NONE) {
+            if let Some(free) = bucket.free() {
                 (bucket.tags[free], bucket.slots[free]) = (tag_of(hash), slot);
                 return;
             }
@@ -127,13 +141,32 @@ impl Index {
     pub(crate) fn remove(&mut self, hash: u32, slot: u32, hash_of: impl Fn(u32) -> u32) {
         let mut at = self.home(hash);
         while let Some(bucket) = self.buckets.get_mut(at) {
-            if let Some(cell) = bucket.position(slot) {
+            if let Some(cell) = bucket.cell_of(slot) {
                 (bucket.tags[cell], bucket.slots[cell]) = (0, NONE);
                 self.len -= 1;
                 return self.refill(at, cell, hash_of);
             }
             bucket.passed -= 1;
             at = self.after(at);
+        }
+    }
+
+    /// A slot has another number now.
+    pub(crate) fn renumber(&mut self, hash: u32, from: u32, to: u32) {
+        let mut at = self.home(hash);
+        while let Some(bucket) = self.buckets.get_mut(at) {
+            if let Some(cell) = bucket.cell_of(from) {
+                bucket.slots[cell] = to;
+                return;
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Gives memory back if less than a quarter of it is used.
+    pub(crate) fn shrink(&mut self, hash_of: impl Fn(u32) -> u32) {
+        if self.buckets.len() > 2 * BUCKETS_MIN && self.len * 4 < self.buckets.len() * CELLS {
+            self.rebuild(self.buckets.len() / 2, hash_of);
         }
     }
 
@@ -195,7 +228,10 @@ impl Index {
 
     #[cold]
     fn grow(&mut self, hash_of: impl Fn(u32) -> u32) {
-        let buckets = (self.buckets.len() * 3 / 2).max(BUCKETS_MIN);
+        self.rebuild((self.buckets.len() * 3 / 2).max(BUCKETS_MIN), hash_of);
+    }
+
+    fn rebuild(&mut self, buckets: usize, hash_of: impl Fn(u32) -> u32) {
         let old = std::mem::replace(&mut self.buckets, vec![EMPTY; buckets].into());
         for slot in old.iter().flat_map(|bucket| bucket.slots) {
             if slot != NONE {
@@ -215,10 +251,7 @@ mod tests {
         /// What every search relies on.
         fn check(&self) {
             for bucket in &self.buckets {
-                assert!(
-                    bucket.passed == 0 || bucket.position(NONE).is_none(),
-                    "{self:?}"
-                );
+                assert!(bucket.passed == 0 || bucket.free().is_none(), "{self:?}");
             }
         }
     }

@@ -22,8 +22,12 @@ impl Size {
         self.entries -= 1;
     }
 
-    pub(crate) fn change(&mut self, before: u32, after: u32) {
-        self.bytes = self.bytes - u64::from(before) + u64::from(after);
+    /// With one entry in another's place.
+    pub(crate) fn changed(self, before: u32, after: u32) -> Self {
+        Self {
+            bytes: self.bytes - u64::from(before) + u64::from(after),
+            ..self
+        }
     }
 
     fn is_over(self, max: Self) -> bool {
@@ -53,6 +57,15 @@ impl Limit {
         }
     }
 
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.all.bytes
+    }
+
+    /// With another bound in bytes.
+    pub(crate) fn with_bytes(self, bytes_max: u64) -> Self {
+        Self::new(bytes_max, self.all.entries)
+    }
+
     pub(crate) fn entries_max(&self) -> u64 {
         self.all.entries
     }
@@ -71,7 +84,8 @@ impl Limit {
         held.is_over(self.all)
     }
 
-    pub(crate) fn is_protected_over(&self, protected: Size) -> bool {
+    pub(crate) fn is_protected_full_for(&self, mut protected: Size, bytes: u32) -> bool {
+        protected.add(bytes);
         protected.is_over(self.protected)
     }
 }

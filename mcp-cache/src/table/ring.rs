@@ -49,6 +49,21 @@ impl Ring {
         }
     }
 
+    /// A member's slot, links included, is at `to` now.
+    pub(crate) fn moved<K, V>(&mut self, slab: &mut Slab<K, V>, from: u32, to: u32) {
+        let slot = slab.back_mut(to);
+        if slot.next == from {
+            (slot.prev, slot.next) = (to, to);
+        } else {
+            let (prev, next) = (slot.prev, slot.next);
+            slab.back_mut(prev).next = to;
+            slab.back_mut(next).prev = to;
+        }
+        if self.head == from {
+            self.head = to;
+        }
+    }
+
     /// Lets the hand go past the head, which thereby becomes the last.
     pub(crate) fn advance<K, V>(&mut self, slab: &Slab<K, V>) {
         if self.head != NIL {

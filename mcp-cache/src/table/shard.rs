@@ -6,6 +6,7 @@ use super::{
     ghosts::Ghosts,
     index::Index,
     limit::Size,
+    reclaim::{Lap, MOVES},
     ring::Ring,
     slab::{Front, Slab},
 };
@@ -30,14 +31,15 @@ pub(crate) struct Now<'a, K> {
 #[repr(C)]
 pub(crate) struct Shard<K, V> {
     pub(crate) reads: Reads,
-    index: Index,
+    pub(super) index: Index,
     pub(super) slab: Slab<K, V>,
     pub(super) probation: Ring,
     pub(super) protected: Ring,
     pub(super) ghosts: Ghosts,
-    pub(super) limit: Limit,
+    pub(crate) limit: Limit,
     pub(super) held: Size,
     pub(super) held_protected: Size,
+    pub(super) lap: Lap,
     pub(crate) counters: Counters,
 }
 
@@ -56,6 +58,7 @@ impl<K, V> Shard<K, V> {
             limit,
             held: Size::default(),
             held_protected: Size::default(),
+            lap: Lap::default(),
             counters: Counters::default(),
         }
     }
@@ -71,14 +74,6 @@ impl<K, V> Shard<K, V> {
     /// Whether an entry of so many bytes fits into the empty shard.
     pub(crate) fn admits(&self, bytes: u64) -> bool {
         u32::try_from(bytes).is_ok_and(|bytes| self.limit.admits(bytes))
-    }
-
-    /// Gives the memory of an empty table back.
-    pub(crate) fn shrink_if_empty(&mut self) {
-        if self.held.entries == 0 {
-            self.slab = Slab::new();
-            self.index = Index::new();
-        }
     }
 
     /// Slots there are, free ones included.
@@ -114,11 +109,17 @@ impl<K, V> Shard<K, V> {
         now: &Now<'_, K>,
         trash: &mut Trash<K, V>,
     ) {
-        while self.limit.is_full_for(self.held, entry.tail.bytes) && self.evict(now, trash) {}
         let (hash, bytes) = (entry.tail.hash, entry.tail.bytes);
+        if self.limit.is_full_for(self.held, bytes) {
+            self.reclaim(now, trash);
+        }
         if self.ghosts.recall(hash, self.ghost_window()) {
             entry.tail.place = Place::Protected;
+            self.make_room_protected(bytes, now, trash);
+        } else if let Some(at) = self.idle_head(bytes, now) {
+            return self.take_place(at, entry, trash);
         }
+        self.make_room(bytes, now, trash);
         let place = entry.tail.place;
         let at = self.slab.put(entry, self.limit.entries_max());
         let slab = &self.slab;
@@ -126,9 +127,42 @@ impl<K, V> Shard<K, V> {
             .insert(hash, at, |other| slab.back(other).tail.hash);
         self.held.add(bytes);
         self.enter(at, bytes, place);
-        if place == Place::Protected {
-            self.trim_protected(now, trash);
+    }
+
+    fn make_room(&mut self, bytes: u32, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+        while self.limit.is_full_for(self.held, bytes) && self.evict(now, trash) {
+            self.compact(MOVES);
         }
+    }
+
+    /// The next one to leave probation, if it is alive, unused, and has to make
+    /// room for so many bytes alone.
+    fn idle_head(&mut self, bytes: u32, now: &Now<'_, K>) -> Option<u32> {
+        let at = self.probation.head()?;
+        let mut slot = self.slab.slot(at);
+        let is_idle = slot.head.uses.recent() == 0 && slot.may_be_served(now);
+        let leaves = slot.tail.bytes;
+        let alone = self.limit.is_full_for(self.held, bytes)
+            && !self.limit.is_over(self.held.changed(leaves, bytes));
+        (is_idle && alone).then_some(at)
+    }
+
+    /// One comes and one leaves: the slot stays where it is, and what was the first
+    /// in the ring is its last.
+    fn take_place(&mut self, at: u32, entry: Entry<K, V>, trash: &mut Trash<K, V>) {
+        let leaves = &self.slab.back(at).tail;
+        let (old_hash, old_bytes) = (leaves.hash, leaves.bytes);
+        let (hash, bytes) = (entry.tail.hash, entry.tail.bytes);
+        self.ghosts.remember(old_hash, self.ghost_window());
+        let slab = &self.slab;
+        self.index
+            .remove(old_hash, at, |other| slab.back(other).tail.hash);
+        self.index
+            .insert(hash, at, |other| slab.back(other).tail.hash);
+        trash.add(self.slab.slot(at).replace(entry));
+        self.held = self.held.changed(old_bytes, bytes);
+        self.probation.advance(&self.slab);
+        self.counters.evicted += 1;
     }
 
     /// Puts a newer value into the place of an older one of the same key.
@@ -144,11 +178,18 @@ impl<K, V> Shard<K, V> {
         entry.tail.place = place;
         entry.head.uses = Uses::count_replaced(slot.head.uses);
         trash.add(slot.replace(entry));
-        self.held.change(before, after);
+        self.held = self.held.changed(before, after);
         if place == Place::Protected {
-            self.held_protected.change(before, after);
+            self.held_protected = self.held_protected.changed(before, after);
         }
-        while self.limit.is_over(self.held) && self.evict(now, trash) {}
+        self.obey_limit(now, trash);
+    }
+
+    /// Makes room until the bounds hold.
+    pub(crate) fn obey_limit(&mut self, now: &Now<'_, K>, trash: &mut Trash<K, V>) {
+        while self.limit.is_over(self.held) && self.evict(now, trash) {
+            self.compact(MOVES);
+        }
     }
 
     /// Takes an entry out of everything.

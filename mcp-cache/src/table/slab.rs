@@ -15,6 +15,9 @@ use super::{
 /// No slot.
 pub(crate) const NIL: u32 = u32::MAX;
 
+/// Free slots that are kept in any case.
+const SPARE: u64 = 64;
+
 /// The half of a slot that every read needs; `item` is `None` in a free slot.
 /// The allocator aligns to 16 bytes only: without a word from us each front
 /// would lie in two lines, and a read would take two misses for one.
@@ -29,7 +32,7 @@ pub(crate) struct Front<K, V> {
 #[derive(Debug, Default)]
 pub(crate) struct Back {
     pub(crate) tail: Tail,
-    /// Neighbours in a [`Ring`](super::ring::Ring); of a free slot, `next` is the next free one.
+    /// Neighbours in a [`Ring`](super::ring::Ring), or among the free slots.
     pub(crate) prev: u32,
     pub(crate) next: u32,
 }
@@ -108,7 +111,7 @@ impl<K, V> Slab<K, V> {
             return self.push(entry, entries_max);
         }
         let at = self.free;
-        self.free = self.back(at).next;
+        self.leave_free(at);
         self.slot(at).replace(entry);
         at
     }
@@ -146,9 +149,54 @@ impl<K, V> Slab<K, V> {
         let free = self.free;
         let back = self.back_mut(at);
         back.tail.tags = TagSet::default();
-        back.next = free;
+        (back.prev, back.next) = (NIL, free);
+        if let Some(next) = self.backs.get_mut(free as usize) {
+            next.prev = at;
+        }
         self.free = at;
         Some(item)
+    }
+
+    /// Takes a free slot off the list of free ones.
+    fn leave_free(&mut self, at: u32) {
+        let (prev, next) = (self.back(at).prev, self.back(at).next);
+        match self.backs.get_mut(prev as usize) {
+            Some(prev) => prev.next = next,
+            None => self.free = next,
+        }
+        if let Some(next) = self.backs.get_mut(next as usize) {
+            next.prev = prev;
+        }
+    }
+
+    /// Whether more than half of the slots are free, and enough of them to matter.
+    pub(crate) fn is_sparse(&self, entries: u64) -> bool {
+        self.slots() as u64 > 2 * entries + SPARE
+    }
+
+    /// Drops the last slot: a free one, or one whose entry moves to a free one. Then
+    /// this answers from where and to where, and whoever knows the number has to
+    /// learn the new one; the links have moved along. Nothing happens if no slot is
+    /// free.
+    pub(crate) fn drop_last(&mut self) -> Option<(u32, u32)> {
+        let from = u32::try_from(self.slots().checked_sub(1)?).unwrap_or(NIL);
+        let is_free = self.front(from).item.is_none();
+        let to = if is_free { from } else { self.free };
+        if to == NIL {
+            return None;
+        }
+        self.leave_free(to);
+        // The last one fills the place, or goes itself.
+        drop((
+            self.fronts.swap_remove(to as usize),
+            self.backs.swap_remove(to as usize),
+        ));
+        if self.backs.capacity() / 2 > self.slots() {
+            let kept = self.slots() + self.slots() / 8;
+            self.fronts.shrink_to(kept);
+            self.backs.shrink_to(kept);
+        }
+        (!is_free).then_some((from, to))
     }
 }
 

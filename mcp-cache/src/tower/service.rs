@@ -13,8 +13,11 @@ use tower_service::Service;
 
 /// A service whose answers come from a cache where they can.
 ///
-/// It is always ready: a hit does not wait for the inner service. A miss waits
-/// for it inside of the call, on a clone.
+/// It is always ready: a hit does not wait for the inner service, and does not
+/// clone it. A miss waits for it inside of the call, on a clone.
+///
+/// A hit allocates nothing. A `BoxCloneService` *around* this service boxes every
+/// future and so allocates for a hit as well; one *inside* of it does not.
 #[derive(Clone)]
 pub struct CacheService<S, K, V, L, T> {
     inner: S,
@@ -64,8 +67,8 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let inner = self.inner.clone();
         let Some(Key { key, class }) = (self.lookup)(&request) else {
+            let inner = self.inner.clone();
             return CacheFuture::load(async move {
                 let answer = ask(inner, request).await;
                 answer.map_err(|error| Error::Load(Arc::new(error)))
@@ -76,7 +79,8 @@ where
             Look::Fresh(hit) => return CacheFuture::hit(hit.value),
             other => other,
         };
-        let (cache, keep) = (self.cache.clone(), self.keep.clone());
+        // Not before: a boxed service allocates when it is cloned.
+        let (inner, cache, keep) = (self.inner.clone(), self.cache.clone(), self.keep.clone());
         CacheFuture::load(async move {
             let asked = key.clone();
             let load = move || async move {

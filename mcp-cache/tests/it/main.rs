@@ -7,6 +7,7 @@ mod config;
 mod deadlines;
 mod events;
 mod flights;
+mod foreign_code;
 mod freshness;
 #[cfg(feature = "history")]
 mod history;
@@ -14,6 +15,7 @@ mod invalidation;
 mod model;
 #[cfg(feature = "redis")]
 mod redis;
+mod remote;
 mod statistics;
 mod store_model;
 mod store_rules;

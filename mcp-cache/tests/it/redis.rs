@@ -8,16 +8,22 @@
     reason = "tests say what they measured, and which were skipped"
 )]
 
+mod cluster;
 mod faults;
 mod history;
 mod proxy;
+mod replaced;
 mod rules;
+mod sentinel;
 mod server;
 mod tier;
+#[cfg(feature = "redis-tls")]
+mod tls;
 mod warm;
 
 use mcp_cache::{
-    Answer, Cache, Config, Error, Fetch, Loaded, RedisConfig, RedisStore, Remote, RemoteConfig,
+    Answer, Cache, Config, Error, Fetch, Loaded, Observer, Reach, RedisConfig, RedisStore, Remote,
+    RemoteConfig, RemoteEvent,
 };
 use server::Server;
 use std::{
@@ -38,11 +44,20 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn new(url: &str) -> Self {
-        Self::with(url, &RemoteConfig::default()).await
+        let patient = RemoteConfig {
+            // What is not about deadlines should not fail on a busy machine.
+            deadline: Duration::from_secs(1),
+            ..RemoteConfig::default()
+        };
+        Self::with(url, &patient).await
     }
 
     pub(crate) async fn with(url: &str, config: &RemoteConfig) -> Self {
-        let remote = remote(url, config);
+        Self::at(&RedisConfig::single(url), config).await
+    }
+
+    pub(crate) async fn at(redis: &RedisConfig, config: &RemoteConfig) -> Self {
+        let remote = remote_at(redis, config);
         remote.connected().await;
         let cache = Cache::builder(&Config::default()).remote(&remote, "texts");
         let cache = cache.build().expect("valid");
@@ -67,6 +82,18 @@ impl Node {
         answer.expect("no call fails")
     }
 
+    /// Waits until all that this node has invalidated is settled.
+    pub(crate) async fn settle(&self) {
+        let settled = async {
+            while self.remote.settled().await != Reach::Everywhere {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), settled)
+            .await
+            .expect("it settles");
+    }
+
     /// Waits until the second tier has stored so many values of this node.
     pub(crate) async fn stored(&self, count: u64) {
         until(|| self.remote.stats().writes >= count).await;
@@ -74,9 +101,24 @@ impl Node {
 }
 
 pub(crate) fn remote(url: &str, config: &RemoteConfig) -> Remote {
-    let store = Arc::new(RedisStore::new(&RedisConfig::single(url)).expect("valid"));
-    let builder = Remote::builder(store.clone(), store);
+    remote_at(&RedisConfig::single(url), config)
+}
+
+pub(crate) fn remote_at(redis: &RedisConfig, config: &RemoteConfig) -> Remote {
+    let store = Arc::new(RedisStore::new(redis).expect("valid"));
+    let builder = Remote::builder(store.clone(), store).observer(Arc::new(Says));
     builder.config(config).build().expect("valid")
+}
+
+/// Says why the background could not reach Redis, for whoever reads a failed test.
+struct Says;
+
+impl Observer for Says {
+    fn on_remote(&self, event: RemoteEvent<'_>) {
+        if let RemoteEvent::ConnectFailed(error) | RemoteEvent::PublishFailed(error) = event {
+            println!("{error}");
+        }
+    }
 }
 
 /// Versions, as a text, all with the tag `all`.
@@ -111,7 +153,7 @@ pub(crate) async fn until(mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), wait)
+    tokio::time::timeout(Duration::from_secs(60), wait)
         .await
         .expect("it comes to hold");
 }

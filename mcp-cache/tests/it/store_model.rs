@@ -81,8 +81,8 @@ fn op() -> impl Strategy<Value = Op> {
 struct Held {
     value: u64,
     tags: Vec<usize>,
-    /// The moment and the epoch of its ticket.
-    born: (u64, u64),
+    /// The moment of its ticket.
+    born: u64,
     stored_ms: u64,
     fresh_for_ms: u32,
     stale_for_ms: u32,
@@ -108,11 +108,10 @@ impl Held {
     }
 }
 
-/// Every moment is a number of its own; `epoch` moves only by what moves the store's.
+/// Every moment is a number of its own.
 #[derive(Default)]
 struct Model {
     moment: u64,
-    epoch: u64,
     now_ms: u64,
     values: u64,
     held: HashMap<usize, Held>,
@@ -146,7 +145,7 @@ impl Model {
     fn served(&self, key: usize) -> Option<(&Held, bool)> {
         let held = self.held.get(&key)?;
         let fresh = held.phase(self.now_ms)?;
-        let live = !held.key_invalidated && self.is_live(key, &held.tags, held.born.0);
+        let live = !held.key_invalidated && self.is_live(key, &held.tags, held.born);
         live.then_some((held, fresh))
     }
 }
@@ -164,7 +163,7 @@ fn matches(glob: usize, key: usize) -> bool {
 struct Run {
     store: Store<String, u64>,
     model: Model,
-    tickets: [(Ticket, u64, u64); 4],
+    tickets: [(Ticket, u64); 4],
     /// Nothing is ever evicted: then the answers must be the model's exactly.
     roomy: bool,
     bounds: Bounds,
@@ -173,7 +172,7 @@ struct Run {
 impl Run {
     fn new(bounds: Bounds, roomy: bool) -> Self {
         let store = Store::new(&bounds, Arc::new(Epochs::new(12)));
-        let ticket = (store.ticket(), 0, 0);
+        let ticket = (store.ticket(), 0);
         Self {
             store,
             model: Model::default(),
@@ -186,7 +185,7 @@ impl Run {
     fn step(&mut self, op: &Op) {
         match op {
             Op::Ticket { place } => {
-                self.tickets[*place] = (self.store.ticket(), self.model.moment, self.model.epoch);
+                self.tickets[*place] = (self.store.ticket(), self.model.tick());
             }
             Op::Insert { .. } => self.insert(op),
             Op::Get { key } => self.get(*key),
@@ -206,7 +205,6 @@ impl Run {
                     .collect();
                 self.store.invalidate_tags(&names);
                 let moment = self.model.tick();
-                self.model.epoch += u64::from(!tags.is_empty());
                 self.model
                     .tag_invalidated
                     .extend(tags.iter().map(|&tag| (tag, moment)));
@@ -214,13 +212,11 @@ impl Run {
             Op::InvalidatePattern { glob } => {
                 self.store.invalidate_pattern(GLOBS[*glob]);
                 let moment = self.model.tick();
-                self.model.epoch += 1;
                 self.model.glob_invalidated.insert(*glob, moment);
             }
             Op::Clear => {
                 self.store.clear();
                 self.model.cleared = self.model.tick();
-                self.model.epoch += 1;
             }
             Op::Advance { ms } => self.model.now_ms += ms,
             Op::Sweep { budget } => {
@@ -249,7 +245,7 @@ impl Run {
         else {
             return;
         };
-        let (ticket, moment, epoch) = self.tickets[*place];
+        let (ticket, moment) = self.tickets[*place];
         let names: Vec<_> = tags
             .iter()
             .map(|&tag| self.store.epochs().tag(TAGS[tag]))
@@ -271,7 +267,7 @@ impl Run {
         assert!(is_live == live || (!is_live && refused));
         let later = model
             .served(*key)
-            .is_some_and(|(held, _)| held.born.1 > epoch);
+            .is_some_and(|(held, _)| held.born > moment);
         let expect = match (overtaken, live, later) {
             (true, _, _) if *write => Inserted::Conflict,
             (_, false, _) => Inserted::BornDead,
@@ -298,7 +294,7 @@ impl Run {
             let held = Held {
                 value,
                 tags: tags.clone(),
-                born: (moment, epoch),
+                born: moment,
                 stored_ms: model.now_ms,
                 fresh_for_ms: *fresh_for_ms,
                 stale_for_ms: *stale_for_ms,

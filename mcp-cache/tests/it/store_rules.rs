@@ -233,3 +233,129 @@ fn stores_that_share_their_epochs_share_their_tags_and_nothing_else() {
     epochs.invalidate(&[epochs.tag("t")]);
     assert_eq!(two.get("tagged", 0), Lookup::Miss);
 }
+
+/// A slow load of an old value lands after a quick one of a newer value, and nothing
+/// was invalidated in between.
+#[test]
+fn a_load_that_began_earlier_replaces_no_later_one() {
+    let store = store();
+    let (slow, quick) = (store.ticket(), store.ticket());
+    let land = |ticket, value| store.insert("a".into(), value, &put(ticket, &[]), 0);
+    assert_eq!(land(quick, 2), Inserted::Stored);
+    assert_eq!(land(slow, 1), Inserted::Superseded);
+    assert_eq!(store.get("a", 0).fresh(), Some(2));
+    assert_eq!(land(store.ticket(), 3), Inserted::Stored);
+    assert_eq!(store.get("a", 0).fresh(), Some(3));
+}
+
+fn full_of(entries: u64) -> Store<String, u64> {
+    let bounds = Bounds {
+        entries_max: NonZeroU64::new(entries),
+        shards: Some(1),
+        ..Bounds::default()
+    };
+    Store::new(&bounds, Arc::new(Epochs::new(12)))
+}
+
+#[test]
+fn the_dead_leave_before_the_living() {
+    let store = full_of(100);
+    let old = [store.epochs().tag("old")];
+    for n in 0..100 {
+        let tags: &[Tag] = if n % 2 == 0 { &old } else { &[] };
+        keep(&store, &format!("{n}"), n, tags);
+    }
+    store.invalidate_tags(&old);
+    for n in 100..150 {
+        keep(&store, &format!("{n}"), n, &[]);
+    }
+    let stats = store.stats();
+    assert_eq!((stats.invalidated, stats.evicted), (50, 0));
+    for n in (1..100).step_by(2).chain(100..150) {
+        assert_eq!(store.get(n.to_string().as_str(), 0).fresh(), Some(n));
+    }
+}
+
+/// Nobody asked for them: they are expired all the same, and no victims of the bound.
+#[test]
+fn what_expired_is_not_counted_as_evicted() {
+    let store = full_of(100);
+    let brief = Put {
+        fresh_for_ms: 10,
+        ..put(store.ticket(), &[])
+    };
+    for (n, now_ms) in (0..200).map(|n| (n, if n < 100 { 0 } else { 10 })) {
+        let inserted = store.insert(n.to_string(), n, &brief, now_ms);
+        assert_eq!(inserted, Inserted::Stored);
+    }
+    let stats = store.stats();
+    assert_eq!((stats.expired, stats.evicted, stats.entries), (100, 0, 100));
+}
+
+/// One that comes back soon after it was evicted goes among the protected, all of
+/// which are in use: it must not be the one that leaves for that.
+#[test]
+fn one_that_comes_back_is_there() {
+    let store = full_of(100);
+    for round in 0..20u64 {
+        for n in 0..110 {
+            let key = n.to_string();
+            if store.get(key.as_str(), 0).fresh().is_none() {
+                keep(&store, &key, n, &[]);
+                let found = store.get(key.as_str(), 0).fresh();
+                assert_eq!(found, Some(n), "in round {round}");
+            }
+        }
+        for n in 0..110 {
+            let _ = store.get(n.to_string().as_str(), 0);
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Sixteen shards of 4 MiB, and values of 6 and 30 MiB among small ones.
+#[test]
+fn a_value_above_a_shards_share_has_room() {
+    let bounds = Bounds {
+        bytes_max: NonZeroU64::new(64 * MIB),
+        shards: Some(16),
+        ..Bounds::default()
+    };
+    let store: Store<String, u64> = Store::new(&bounds, Arc::new(Epochs::new(12)));
+    let keep = |key: &str, mib_64ths: u64| {
+        let sized = Put {
+            heap_bytes: mib_64ths * MIB / 64,
+            ..put(store.ticket(), &[])
+        };
+        assert_eq!(
+            store.insert(key.into(), 1, &sized, 0),
+            Inserted::Stored,
+            "{key}"
+        );
+        assert!(store.get(key, 0).fresh().is_some(), "{key}");
+        assert!(store.bytes() <= 64 * MIB, "{key}");
+    };
+    let fill = || (0..8_000).for_each(|n| keep(&format!("small {n}"), 1));
+    fill();
+    for n in 0..40 {
+        keep(&format!("large {n}"), 6 * 64);
+    }
+    assert!(store.bytes() > 30 * MIB, "{}", store.bytes());
+    for n in 0..10 {
+        keep(&format!("huge {n}"), 30 * 64);
+    }
+    fill();
+    // What was lent comes back, and is used again.
+    store.clear();
+    for _ in 0..2 {
+        while !store.sweep_step(1_000, 0).wrapped {}
+    }
+    fill();
+    assert!(store.bytes() > 60 * MIB, "{}", store.bytes());
+    let refused = Put {
+        heap_bytes: 33 * MIB,
+        ..put(store.ticket(), &[])
+    };
+    assert_eq!(store.insert("a".into(), 1, &refused, 0), Inserted::TooLarge);
+}

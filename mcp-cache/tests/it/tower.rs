@@ -16,10 +16,22 @@ use std::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 /// Counts; can be not ready, and fails for "bad".
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Counting {
     calls: Arc<AtomicU64>,
+    clones: Arc<AtomicU64>,
     busy: Arc<AtomicBool>,
+}
+
+impl Clone for Counting {
+    fn clone(&self) -> Self {
+        self.clones.fetch_add(1, Ordering::Relaxed);
+        Self {
+            calls: Arc::clone(&self.calls),
+            clones: Arc::clone(&self.clones),
+            busy: Arc::clone(&self.busy),
+        }
+    }
 }
 
 impl Service<String> for Counting {
@@ -84,6 +96,19 @@ async fn answers_come_from_the_cache_until_their_tag_is_invalidated() {
     assert_eq!(call(&mut service, "a").await.expect("answered"), 4);
     assert_eq!(service.cache().stats().hits, 2);
     assert_eq!(service.inner().calls.load(Ordering::Relaxed), 4);
+}
+
+/// What is boxed allocates when it is cloned.
+#[tokio::test]
+async fn a_hit_does_not_clone_the_inner_service() {
+    let cache = with_class(ten_seconds());
+    let (mut service, inner) = cached(&cache);
+    call(&mut service, "a").await.expect("answered");
+    let clones = inner.clones.load(Ordering::Relaxed);
+    call(&mut service, "a").await.expect("answered");
+    assert_eq!(inner.clones.load(Ordering::Relaxed), clones);
+    call(&mut service, "b").await.expect("answered");
+    assert_eq!(inner.clones.load(Ordering::Relaxed), clones + 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,6 +133,7 @@ fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
         Err(
             MemoryError::Unavailable { .. }
             | MemoryError::OutcomeUnknown { .. }
+            | MemoryError::Timeout
             | MemoryError::Internal { .. },
         ) => Verdict::FAILURE,
         Err(MemoryError::Overloaded { .. }) => Verdict::OVERLOAD,

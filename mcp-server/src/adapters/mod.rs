@@ -1,8 +1,18 @@
 //! The workspace's libraries in the roles that [`ports`](crate::ports) names. Each adapter adds one
 //! concern to a port and can be left out.
 
+mod announcer;
+mod batched;
+mod cached;
 mod guarded;
 mod optimised;
+mod prompt;
+mod repeatable;
 
+pub use announcer::Announcer;
+pub use batched::{BatchConfig, BatchedStore};
+pub use cached::{CacheConfig, CachedStats, CachedStore};
 pub use guarded::{GuardConfig, GuardedStore};
 pub use optimised::{OptimisedManager, OptimisedStats};
+pub use prompt::PromptStore;
+pub use repeatable::RepeatableStore;

@@ -152,7 +152,8 @@ pub struct ServeArgs {
 /// Arguments of `stdio`.
 #[derive(Debug, Args)]
 pub struct StdioArgs {
-    /// The name of the client that starts this, for the log: cursor, vscode, claude, …
+    /// The name of the client that starts this: cursor, vscode, claude, … It decides on the lane,
+    /// whatever the client calls itself.
     #[arg(long, value_name = "NAME")]
     pub client: Option<String>,
 }

@@ -3,6 +3,7 @@
 mod args;
 mod config;
 mod memory;
+mod reload;
 mod serve;
 mod signals;
 mod stdio;
@@ -17,7 +18,7 @@ pub use args::{
 use crate::{
     app::BuildError,
     config::{Config, ConfigError, Origins, SetBy},
-    telemetry,
+    telemetry::{Log, TelemetryError},
     transfer::TransferError,
     transport::stdio::StdioError,
 };
@@ -31,7 +32,7 @@ pub enum CliError {
     Config(#[from] ConfigError),
     /// The log filter is wrong.
     #[error(transparent)]
-    Telemetry(#[from] telemetry::TelemetryError),
+    Telemetry(#[from] TelemetryError),
     /// The parts could not be put together.
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -128,16 +129,20 @@ impl Cli {
         Ok((config, origins))
     }
 
-    /// Runs the command to its end, and says with what status the program ends.
+    /// Runs the command to its end, and says with what status the program ends. A server reloads
+    /// `config`, and the filter of `log`, while it serves.
     ///
     /// # Errors
     ///
     /// [`CliError`], in words for the person at the terminal.
-    pub async fn run(self, config: Config) -> Result<ExitCode, CliError> {
+    pub async fn run(self, config: Config, log: Log) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Config(ref command) => config::run(&self, command)?,
-            Command::Serve(_) => serve::run(&config).await?,
-            Command::Stdio(args) => stdio::run(&config, &args).await?,
+            Command::Serve(_) => serve::run(self, config, log).await?,
+            Command::Stdio(ref args) => {
+                let name = args.client.clone();
+                stdio::run(self, config, log, name).await?;
+            }
             Command::Memory(command) => return memory::run(&config, command).await,
         }
         Ok(ExitCode::SUCCESS)

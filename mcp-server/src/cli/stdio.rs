@@ -2,20 +2,38 @@
 
 use rmcp::transport::io::stdio_pipes;
 
-use super::{CliError, StdioArgs, signals};
-use crate::{app::App, config::Config, transport::stdio};
+use super::{Cli, CliError, reload::Reloader, signals};
+use crate::{app::App, client, config::Config, telemetry::Log, transport::stdio};
 
-pub(super) async fn run(config: &Config, args: &StdioArgs) -> Result<(), CliError> {
+/// `name`: what the client is called by whoever starts this.
+pub(super) async fn run(
+    cli: Cli,
+    config: Config,
+    log: Log,
+    name: Option<String>,
+) -> Result<(), CliError> {
     let shutdown = signals::shutdown()?;
-    let app = App::build(config)?;
+    let app = App::build(&config)?;
+    let (stdio_config, warms) = (config.stdio.clone(), !config.safe_mode);
+    // A terminal that hangs up means the end here: SIGHUP stays what it is.
+    let reloader = Reloader::new(cli, config, log, false)?;
     tracing::info!(
-        client = args.client.as_deref(),
+        client = name.as_deref(),
         "serving on standard input and output (data in {})",
         app.data_dir().display()
     );
     let (input, output) = stdio_pipes();
+    let beside = async {
+        // Meanwhile the client opens its session.
+        if warms {
+            app.warm().await;
+        }
+        reloader.run(&app).await;
+    };
+    let handler = app.stdio_handler(name.as_deref().map(client::lane_of));
     let served = tokio::select! {
-        served = stdio::serve(app.handler(), input, output, &config.stdio, shutdown) => served,
+        served = stdio::serve(handler, input, output, &stdio_config, shutdown) => served,
+        () = beside => unreachable!("it runs until it is dropped"),
         // Nobody is there to answer.
         () = output_closed() => {
             tracing::info!("the client closed the output");

@@ -26,14 +26,18 @@ pub struct HttpConfig {
     /// Web origins whose pages may call the server, such as `https://app.example.com`, besides
     /// pages of the server itself. Default none.
     pub allowed_origins: Vec<String>,
+    /// Whether requests that can be decided in one pass are answered without the SDK. The answers
+    /// are the same, and cost a fraction. Default true.
+    pub front: bool,
     /// The largest request body, in bytes. Default 4 MiB. Every call in flight may hold as much.
+    /// Reloadable.
     pub body_bytes_max: usize,
     /// How long a client may take to send a request's headers, counted from the connection's
     /// opening or the previous answer: idle connections are closed after it, too. Default 30 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub header_timeout: Duration,
-    /// How long a client may take to send a request's body. Default 30 s.
+    /// How long a client may take to send a request's body. Default 30 s. Reloadable.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub body_timeout: Duration,
@@ -42,7 +46,7 @@ pub struct HttpConfig {
     pub connections_max: NonZeroUsize,
     /// The most sessions at once (clients before revision 2026-07-28 only). For one more, the
     /// longest idle is closed; where all were used within the last minute it is refused with 503.
-    /// Default 1,000. Each costs about 60 KiB.
+    /// Default 1,000. Each costs about 60 KiB. Reloadable.
     pub sessions_max: usize,
     /// How long a session may go without a message before it is closed; an open stream is none.
     /// Default 4 h. A client whose session has gone must open another, which not all do.
@@ -50,6 +54,7 @@ pub struct HttpConfig {
     #[schemars(with = "String")]
     pub session_idle_timeout: Duration,
     /// How long calls in flight may take to finish when the server stops. Default 10 s.
+    /// Reloadable.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub drain_timeout: Duration,
@@ -62,6 +67,7 @@ impl Default for HttpConfig {
             danger_listen_without_auth: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
+            front: true,
             body_bytes_max: 4 * 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct LogConfig {
     /// What is logged: `error`, `warn`, `info`, `debug`, `trace`, or directives such as
     /// `info,mcp_server=debug`. Default `warn,mcp_server=info,rmcp::service=error` (rmcp warns of
-    /// every error answer, which is the caller's affair).
+    /// every error answer, which is the caller's affair). Reloadable.
     pub filter: String,
     /// How a line looks. Default `text`.
     pub format: LogFormat,

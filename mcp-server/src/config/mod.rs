@@ -9,9 +9,10 @@ mod lines;
 mod load;
 mod log;
 mod origin;
+mod reload;
 mod stdio;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,10 +28,12 @@ pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
 pub use origin::{Origins, SetBy};
+pub use reload::{RELOADABLE, Reload};
 pub use stdio::StdioConfig;
 
 use crate::{
-    adapters::GuardConfig,
+    adapters::{BatchConfig, CacheConfig, GuardConfig},
+    admission::LanesConfig,
     context::ContextsConfig,
     memory::{Limits, sqlite::SqliteConfig},
     telemetry::SlowOperationsConfig,
@@ -44,6 +47,9 @@ pub struct Config {
     pub http: HttpConfig,
     /// The stdio server.
     pub stdio: StdioConfig,
+    /// How many calls are at work at once, and what share of them each kind of client has.
+    /// Reloadable.
+    pub lanes: LanesConfig,
     /// The memory service and its store.
     pub memory: MemoryConfig,
     /// Contexts and their manager.
@@ -62,18 +68,41 @@ pub struct Config {
 }
 
 /// The memory service and its store.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MemoryConfig {
     /// The folder that holds everything; the platform's folder for application data when absent
     /// (`~/.local/share/mcp-server` on Linux).
     pub data_dir: Option<PathBuf>,
-    /// What callers may send.
+    /// How long one operation, or one batch of them, may take; then it is given up, and its caller
+    /// told so within another 10 ms. Default 100 ms. Imports and exports take the time they need.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub operation_timeout: Duration,
+    /// What callers may send. Reloadable.
     pub limits: Limits,
     /// The embedded store.
     pub sqlite: SqliteConfig,
+    /// How writes are put together.
+    pub batch: BatchConfig,
     /// When the store is left alone after failures.
     pub circuit_breaker: GuardConfig,
+    /// What is kept in memory of what was read.
+    pub cache: CacheConfig,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            operation_timeout: Duration::from_millis(100),
+            limits: Limits::default(),
+            sqlite: SqliteConfig::default(),
+            batch: BatchConfig::default(),
+            circuit_breaker: GuardConfig::default(),
+            cache: CacheConfig::default(),
+        }
+    }
 }
 
 /// All settings with their defaults, as a file with a remark on each that needs one.
@@ -94,11 +123,28 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.http.validate()?;
         self.stdio.validate()?;
+        self.lanes
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
         self.memory
             .circuit_breaker
             .validate()
             .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
         self.contexts.validate()?;
+        self.memory
+            .batch
+            .validate()
+            .map_err(|error| ConfigError::invalid("memory.batch", error.to_string()))?;
+        self.memory
+            .cache
+            .validate()
+            .map_err(|error| ConfigError::invalid("memory.cache", error.to_string()))?;
+        if self.memory.operation_timeout < Duration::from_millis(1) {
+            return Err(ConfigError::invalid(
+                "memory.operation_timeout",
+                "must be at least 1ms: nothing could be done",
+            ));
+        }
         let limits = &self.memory.limits;
         if limits.results_default == 0 || limits.results_default > limits.results_max {
             return Err(ConfigError::invalid(

@@ -44,10 +44,20 @@ pub enum MemoryError {
         /// The database's own words.
         reason: String,
     },
-    /// The disk failed while a write was being made durable.
-    #[error("{reason}: the change may or may not have been stored; look before you repeat it")]
+    /// The time that an operation may take was over; nothing was acknowledged.
+    #[error(
+        "the memory store did not finish in time and gave up: nothing was changed, it is safe to \
+         try again"
+    )]
+    Timeout,
+    /// Whether a write was stored is not known: the disk failed while it was made durable, or the
+    /// store did not say in time.
+    #[error(
+        "{reason}: the change may or may not have been stored. Repeating the same call is safe: \
+         what is added again unchanged within ten minutes is stored once"
+    )]
     OutcomeUnknown {
-        /// The database's own words.
+        /// The database's own words, or what was waited for.
         reason: String,
     },
     /// What was asked for does not fit into one answer beside the rest of its batch.
@@ -82,6 +92,7 @@ impl MemoryError {
             Self::VersionConflict { .. } => "version_conflict",
             Self::Overloaded { .. } => "overloaded",
             Self::Unavailable { .. } => "unavailable",
+            Self::Timeout => "timeout",
             Self::OutcomeUnknown { .. } => "outcome_unknown",
             Self::AnswerTooLarge { .. } => "answer_too_large",
             Self::IndexNotReady { .. } => "index_not_ready",
@@ -94,7 +105,11 @@ impl MemoryError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Overloaded { .. } | Self::Unavailable { .. } | Self::IndexNotReady { .. }
+            Self::Overloaded { .. }
+                | Self::Unavailable { .. }
+                | Self::Timeout
+                | Self::OutcomeUnknown { .. }
+                | Self::IndexNotReady { .. }
         )
     }
 

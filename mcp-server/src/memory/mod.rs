@@ -1,6 +1,7 @@
 //! The memory domain: what a memory is, what can be asked of it, and the stores that keep it.
 
 mod archive;
+mod changes;
 mod error;
 mod limits;
 mod model;
@@ -8,8 +9,10 @@ mod operation;
 pub mod search;
 mod service;
 pub mod sqlite;
+mod write;
 
 pub use archive::{Cursor, Page, Restored};
+pub use changes::{ChangedMemory, Changes, MemoryChange, Version};
 pub use error::MemoryError;
 pub use limits::Limits;
 pub use model::{Hit, Memory, MemoryId, Owner};
@@ -17,3 +20,4 @@ pub use operation::{
     Add, Added, Delete, Deleted, Found, Get, Operation, Outcome, Search, Update, Updated,
 };
 pub use service::MemoryService;
+pub use write::{Write, Written};

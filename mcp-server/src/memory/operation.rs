@@ -1,11 +1,13 @@
 //! The operations on memories and their results, in the form they have on the wire.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Hit, Memory, MemoryId};
+use super::{Hit, Memory, MemoryError, MemoryId, search::Basis};
 
 /// Store a new memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +29,10 @@ pub struct Add {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub ttl_seconds: Option<u64>,
+    /// The new memory's id, where it must be known before the memory is stored; no caller sets it.
+    /// Adding with the same id again changes nothing and has the same answer.
+    #[serde(skip)]
+    pub id: Option<MemoryId>,
 }
 
 /// Find memories by their words.
@@ -105,6 +111,14 @@ pub enum Operation {
     Delete(Delete),
 }
 
+impl Operation {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Search(_) | Self::Get(_))
+    }
+}
+
 /// The receipt of an added memory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Added {
@@ -125,6 +139,9 @@ pub struct Found {
     /// True when more memories matched within the limit than fit into one answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+    /// What the answer rests on, for a cache that keeps it; stays inside of the server.
+    #[serde(skip)]
+    pub basis: Option<Arc<Basis>>,
 }
 
 /// The receipt of a changed memory.
@@ -163,3 +180,23 @@ pub enum Outcome {
     /// The receipt of a `delete`.
     Deleted(Deleted),
 }
+
+/// An outcome of the kind that the operation has.
+macro_rules! kinds {
+    ($($kind:ident => $what:ty),*) => {$(
+        impl TryFrom<Outcome> for $what {
+            type Error = MemoryError;
+
+            fn try_from(outcome: Outcome) -> Result<Self, MemoryError> {
+                match outcome {
+                    Outcome::$kind(what) => Ok(what),
+                    _ => Err(MemoryError::Internal {
+                        reason: "an operation had the outcome of another".to_owned(),
+                    }),
+                }
+            }
+        }
+    )*};
+}
+
+kinds!(Added => Added, Updated => Updated, Deleted => Deleted);

@@ -6,7 +6,7 @@ use super::{
     Add, Added, Delete, Deleted, Found, Get, Limits, Memory, MemoryError, Operation, Outcome,
     Search, Update, Updated, limits::check_id,
 };
-use crate::{call::Call, ports::MemoryStore};
+use crate::{call::Call, live::Live, ports::MemoryStore};
 
 /// Checks every operation against the [`Limits`] and hands it to the store.
 ///
@@ -14,24 +14,24 @@ use crate::{call::Call, ports::MemoryStore};
 #[derive(Clone)]
 pub struct MemoryService {
     store: Arc<dyn MemoryStore>,
-    limits: Arc<Limits>,
+    limits: Live<Limits>,
 }
 
 impl std::fmt::Debug for MemoryService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryService")
-            .field("limits", &self.limits)
+            .field("limits", &self.limits.load())
             .finish_non_exhaustive()
     }
 }
 
 impl MemoryService {
-    /// A service in front of `store`.
+    /// A service in front of `store`, with limits that may be exchanged meanwhile.
     #[must_use]
-    pub fn new(store: Arc<dyn MemoryStore>, limits: Limits) -> Self {
+    pub fn new(store: Arc<dyn MemoryStore>, limits: impl Into<Live<Limits>>) -> Self {
         Self {
             store,
-            limits: Arc::new(limits),
+            limits: limits.into(),
         }
     }
 
@@ -41,7 +41,7 @@ impl MemoryService {
     ///
     /// [`MemoryError::Invalid`], or what the store says.
     pub async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
-        self.limits.check_add(&add)?;
+        self.limits.load().check_add(&add)?;
         self.store.add(call, add).await
     }
 
@@ -51,7 +51,7 @@ impl MemoryService {
     ///
     /// [`MemoryError::Invalid`], or what the store says.
     pub async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
-        self.limits.check_search(&search)?;
+        self.limits.load().check_search(&search)?;
         self.store.search(call, self.with_limit(search)).await
     }
 
@@ -72,7 +72,7 @@ impl MemoryService {
     /// [`MemoryError::NotFound`], [`MemoryError::VersionConflict`], [`MemoryError::Invalid`], or
     /// what the store says.
     pub async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
-        self.limits.check_update(&update)?;
+        self.limits.load().check_update(&update)?;
         self.store.update(call, update).await
     }
 
@@ -97,7 +97,7 @@ impl MemoryService {
         call: &Call,
         operations: Vec<Result<Operation, MemoryError>>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-        self.limits.check_batch_len(operations.len())?;
+        self.limits.load().check_batch_len(operations.len())?;
         let mut runnable = Vec::with_capacity(operations.len());
         // `None` marks the places that the store's answers fill, in order.
         let mut results = Vec::with_capacity(operations.len());
@@ -127,7 +127,7 @@ impl MemoryService {
     }
 
     fn checked(&self, operation: Operation) -> Result<Operation, MemoryError> {
-        self.limits.check(&operation)?;
+        self.limits.load().check(&operation)?;
         Ok(match operation {
             Operation::Search(search) => Operation::Search(self.with_limit(search)),
             other => other,
@@ -135,7 +135,9 @@ impl MemoryService {
     }
 
     fn with_limit(&self, mut search: Search) -> Search {
-        search.limit.get_or_insert(self.limits.results_default);
+        search
+            .limit
+            .get_or_insert(self.limits.load().results_default);
         search
     }
 }

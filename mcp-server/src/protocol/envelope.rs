@@ -3,9 +3,14 @@
 
 use std::borrow::Cow;
 
-use rmcp::model::RequestId;
+use rmcp::{
+    ErrorData,
+    model::{ErrorCode, RequestId},
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::{json, value::RawValue};
+
+use crate::admission::Overloaded;
 
 /// The error code of bytes that are not JSON (JSON-RPC 2.0 §5.1).
 pub const PARSE_ERROR: i32 = -32700;
@@ -27,12 +32,16 @@ pub enum Kind {
 }
 
 /// A message that is well-formed from outside.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Envelope<'a> {
     /// What kind of message it is.
     pub kind: Kind,
     /// The method; empty for a response.
     pub method: Cow<'a, str>,
+    /// The id as it was sent.
+    pub id: Option<&'a RawValue>,
+    /// The parameters as they were sent: a JSON object.
+    pub params: Option<&'a RawValue>,
 }
 
 /// Why bytes are not a message.
@@ -74,6 +83,26 @@ impl EnvelopeError {
         };
         error_response(id, self.code(), &self.to_string())
     }
+}
+
+/// The JSON-RPC error response to a call for which there is no room.
+#[must_use]
+pub fn overloaded_response(id: &RequestId, overloaded: &Overloaded) -> Vec<u8> {
+    let error = overloaded_error(overloaded);
+    json!({"jsonrpc": "2.0", "id": id, "error": error})
+        .to_string()
+        .into_bytes()
+}
+
+/// The error of a call for which there is no room, with the time after which to try again.
+pub(super) fn overloaded_error(overloaded: &Overloaded) -> ErrorData {
+    let retry_after_ms = u64::try_from(overloaded.retry_after.as_millis()).unwrap_or(u64::MAX);
+    let data = json!({
+        "code": "overloaded",
+        "retryable": true,
+        "retry_after_ms": retry_after_ms,
+    });
+    ErrorData::new(ErrorCode(REFUSED), overloaded.to_string(), Some(data))
 }
 
 /// A JSON-RPC error response; an unknown id is `null` (JSON-RPC 2.0 §5).
@@ -169,6 +198,8 @@ impl<'a> Members<'a> {
                 _ => Ok(Envelope {
                     kind: Kind::Response,
                     method: Cow::Borrowed(""),
+                    id: self.id,
+                    params: None,
                 }),
             };
         };
@@ -188,7 +219,12 @@ impl<'a> Members<'a> {
             Some(id) => Kind::Request(id),
             None => Kind::Notification,
         };
-        Ok(Envelope { kind, method })
+        Ok(Envelope {
+            kind,
+            method,
+            id: self.id,
+            params: self.params,
+        })
     }
 }
 

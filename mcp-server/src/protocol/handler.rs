@@ -2,27 +2,32 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        CustomRequest, CustomResult, DiscoverResult, ErrorCode, Implementation, JsonObject,
-        ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities, ServerConfig,
-        Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
+        DiscoverResult, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
+        ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::strict::no_such_method;
+use super::{answer::Answer, envelope::overloaded_error, strict::no_such_method};
 use crate::{
-    call::Call,
-    tools::{DynTool, Registry, ToolError},
+    admission::{Admission, Admitted},
+    call::{Call, Lane},
+    client::{self, Client},
+    tools::{DynTool, Registry},
 };
 
 /// How long clients may keep what the server says of itself: it changes only with the program.
 const LIST_TTL: Duration = Duration::from_secs(300);
+
+/// The `_meta` key by which a request asks to be answered past the cache.
+pub(super) const BYPASS_CACHE: &str = "mcp-server/bypass-cache";
 
 const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memory_search; store \
     facts, decisions and preferences worth keeping with memory_add. Keep what a task works with \
@@ -33,26 +38,126 @@ const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memor
 #[derive(Debug, Clone)]
 pub struct McpHandler {
     registry: Arc<Registry>,
+    connection: Option<Arc<Connection>>,
+}
+
+/// What a handler does for a transport that carries one client, such as standard input and output.
+/// Over HTTP the endpoint does it, before a request gets here.
+#[derive(Debug)]
+struct Connection {
+    client: Client,
+    /// Whether the lane was given, and what the client calls itself does not matter.
+    lane_is_given: bool,
+    admission: Option<Admission>,
 }
 
 impl McpHandler {
     /// A handler for the tools in `registry`.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+        Self {
+            registry,
+            connection: None,
+        }
     }
 
-    async fn run(&self, tool: &dyn DynTool, arguments: JsonObject) -> Answer {
-        let call = Call::local();
+    /// A handler for the same tools whose requests all come from one client. Its lane is `lane`,
+    /// or else the one of the name it gives itself; its calls wait for a place in `admission`.
+    #[must_use]
+    pub fn for_client(
+        &self,
+        client: Client,
+        lane: Option<Lane>,
+        admission: Option<Admission>,
+    ) -> Self {
+        if let Some(lane) = lane {
+            client.set_lane(lane);
+        }
+        Self {
+            registry: self.registry.clone(),
+            connection: Some(Arc::new(Connection {
+                client,
+                lane_is_given: lane.is_some(),
+                admission,
+            })),
+        }
+    }
+
+    /// Where the tools are found.
+    pub(super) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// What the server says of itself.
+    pub(super) fn discovered(&self) -> DiscoverResult {
+        let versions = self.supported_protocol_versions().into_owned();
+        DiscoverResult::from_server_info(versions, self.get_info())
+            .with_ttl_ms(list_ttl_ms())
+            .with_cache_scope(CacheScope::Public)
+    }
+
+    /// All tools, on one page.
+    pub(super) fn listed(&self) -> ListToolsResult {
+        let tools = self.registry.descriptions().cloned().collect();
+        ListToolsResult::with_all_items(tools)
+            .with_ttl_ms(list_ttl_ms())
+            .with_cache_scope(CacheScope::Public)
+    }
+
+    /// Runs a tool. `context` holds the place that the endpoint gave to the call, if it did.
+    async fn run(
+        &self,
+        tool: &dyn DynTool,
+        arguments: JsonObject,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer<Value>, ErrorData> {
+        let (lane, _place) = match &self.connection {
+            Some(connection) => connection.enter(context).await?,
+            None => (lane_of_request(context), None),
+        };
+        let call = Call {
+            lane,
+            bypass_cache: context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true)),
+            ..Call::local()
+        };
         let started = Instant::now();
         let result = tool.call(&call, arguments).await;
-        let elapsed = started.elapsed();
-        let name = &tool.description().name;
-        match &result {
-            Ok(_) => tracing::debug!(tool = %name, ?elapsed, "call"),
-            Err(error) => tracing::debug!(tool = %name, ?elapsed, %error, "call failed"),
+        Ok(Answer::new(tool, &call, started, result))
+    }
+}
+
+impl Connection {
+    async fn enter(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+        self.client.count_call();
+        if !self.lane_is_given
+            && let Some(info) = context.client_info()
+        {
+            self.client.set_lane(client::lane_of(&info.name));
         }
-        Answer { result, elapsed }
+        let lane = self.client.lane();
+        let place = match &self.admission {
+            Some(admission) => Some(admission.enter(lane).await),
+            None => None,
+        };
+        let place = place.transpose().map_err(|full| overloaded_error(&full))?;
+        Ok((lane, place))
+    }
+}
+
+/// The lane that the HTTP endpoint found; without one, the lane of the name the client gives itself.
+fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
+    let found = context
+        .extensions
+        .get::<Parts>()
+        .and_then(|parts| parts.extensions.get::<Lane>());
+    match found {
+        Some(lane) => *lane,
+        None => context
+            .client_info()
+            .map_or(Lane::Other, |info| client::lane_of(&info.name)),
     }
 }
 
@@ -70,10 +175,7 @@ impl ServerHandler for McpHandler {
         &self,
         _context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, ErrorData> {
-        let versions = self.supported_protocol_versions().into_owned();
-        Ok(DiscoverResult::from_server_info(versions, self.get_info())
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public))
+        Ok(self.discovered())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
@@ -93,16 +195,13 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         }
-        let tools = self.registry.descriptions().cloned().collect();
-        Ok(ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public))
+        Ok(self.listed())
     }
 
     async fn call_tool(
         &self,
         request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = self.registry.by_name(&request.name) else {
             return Err(ErrorData::invalid_params(
@@ -112,8 +211,8 @@ impl ServerHandler for McpHandler {
         };
         let arguments = request.arguments.unwrap_or_default();
         Ok(self
-            .run(tool.as_ref(), arguments)
-            .await
+            .run(tool.as_ref(), arguments, &context)
+            .await?
             .into_tool_result()
             .into())
     }
@@ -121,7 +220,7 @@ impl ServerHandler for McpHandler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         let Some(tool) = self.registry.by_method(&request.method) else {
             return Err(no_such_method(&request.method));
@@ -134,72 +233,12 @@ impl ServerHandler for McpHandler {
             }
         };
         arguments.remove("_meta");
-        self.run(tool.as_ref(), arguments)
-            .await
+        self.run(tool.as_ref(), arguments, &context)
+            .await?
             .into_method_result()
-    }
-}
-
-/// The outcome of a tool call and the time it took.
-struct Answer {
-    result: Result<Value, ToolError>,
-    elapsed: Duration,
-}
-
-impl Answer {
-    /// As the result of `tools/call`: a failure is a result too, for the model to read.
-    fn into_tool_result(self) -> CallToolResult {
-        let mut meta = self.meta();
-        let mut result = match self.result {
-            Ok(value) => CallToolResult::structured(value),
-            Err(error) => {
-                meta.insert("error".to_owned(), error_json(&error));
-                CallToolResult::error(vec![ContentBlock::text(error.to_string())])
-            }
-        };
-        result.meta = Some(meta);
-        result
-    }
-
-    /// As the result of a method of its own, such as `memory/add`.
-    fn into_method_result(self) -> Result<CustomResult, ErrorData> {
-        let meta = self.meta();
-        match self.result {
-            Ok(mut value) => {
-                if let Value::Object(object) = &mut value {
-                    object.insert("_meta".to_owned(), Value::Object(meta.0));
-                    object.insert("resultType".to_owned(), json!("complete"));
-                }
-                Ok(CustomResult::new(value))
-            }
-            Err(error) => Err(ErrorData::new(
-                match error.code() {
-                    "internal" | "unavailable" | "overloaded" => ErrorCode::INTERNAL_ERROR,
-                    _ => ErrorCode::INVALID_PARAMS,
-                },
-                error.to_string(),
-                Some(error_json(&error)),
-            )),
-        }
-    }
-
-    fn meta(&self) -> MetaObject {
-        let mut meta = MetaObject::new();
-        // Whole microseconds: more digits would only be noise.
-        let micros = u32::try_from(self.elapsed.as_micros()).unwrap_or(u32::MAX);
-        meta.insert(
-            "response_time_ms".to_owned(),
-            json!(f64::from(micros) / 1_000.0),
-        );
-        meta.insert("cached".to_owned(), json!(false));
-        meta
     }
 }
 
 fn list_ttl_ms() -> u64 {
     u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn error_json(error: &ToolError) -> Value {
-    json!({"code": error.code(), "retryable": error.is_retryable()})
 }

@@ -38,14 +38,24 @@ impl<H: ServerHandler> Strict<H> {
         }
     }
 
-    fn stamped<R: Stamp>(&self, mut result: R) -> R {
+    /// The handler inside.
+    pub(super) fn inner(&self) -> &H {
+        &self.handler
+    }
+
+    /// The server's name, as every result carries it.
+    pub(super) fn server_info(&self) -> &Value {
+        &self.server_info
+    }
+
+    pub(super) fn stamped<R: Stamp>(&self, mut result: R) -> R {
         result.stamp(&self.server_info);
         result
     }
 }
 
 /// A result that can carry the server's name.
-trait Stamp {
+pub(super) trait Stamp {
     fn stamp(&mut self, server_info: &Value);
 }
 
@@ -300,6 +310,15 @@ impl<H: ServerHandler> ServerHandler for Strict<H> {
             .on_custom_notification(notification, context)
             .await;
     }
+}
+
+/// Whether a request of this method is work that needs a place: a call of a tool, by whatever name.
+/// The rest of the protocol is answered from memory, and keeps answering when there is no place.
+#[must_use]
+pub fn is_work(method: &str) -> bool {
+    let housekeeping = ["ping", "server/discover"].contains(&method)
+        || STANDARD.iter().any(|known| known.method == method);
+    method == "tools/call" || !housekeeping
 }
 
 /// The error of a method that is unknown, or that was not declared.

@@ -38,6 +38,19 @@ impl ToolError {
         }
     }
 
+    /// Whether it is certain that the call has changed nothing.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        match self {
+            Self::Memory(error) | Self::Context(ContextError::Store(error)) => !matches!(
+                error,
+                MemoryError::OutcomeUnknown { .. } | MemoryError::Internal { .. }
+            ),
+            Self::Arguments { .. } | Self::Context(_) => true,
+            Self::Internal { .. } => false,
+        }
+    }
+
     /// Whether the same call may succeed later, unchanged.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -1,5 +1,6 @@
 //! The tools: one file each, one registry for all, whatever way a call comes in.
 
+mod announced;
 mod context_get;
 mod context_list;
 mod context_put;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
-use super::{Effect, Tool, ToolError, schema, watched::Watched};
-use crate::{call::Call, telemetry::SlowOperations};
+use super::{Effect, Tool, ToolError, announced::Announced, schema, watched::Watched};
+use crate::{call::Call, ports::EventSink, telemetry::SlowOperations};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -17,6 +17,11 @@ pub trait DynTool: Send + Sync {
 
     /// Parses the arguments, runs the tool and returns its result as a JSON object.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError>;
+
+    /// As [`DynTool::call`], from a JSON object to a JSON object, both as text. `None` when the
+    /// arguments are not the tool's; nothing was done then, and [`DynTool::call`] says what is
+    /// wrong with them.
+    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>>;
 }
 
 /// All tools, in the order in which they were added.
@@ -70,6 +75,18 @@ impl Registry {
         self
     }
 
+    /// Has every tool that changes something tell `events` of it, so that no tool can forget to.
+    #[must_use]
+    pub fn announced(mut self, events: &Arc<dyn EventSink>) -> Self {
+        for tool in &mut self.tools {
+            let annotations = tool.description().annotations.as_ref();
+            if annotations.and_then(|known| known.read_only_hint) != Some(true) {
+                *tool = Arc::new(Announced::new(tool.clone(), events.clone()));
+            }
+        }
+        self
+    }
+
     /// What clients are told about the tools, in a fixed order.
     pub fn descriptions(&self) -> impl Iterator<Item = &Description> {
         self.tools.iter().map(|tool| tool.description())
@@ -102,9 +119,21 @@ impl<T: Tool> DynTool for Typed<T> {
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
         let arguments = parse(Value::Object(arguments))?;
         let output = self.tool.call(call, arguments).await?;
-        serde_json::to_value(output).map_err(|error| ToolError::Internal {
-            reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
-        })
+        serde_json::to_value(output).map_err(|error| not_json::<T>(&error))
+    }
+
+    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+        let arguments = serde_json::from_str(arguments).ok()?;
+        let output = self.tool.call(call, arguments).await;
+        Some(output.and_then(|output| {
+            serde_json::to_string(&output).map_err(|error| not_json::<T>(&error))
+        }))
+    }
+}
+
+fn not_json<T: Tool>(error: &serde_json::Error) -> ToolError {
+    ToolError::Internal {
+        reason: format!("the result of `{}` is not JSON: {error}", T::NAME),
     }
 }
 

@@ -36,16 +36,38 @@ impl DynTool for Watched {
         let request_bytes = members_bytes(&arguments);
         let began = Instant::now();
         let result = self.tool.call(call, arguments).await;
-        let duration = began.elapsed();
-        if self.slow.is_slow(duration) {
-            let outcome = result.as_ref().map_or_else(ToolError::code, |_| "ok");
-            let name = &self.description().name;
-            let mut slow = SlowOperation::ended(name, call.lane, duration, outcome);
-            slow.request_bytes = request_bytes;
-            slow.response_bytes = result.as_ref().map_or(0, value_bytes);
-            self.slow.note(slow);
-        }
+        self.look(call, began, request_bytes, &result, value_bytes);
         result
+    }
+
+    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+        let began = Instant::now();
+        let result = self.tool.call_json(call, arguments).await?;
+        self.look(call, began, arguments.len(), &result, String::len);
+        Some(result)
+    }
+}
+
+impl Watched {
+    /// Notes a call that has ended, if it was slow.
+    fn look<T>(
+        &self,
+        call: &Call,
+        began: Instant,
+        request_bytes: usize,
+        result: &Result<T, ToolError>,
+        bytes: impl FnOnce(&T) -> usize,
+    ) {
+        let duration = began.elapsed();
+        if !self.slow.is_slow(duration) {
+            return;
+        }
+        let outcome = result.as_ref().map_or_else(ToolError::code, |_| "ok");
+        let name = &self.tool.description().name;
+        let mut slow = SlowOperation::ended(name, call.lane, duration, outcome);
+        slow.request_bytes = request_bytes;
+        slow.response_bytes = result.as_ref().map_or(0, bytes);
+        self.slow.note(slow);
     }
 }
 

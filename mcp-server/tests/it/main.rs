@@ -4,15 +4,22 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alias;
+mod batched;
+mod cached;
 mod cli;
 mod contexts;
 mod contract;
 mod crash;
 mod drain;
+mod faults;
+mod front;
 mod guarded;
 mod http;
 mod index;
+mod lanes;
+mod prompt;
 mod protocol;
+mod reload;
 mod settings;
 mod stdio;
 mod store;

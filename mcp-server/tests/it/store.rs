@@ -319,6 +319,25 @@ async fn a_dropped_call_is_done_or_not_and_harms_nothing() {
 }
 
 #[tokio::test]
+async fn a_reader_is_used_again_and_ends_with_the_store() {
+    let dir = folder();
+    let store = SqliteStore::open(dir.path(), &SqliteConfig::default()).unwrap();
+    let id = store.add(&call(), text("x")).await.unwrap().id;
+    for _ in 0..20 {
+        let unknown = store.get(&call(), get(&id)).await;
+        assert_eq!(unknown.unwrap_err().code(), "not_found");
+    }
+    let stats = store.reader_stats();
+    let [(class, readers)] = &stats[..] else {
+        panic!("{stats:?}");
+    };
+    assert_eq!((class.as_str(), readers.opened), ("other", 1));
+    drop(store);
+    // The last connection takes the log with it; the store's end has waited for that.
+    assert!(!dir.path().join("memory.db-wal").exists());
+}
+
+#[tokio::test]
 async fn an_answer_is_bounded_in_bytes() {
     let dir = folder();
     let config = SqliteConfig {

@@ -175,6 +175,7 @@ async fn an_own_export_is_lossless_and_repeats_without_harm() {
             tags: vec![format!("t{}", n % 7)],
             metadata: serde_json::from_value(json!({"n": n, "deep": {"x": [null, 1.5]}})).unwrap(),
             ttl_seconds: (n % 5 == 0).then_some(3_600),
+            id: None,
         };
         from.add(&Call::local(), add).await.unwrap();
     }

@@ -50,7 +50,11 @@ struct Model {
 
 /// A meter with room for so many events.
 fn meter(events: u64) -> StdArc<Meter> {
-    StdArc::new(Meter::new(Marks::new(events * WEIGHT, 1.0, 0.5)))
+    StdArc::new(Meter::new(&StdArc::new(Marks::new(
+        events * WEIGHT,
+        1.0,
+        0.5,
+    ))))
 }
 
 impl Model {
@@ -110,7 +114,13 @@ impl Model {
         self.with(|core, cx, after| core.poll_push(&mut event, ticket, waker, cx, after))
     }
 
+    /// As `Stream::try_push` and `Tx::send` do it.
     fn send(&self) -> Result<u64, SendError> {
+        let pushed = lock(&self.core).push_leased(&mut Some(plain(Bytes::new())), 0);
+        if let Some((seq, reader)) = pushed {
+            reader.map(Waker::wake);
+            return Ok(seq);
+        }
         let mut ticket = None;
         block_on(|waker| self.poll_send(&mut ticket, waker))
     }
@@ -270,6 +280,36 @@ fn a_place_at_the_limit_is_given_on() {
         for model in [holder, leaver, waiter] {
             model.check_empty();
         }
+    });
+}
+
+/// What is leased already is taken in on the short way, which wakes the reader
+/// too, and does not pass by a writer that waits.
+#[test]
+fn what_is_leased_is_taken_in_on_the_short_way() {
+    loom::model(|| {
+        // A second event leaves its place leased when it is read.
+        let model = Model::new(3, &meter(3));
+        let reserved = model.with(|core, cx, after| core.try_reserve(2 * WEIGHT, cx, after));
+        assert_eq!(reserved, Ok(()));
+        assert_eq!(model.send(), Ok(1));
+        let mut ticket = None;
+        let polled = model.poll_send(&mut ticket, Waker::noop());
+        assert!(polled.is_pending());
+        let writer = Arc::clone(&model);
+        let writer = thread::spawn(move || {
+            writer.with(|core, cx, after| core.release(2 * WEIGHT, cx, after));
+            assert_eq!(
+                block_on(|waker| writer.poll_send(&mut ticket, waker)),
+                Ok(2)
+            );
+            assert_eq!(writer.send(), Ok(3));
+            writer.end(EndReason::Finished);
+            assert_eq!(writer.send(), Err(SendError::Ended(EndReason::Finished)));
+        });
+        assert_eq!(model.read_all(), (vec![1, 2, 3], EndReason::Finished));
+        writer.join().expect("no panic");
+        model.check_empty();
     });
 }
 

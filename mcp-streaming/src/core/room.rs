@@ -88,7 +88,7 @@ impl Core {
 
     /// Leases what is missing, if possible in chunks.
     fn lease(&mut self, missing: u64, cx: Context<'_>, after: &mut After) -> Result<(), Scope> {
-        self.missing = missing;
+        after.missing = missing;
         self.chunk = cx.purse.chunk();
         let room = cx.config.bytes_max - self.leased;
         let wanted = lease::wanted(missing, self.chunk, room);

@@ -1,16 +1,17 @@
 //! All sessions: opening them within the caps, finding them, ending them.
 
-use super::{SessionConfig, SessionId, StreamingSession, routes::Routes};
+use super::{SessionConfig, SessionId, Shared, StreamingSession, routes::Routes};
 use crate::{
     Budget, ConfigError, EndReason, EventId, ResumeError, Resumed,
-    hub::{Hub, random_u32},
+    hub::random_u32,
+    meter::Marks,
     sync::{Mutex, lock},
 };
 use serde::Serialize;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -70,8 +71,7 @@ pub struct SessionsStats {
 pub struct Sessions(Arc<Registry>);
 
 pub(crate) struct Registry {
-    hub: Arc<Hub>,
-    config: Arc<SessionConfig>,
+    shared: Arc<Shared>,
     routes: Mutex<Routes<Arc<StreamingSession>>>,
     opened: AtomicU64,
     refused: AtomicU64,
@@ -87,9 +87,16 @@ impl Sessions {
     /// A field of the configuration makes no sense.
     pub fn new(budget: &Budget, config: &SessionConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Self(Arc::new(Registry {
-            hub: Arc::clone(&budget.0),
-            config: Arc::new(config.clone()),
+        let of_budget = &budget.0.config;
+        let (high, low) = (of_budget.high_watermark, of_budget.low_watermark);
+        Ok(Self(Arc::new_cyclic(|registry| Registry {
+            shared: Arc::new(Shared {
+                hub: Arc::clone(&budget.0),
+                stream: Arc::new(config.stream),
+                marks: Arc::new(Marks::new(config.bytes_max, high, low)),
+                registry: Weak::clone(registry),
+                config: config.clone(),
+            }),
             routes: Mutex::new(Routes::new()),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -160,14 +167,6 @@ impl Sessions {
 }
 
 impl Registry {
-    pub(super) fn hub(&self) -> &Arc<Hub> {
-        &self.hub
-    }
-
-    pub(super) fn config(&self) -> &Arc<SessionConfig> {
-        &self.config
-    }
-
     /// A session has ended.
     pub(super) fn forget(&self, id: &SessionId, reason: EndReason) {
         let counter = match reason {
@@ -181,17 +180,17 @@ impl Registry {
         drop(session);
     }
 
-    fn open(self: &Arc<Self>, owner: &str) -> Result<Arc<StreamingSession>, OpenError> {
+    fn open(&self, owner: &str) -> Result<Arc<StreamingSession>, OpenError> {
         let id = SessionId::random().ok_or(OpenError::NoRandomness)?;
         let number = random_u32().map_err(|_| OpenError::NoRandomness)?;
-        let now_ms = self.hub.now_ms();
+        let now_ms = self.shared.hub.now_ms();
         let mut routes = lock(&self.routes);
         let mut evicted = Vec::new();
         let places = self.make_place(&mut routes, owner, now_ms, &mut evicted);
         let session = places.map(|()| {
             let owner = routes.owner(owner);
-            let session = StreamingSession::new(id, number, Arc::clone(&owner), self);
-            routes.insert(id, owner, Arc::clone(&session));
+            let session = StreamingSession::new(id, number, owner, &self.shared);
+            routes.insert(id, Arc::clone(&session));
             session
         });
         drop(routes);
@@ -211,7 +210,7 @@ impl Registry {
         evicted: &mut Vec<Arc<StreamingSession>>,
     ) -> Result<(), OpenError> {
         let may_go = |session: &Arc<StreamingSession>| !session.is_busy(now_ms);
-        let limit = self.config.sessions_per_owner_max;
+        let limit = self.shared.config.sessions_per_owner_max;
         let victim = if routes.len_of(owner) >= limit {
             // One that was never initialized goes before any other.
             let rank = |session: &Arc<StreamingSession>| {
@@ -221,8 +220,8 @@ impl Registry {
             };
             let oldest = routes.oldest_of(owner, rank);
             Some(oldest.ok_or(OpenError::TooManyOfOwner { limit })?)
-        } else if routes.len() >= self.config.sessions_max {
-            let limit = self.config.sessions_max;
+        } else if routes.len() >= self.shared.config.sessions_max {
+            let limit = self.shared.config.sessions_max;
             let oldest = routes.oldest(may_go);
             Some(oldest.ok_or(OpenError::TooMany { limit })?)
         } else {
@@ -245,7 +244,7 @@ impl Drop for Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registry")
-            .field("config", &self.config)
+            .field("config", &self.shared.config)
             .finish_non_exhaustive()
     }
 }

@@ -10,16 +10,16 @@ use std::{collections::HashMap, sync::Arc};
 const LOOKS_MAX: usize = 64;
 
 pub(super) struct Routes<V> {
-    all: LruCache<SessionId, Route<V>>,
+    all: LruCache<SessionId, V>,
     owners: HashMap<Arc<str>, Vec<SessionId>>,
 }
 
-struct Route<V> {
-    owner: Arc<str>,
-    value: V,
+/// What knows whose it is.
+pub(super) trait Owned {
+    fn owner(&self) -> &Arc<str>;
 }
 
-impl<V> Routes<V> {
+impl<V: Owned> Routes<V> {
     pub(super) fn new() -> Self {
         Self {
             all: LruCache::unbounded(),
@@ -37,31 +37,35 @@ impl<V> Routes<V> {
         known.map_or_else(|| owner.into(), |(owner, _)| Arc::clone(owner))
     }
 
-    pub(super) fn insert(&mut self, id: SessionId, owner: Arc<str>, value: V) {
-        self.owners.entry(Arc::clone(&owner)).or_default().push(id);
-        self.all.put(id, Route { owner, value });
+    pub(super) fn insert(&mut self, id: SessionId, value: V) {
+        let owner = Arc::clone(value.owner());
+        let ids = self.owners.entry(owner).or_default();
+        grow(ids);
+        ids.push(id);
+        self.all.put(id, value);
     }
 
     /// The session, if it is the owner's; it counts as used now.
     pub(super) fn get(&mut self, owner: &str, id: &SessionId) -> Option<&V> {
-        if &*self.all.peek(id)?.owner != owner {
+        if &**self.all.peek(id)?.owner() != owner {
             return None;
         }
-        self.all.get(id).map(|route| &route.value)
+        self.all.get(id)
     }
 
     pub(super) fn remove(&mut self, id: &SessionId) -> Option<V> {
-        let route = self.all.pop(id)?;
-        if let Some(ids) = self.owners.get_mut(&route.owner) {
+        let value = self.all.pop(id)?;
+        let owner = value.owner();
+        if let Some(ids) = self.owners.get_mut(owner) {
             if let Some(index) = ids.iter().position(|other| other == id) {
                 ids.swap_remove(index);
             }
             if ids.is_empty() {
-                self.owners.remove(&route.owner);
+                self.owners.remove(owner);
             }
         }
         self.shrink();
-        Some(route.value)
+        Some(value)
     }
 
     /// The session that was not found for longest among those that may go. One
@@ -69,9 +73,9 @@ impl<V> Routes<V> {
     /// only.
     pub(super) fn oldest(&mut self, may_go: impl Fn(&V) -> bool) -> Option<SessionId> {
         for _ in 0..self.all.len().min(LOOKS_MAX) {
-            let (id, route) = self.all.peek_lru()?;
+            let (id, value) = self.all.peek_lru()?;
             let id = *id;
-            if may_go(&route.value) {
+            if may_go(value) {
                 return Some(id);
             }
             self.all.promote(&id);
@@ -91,14 +95,14 @@ impl<V> Routes<V> {
         rank: impl Fn(&V) -> Option<R>,
     ) -> Option<SessionId> {
         let ids = self.owners.get(owner)?.iter();
-        let ranked = ids.filter_map(|id| Some((rank(&self.all.peek(id)?.value)?, *id)));
+        let ranked = ids.filter_map(|id| Some((rank(self.all.peek(id)?)?, *id)));
         ranked.min_by(|(a, _), (b, _)| a.cmp(b)).map(|(_, id)| id)
     }
 
     pub(super) fn drain(&mut self) -> Vec<V> {
         self.owners = HashMap::new();
         let all = std::mem::replace(&mut self.all, LruCache::unbounded());
-        all.into_iter().map(|(_, route)| route.value).collect()
+        all.into_iter().map(|(_, value)| value).collect()
     }
 
     /// After a crowd has gone, its memory goes too.
@@ -112,9 +116,29 @@ impl<V> Routes<V> {
     }
 }
 
+/// Makes room by a quarter at a time: many owners have one session only, and one
+/// that has all of them would have room for as many more.
+fn grow(ids: &mut Vec<SessionId>) {
+    if ids.len() == ids.capacity() {
+        ids.reserve_exact((ids.len() / 4).max(1));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Of(Arc<str>, u64);
+
+    impl Owned for Of {
+        fn owner(&self) -> &Arc<str> {
+            &self.0
+        }
+    }
+
+    fn of(routes: &Routes<Of>, owner: &str, used: u64) -> Of {
+        Of(routes.owner(owner), used)
+    }
 
     fn ids<const N: usize>() -> [SessionId; N] {
         std::array::from_fn(|_| SessionId::random().expect("randomness"))
@@ -123,13 +147,13 @@ mod tests {
     #[test]
     fn only_the_owner_finds_a_session() {
         let (mut routes, [a, b]) = (Routes::new(), ids());
-        routes.insert(a, routes.owner("ann"), 1);
-        routes.insert(b, routes.owner("bob"), 2);
-        assert_eq!(routes.get("ann", &a), Some(&1));
-        assert_eq!(routes.get("bob", &a), None);
-        assert_eq!(routes.get("ann", &b), None);
-        assert_eq!(routes.remove(&a), Some(1));
-        assert_eq!(routes.remove(&a), None);
+        routes.insert(a, of(&routes, "ann", 1));
+        routes.insert(b, of(&routes, "bob", 2));
+        assert_eq!(routes.get("ann", &a).map(|of| of.1), Some(1));
+        assert!(routes.get("bob", &a).is_none());
+        assert!(routes.get("ann", &b).is_none());
+        assert_eq!(routes.remove(&a).map(|of| of.1), Some(1));
+        assert!(routes.remove(&a).is_none());
         assert_eq!(routes.len_of("ann"), 0);
         assert_eq!((routes.len(), routes.owners.len()), (1, 1));
     }
@@ -138,16 +162,16 @@ mod tests {
     fn what_was_not_used_for_longest_is_known() {
         let (mut routes, [a, b, c]) = (Routes::new(), ids());
         for (id, used) in [(a, 5u64), (b, 4), (c, 6)] {
-            routes.insert(id, routes.owner("ann"), used);
+            routes.insert(id, of(&routes, "ann", used));
         }
         assert_eq!(routes.oldest(|_| true), Some(a));
         routes.get("ann", &a);
         assert_eq!(routes.oldest(|_| true), Some(b));
-        assert_eq!(routes.oldest(|used| *used > 4), Some(c));
+        assert_eq!(routes.oldest(|of| of.1 > 4), Some(c));
         assert_eq!(routes.oldest(|_| true), Some(c), "b counts as used now");
         assert_eq!(routes.oldest(|_| false), None);
-        assert_eq!(routes.oldest_of("ann", |used| Some(*used)), Some(b));
-        let rank = |used: &u64| (*used > 4).then_some(*used);
+        assert_eq!(routes.oldest_of("ann", |of| Some(of.1)), Some(b));
+        let rank = |of: &Of| (of.1 > 4).then_some(of.1);
         assert_eq!(routes.oldest_of("ann", rank), Some(a));
         assert_eq!(routes.drain().len(), 3);
         assert_eq!(routes.oldest(|_| true), None);

@@ -1,31 +1,40 @@
-//! Redis in trouble: no call fails, none is stale, none waits for long.
+//! Redis in trouble: no call fails, none is stale, and the guard holds callers off.
 
 use super::{Node, Source, proxy::Proxy, server, timed, until};
 use mcp_cache::{Reach, RemoteConfig, Source as From};
 use std::time::Duration;
 
+/// Long beside the hiccups of a busy machine; what it costs to the millisecond is in
+/// `remote::deadlines`.
+const DEADLINE: Duration = Duration::from_millis(50);
+
 fn config() -> RemoteConfig {
     RemoteConfig {
+        deadline: DEADLINE,
         lease: Some(Duration::from_millis(400)),
         ..RemoteConfig::default()
     }
 }
 
-/// Reads keys that the first tier does not have; the longest that one took, and
-/// how many took longer than half of the deadline.
-async fn latencies(node: &Node, source: &Source, name: &str) -> (Duration, u32) {
-    let (mut longest, mut slow) = (Duration::ZERO, 0);
+/// Reads keys that the first tier does not have. The guard lets five looks fail, and
+/// one more each second; all others cost nothing that Redis could delay.
+async fn reads_are_held_up_by_the_guards_looks_only(node: &Node, source: &Source, name: &str) {
+    let before = node.remote.stats();
+    let (mut longest, mut whole) = (Duration::ZERO, Duration::ZERO);
     for n in 0..200 {
         let (answer, took) = timed(node.get(&format!("{name}{n}"), source)).await;
         assert!(!answer.value.is_empty());
         longest = longest.max(took);
-        slow += u32::from(took > Duration::from_millis(10));
+        whole += took;
     }
-    println!(
-        "{name}: longest {longest:?}, {slow} of 200 slow; {:?}",
-        node.remote.stats()
+    let stats = node.remote.stats();
+    let asked = 200 - (stats.refused - before.refused);
+    println!("{name}: {asked} of 200 asked, longest {longest:?}, all {whole:?}; {stats:?}");
+    assert!(
+        asked <= 6 + whole.as_secs(),
+        "{asked} of 200 asked in {whole:?}"
     );
-    (longest, slow)
+    assert!(longest < DEADLINE * 20, "{longest:?}");
 }
 
 #[tokio::test]
@@ -37,11 +46,7 @@ async fn killed_it_is_asked_no_more_and_found_again() {
     let a = Node::with(&server.url(), &config()).await;
     a.get("k", &source).await;
     server.kill();
-    let (longest, slow) = latencies(&a, &source, "killed").await;
-    assert!(
-        longest < Duration::from_millis(200) && slow <= 6,
-        "{longest:?} {slow}"
-    );
+    reads_are_held_up_by_the_guards_looks_only(&a, &source, "killed").await;
     // The first tier goes on, with what is loaded from now on.
     let version = source.write();
     a.cache.invalidate("k");
@@ -61,12 +66,7 @@ async fn hung_it_costs_a_deadline_until_the_guard_opens() {
     let a = Node::with(&server.url(), &config()).await;
     a.get("k", &source).await;
     server.stop();
-    let (longest, slow) = latencies(&a, &source, "hung").await;
-    // The deadline is 20 ms; the rest is the scheduling of a busy machine.
-    assert!(
-        longest < Duration::from_millis(200) && slow <= 8,
-        "{longest:?} {slow}"
-    );
+    reads_are_held_up_by_the_guards_looks_only(&a, &source, "hung").await;
     assert!(a.remote.stats().timeouts >= 5);
     server.cont();
     until(|| {
@@ -83,12 +83,8 @@ async fn slow_it_is_as_good_as_hung() {
     let source = Source::default();
     let a = Node::with(&proxy.url(), &config()).await;
     a.get("k", &source).await;
-    proxy.delay(Duration::from_millis(100));
-    let (longest, slow) = latencies(&a, &source, "slow").await;
-    assert!(
-        longest < Duration::from_millis(200) && slow <= 8,
-        "{longest:?} {slow}"
-    );
+    proxy.delay(DEADLINE * 4);
+    reads_are_held_up_by_the_guards_looks_only(&a, &source, "slow").await;
     let version = source.write();
     a.cache.invalidate("k");
     assert_eq!(a.get("k", &source).await.value, format!("v{version}"));

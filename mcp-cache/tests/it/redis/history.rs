@@ -1,7 +1,7 @@
 //! The history of three processes that share a Redis which is killed, stopped,
-//! restored, flushed and cut off at random.
+//! restored, flushed, damaged and cut off at random.
 //!
-//! `MCP_CACHE_REMOTE_HISTORY_SECS=600` makes it that long, and
+//! `MCP_CACHE_REMOTE_HISTORY_SECS=600` makes it that long (`.ci/run` a minute), and
 //! `MCP_CACHE_REMOTE_HISTORY_SEED=7` repeats the faults and the operations of a
 //! run (not their interleaving, which is the machine's).
 //!

@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     sync::watch,
     task::JoinSet,
@@ -20,9 +20,16 @@ use tokio::{
 pub(crate) struct Proxy {
     port: u16,
     delay_ms: Arc<AtomicU64>,
-    /// Bumped to cut all connections.
-    cut: watch::Sender<u64>,
+    /// Says what becomes of the connections that there are.
+    fate: watch::Sender<Fate>,
     _tasks: JoinSet<()>,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Cut,
+    /// They stay, and nothing comes through them any more.
+    Mute,
 }
 
 impl Proxy {
@@ -30,13 +37,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let delay_ms = Arc::new(AtomicU64::new(0));
-        let cut = watch::Sender::new(0);
+        let fate = watch::Sender::new(Fate::Cut);
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, to, Arc::clone(&delay_ms), cut.clone()));
+        tasks.spawn(accept(listener, to, Arc::clone(&delay_ms), fate.clone()));
         Self {
             port,
             delay_ms,
-            cut,
+            fate,
             _tasks: tasks,
         }
     }
@@ -53,31 +60,47 @@ impl Proxy {
 
     /// Cuts all connections there are.
     pub(crate) fn cut(&self) {
-        self.cut.send_modify(|cuts| *cuts += 1);
+        self.fate.send_replace(Fate::Cut);
+    }
+
+    /// Makes all connections there are fall silent.
+    pub(crate) fn mute(&self) {
+        self.fate.send_replace(Fate::Mute);
     }
 }
 
-async fn accept(listener: TcpListener, to: u16, delay_ms: Arc<AtomicU64>, cut: watch::Sender<u64>) {
+async fn accept(
+    listener: TcpListener,
+    to: u16,
+    delay_ms: Arc<AtomicU64>,
+    fate: watch::Sender<Fate>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((inner, _)) = listener.accept().await {
-        let (delay_ms, mut cut) = (Arc::clone(&delay_ms), cut.subscribe());
+        let (delay_ms, mut fate) = (Arc::clone(&delay_ms), fate.subscribe());
         connections.spawn(async move {
-            let Ok(outer) = TcpStream::connect(("127.0.0.1", to)).await else {
+            let mut inner = inner;
+            let Ok(mut outer) = TcpStream::connect(("127.0.0.1", to)).await else {
                 return;
             };
             let _ = (inner.set_nodelay(true), outer.set_nodelay(true));
-            let ((inner_in, inner_out), (outer_in, outer_out)) =
-                (inner.into_split(), outer.into_split());
+            // Borrowed, so that both stay open whatever ends first.
+            let ((inner_in, inner_out), (outer_in, outer_out)) = (inner.split(), outer.split());
             tokio::select! {
-                () = copy(inner_in, outer_out, &delay_ms) => {}
-                () = copy(outer_in, inner_out, &delay_ms) => {}
-                _ = cut.changed() => {}
+                () = copy(inner_in, outer_out, &delay_ms) => return,
+                () = copy(outer_in, inner_out, &delay_ms) => return,
+                _ = fate.changed() => {}
+            }
+            let over = *fate.borrow_and_update();
+            if matches!(over, Fate::Mute) {
+                // Both ends are held until they are cut.
+                let _ = fate.changed().await;
             }
         });
     }
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: &AtomicU64) {
+async fn copy(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, delay_ms: &AtomicU64) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(len) = from.read(&mut buffer).await {
         let delay_ms = delay_ms.load(Ordering::Relaxed);

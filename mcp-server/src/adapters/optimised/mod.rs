@@ -199,6 +199,7 @@ impl Copies {
         if let Some(copy) = self.cache.try_get(key) {
             self.hits.fetch_add(1, Ordering::Relaxed);
             self.reads.count_hit(key);
+            call.notes.set_cached();
             return Ok(copy);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);

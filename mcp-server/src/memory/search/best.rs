@@ -100,7 +100,7 @@ impl<'a> Best<'a> {
 }
 
 /// To the nearest score without noise.
-fn rounded(score: f32) -> f32 {
+pub(super) fn rounded(score: f32) -> f32 {
     let unit = 1 << NOISE_BITS;
     f32::from_bits((score.to_bits() + unit / 2) & !(unit - 1))
 }

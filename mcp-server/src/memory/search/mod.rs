@@ -10,21 +10,27 @@
 //! and namespace, and a query looks up those of its own scope only.
 
 mod analysis;
+mod basis;
 mod best;
 mod disk;
 mod document;
 mod overlay;
 mod query;
+mod recent;
 mod statistics;
+mod words;
 
 pub(crate) use analysis::{Purpose, each_word};
+pub use basis::Basis;
 pub use best::{Best, Match};
 pub use disk::{DiskView, DiskWriter, Watermark};
 pub use document::{Change, Document};
 pub use overlay::Overlay;
 pub use query::Query;
 pub(crate) use query::distinct_words;
+pub use recent::{News, Recent};
 pub use statistics::Statistics;
+pub use words::Words;
 
 /// One layer of an index.
 pub trait SearchIndex: Send + Sync {
@@ -64,6 +70,19 @@ pub fn search(
     query: &Query,
     stop: &dyn Fn() -> bool,
 ) -> Result<Vec<Match>, IndexError> {
+    ranked(layers, query, stop).map(|(matches, _)| matches)
+}
+
+/// As [`search`], with the statistics by which the matches were ranked.
+///
+/// # Errors
+///
+/// [`IndexError`] of the first layer that fails.
+pub fn ranked(
+    layers: &[&dyn SearchIndex],
+    query: &Query,
+    stop: &dyn Fn() -> bool,
+) -> Result<(Vec<Match>, Statistics), IndexError> {
     let mut statistics = Statistics::new(query.words().len());
     for layer in layers {
         layer.count(query, &mut statistics)?;
@@ -76,7 +95,7 @@ pub fn search(
             layer.collect(query, &statistics, &hidden, &mut best)?;
         }
     }
-    Ok(best.into_sorted())
+    Ok((best.into_sorted(), statistics))
 }
 
 /// Why an index cannot be used. It is derived: the way out is always to make it again.

@@ -2,11 +2,8 @@
 
 use std::collections::HashMap;
 
-use tantivy::fieldnorm::FieldNormReader;
-
 use super::{
-    Best, Change, Document, IndexError, Query, SearchIndex, Statistics,
-    analysis::{Purpose, each_word},
+    Best, Change, Document, IndexError, Query, SearchIndex, Statistics, Words,
     query::{namespace_scope, owner_scope},
 };
 
@@ -65,41 +62,29 @@ impl Overlay {
 
     fn insert(&mut self, row: i64, document: Document) -> u32 {
         let number = u32::try_from(self.entries.len()).expect("fewer entries than memory for them");
-        let mut counts = HashMap::new();
-        // The scope itself counts as a word, here as on disk.
-        let mut words = 1;
-        each_word(&document.content, Purpose::Keep, |word| {
-            words += 1;
-            match counts.get_mut(word) {
-                Some(count) => *count += 1,
-                None => {
-                    counts.insert(word.to_owned(), 1);
-                }
-            }
-            true
-        });
+        let words = Words::of(&document.content);
         let owner = owner_scope(&document.owner);
         let namespace = namespace_scope(&document.owner, &document.namespace);
         for scope in [owner, namespace] {
             let scope = self.scopes.entry(scope).or_default();
             scope.documents += 1;
-            for (word, count) in &counts {
+            for (word, count) in words.counts() {
                 let posting = Posting {
                     entry: number,
-                    count: *count,
+                    count,
                 };
                 match scope.words.get_mut(word) {
                     Some(postings) => postings.push(posting),
                     None => {
-                        scope.words.insert(word.clone(), vec![posting]);
+                        scope.words.insert(word.to_owned(), vec![posting]);
                     }
                 }
             }
         }
-        self.words += u64::from(words);
+        self.words += u64::from(words.len());
         self.entries.push(Entry {
             row,
-            norm: FieldNormReader::fieldnorm_to_id(words),
+            norm: words.norm(),
             tags: document.tags,
             expires_at: document.expires_at,
         });

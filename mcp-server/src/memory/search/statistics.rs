@@ -6,7 +6,7 @@ use super::Query;
 
 /// How often a query's words occur in its scope. Memories that were changed or deleted may count
 /// until their traces are merged away.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statistics {
     /// Words of all memories, whoever owns them: the average length is everybody's.
     words: u64,
@@ -47,6 +47,39 @@ impl Statistics {
         self.documents_with.iter().any(|documents| *documents > 0)
     }
 
+    /// How far a ranking by these counts may be from one by the counts `before`: the share by which
+    /// the words' weights have moved against each other, or the average length has moved. 0.05 is
+    /// 5 %. What moves all weights alike moves no match past another.
+    #[must_use]
+    pub fn drift_since(&self, before: &Self) -> f32 {
+        if self == before {
+            return 0.0;
+        }
+        if before.documents_in_scope == 0 {
+            return f32::INFINITY;
+        }
+        let length = (self.average_length() / before.average_length() - 1.0).abs();
+        let words = 0..self.documents_with.len();
+        let moved = words.map(|word| self.rarity(word) / before.rarity(word));
+        let (least, most) = moved.fold((f32::INFINITY, 0.0_f32), |(least, most), moved| {
+            (least.min(moved), most.max(moved))
+        });
+        length.max(most / least - 1.0)
+    }
+
+    /// BM25's inverse document frequency.
+    fn rarity(&self, word: usize) -> f32 {
+        let (all, with) = (
+            self.documents_in_scope as f32,
+            self.documents_with[word] as f32,
+        );
+        (1.0 + (all - with + 0.5).max(0.0) / (with + 0.5)).ln()
+    }
+
+    fn average_length(&self) -> f32 {
+        self.words_in_scope() as f32 / self.documents_in_scope as f32
+    }
+
     pub(super) fn documents_in_scope(&self) -> u64 {
         self.documents_in_scope
     }
@@ -68,7 +101,7 @@ impl Statistics {
 
     /// What word number `word` contributes.
     pub(super) fn weight(&self, word: usize) -> Bm25Weight {
-        let average = self.words_in_scope() as f32 / self.documents_in_scope as f32;
+        let average = self.average_length();
         let documents = self.documents_with[word];
         Bm25Weight::for_one_term_without_explain(documents, self.documents_in_scope, average)
     }

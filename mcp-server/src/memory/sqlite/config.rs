@@ -11,8 +11,9 @@ use super::IndexConfig;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SqliteConfig {
-    /// Reader threads, each with its own connection. Default 2. More readers answer more searches
-    /// at once and cost a few MiB of page cache each.
+    /// Connections that read, each with a thread; they are opened as they are needed. Default 4. A
+    /// quarter of them, rounded down, is kept for each kind of client, so that none has to wait for
+    /// the others. More readers answer more searches at once and cost a few MiB of page cache each.
     pub readers: NonZeroUsize,
     /// The most operations that wait for the writer, and for the readers; one more is refused at
     /// once. Default 1,000.
@@ -32,7 +33,7 @@ pub struct SqliteConfig {
 impl Default for SqliteConfig {
     fn default() -> Self {
         Self {
-            readers: NonZeroUsize::new(2).expect("2 is not zero"),
+            readers: NonZeroUsize::new(4).expect("4 is not zero"),
             queue_len_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
             answer_bytes_max: NonZeroUsize::new(4 * 1024 * 1024).expect("4 MiB is not zero"),
             busy_timeout: Duration::from_secs(5),

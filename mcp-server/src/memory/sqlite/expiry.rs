@@ -1,15 +1,18 @@
 //! Removing what has expired, and the log of what the index has read long ago. Nobody sees either
 //! any more; this gives the space back.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use super::{
     contexts,
     executor::Executor,
-    in_transaction,
+    group::in_transaction,
     index::{self, LiveIndex},
     rows,
 };
@@ -18,6 +21,8 @@ use super::{
 const INTERVAL_MS: i64 = 60_000;
 /// The most rows that one sweep removes, so that writes never wait long behind it.
 const ROWS_MAX: usize = 1_000;
+/// How long a sweep waits for another process that writes: writes wait behind it.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Sweeps behind writes: a store that nobody writes to does not grow, so it needs no timer.
 #[derive(Debug, Default)]
@@ -43,7 +48,7 @@ impl Sweeper {
         let next = self.next.clone();
         let live = live.clone();
         let queued = writer.submit(Box::new(move |connection| {
-            let swept = in_transaction(connection, |tx| {
+            let swept = in_transaction(connection, PATIENCE, &|| false, |tx| {
                 let more = index::trim(tx, live.forgettable())?;
                 let rows = rows::sweep_expired(tx, ROWS_MAX)?;
                 let contexts = contexts::sweep_expired(tx, ROWS_MAX)?;

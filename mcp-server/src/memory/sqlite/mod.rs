@@ -1,4 +1,4 @@
-//! The embedded store: one SQLite file in WAL mode, one writer thread, several reader threads.
+//! The embedded store: one SQLite file in WAL mode, one writer thread, a pool of readers.
 //!
 //! The file may be opened by several processes at once; SQLite's own locks order their writes.
 
@@ -9,17 +9,21 @@ mod contexts;
 mod error;
 mod executor;
 mod expiry;
+mod feed;
+mod group;
 mod index;
 mod open;
+mod readers;
 mod rows;
 mod schema;
 mod search;
-mod wal_index;
+mod wal;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, Transaction};
+use tokio::time::Instant;
 
 pub use config::SqliteConfig;
 pub use error::OpenError;
@@ -27,18 +31,20 @@ pub use index::{IndexConfig, IndexReadiness};
 
 use self::{
     budget::Budget,
-    executor::{Executor, Gone},
+    executor::{Executor, Stop},
     expiry::Sweeper,
+    group::{Scope, in_transaction},
     index::{Indexer, LiveIndex},
-    wal_index::WalIndex,
+    readers::Readers,
+    wal::WalIndex,
 };
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
-    Owner, Page, Restored, Search, Update, Updated,
+    Owner, Page, Restored, Search, Update, Updated, Write, Written,
 };
 use crate::{
-    call::Call,
-    ports::{MemoryArchive, MemoryStore, Readiness},
+    call::{Call, Lane},
+    ports::{GroupCommit, MemoryArchive, MemoryStore, Readiness},
 };
 
 /// The embedded [`MemoryStore`].
@@ -47,13 +53,15 @@ use crate::{
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Executor,
-    readers: Executor,
+    readers: Readers,
+    /// Reads the changes, apart from the searches that may be long.
+    feed: Executor,
+    wal: WalIndex,
     sweeper: Sweeper,
     index: Arc<LiveIndex>,
     indexer: Indexer,
     answer_bytes_max: usize,
-    /// Last, since it must go after all connections.
-    wal_index: WalIndex,
+    busy_timeout: Duration,
 }
 
 impl SqliteStore {
@@ -67,26 +75,24 @@ impl SqliteStore {
     /// [`OpenError`] names the path, the cause and the way out.
     pub fn open(dir: &Path, config: &SqliteConfig) -> Result<Self, OpenError> {
         let path = open::prepare_dir(dir)?;
-        let opening = wal_index::opening();
         let writer = open::writer(&path, config)?;
-        let readers = (0..config.readers.get())
-            .map(|_| open::reader(&path, config))
-            .collect::<Result<Vec<_>, _>>()?;
-        let (indexer, index) = Indexer::start(dir, open::reader(&path, config)?, &config.index)
-            .map_err(|source| OpenError::Thread { source })?;
-        let queue_len_max = config.queue_len_max.get();
-        let spawn = |name, connections| {
-            Executor::spawn(name, connections, queue_len_max)
-                .map_err(|source| OpenError::Thread { source })
+        let threads = |source| OpenError::Thread { source };
+        let (indexer, index) =
+            Indexer::start(dir, open::reader(&path, config)?, &config.index).map_err(threads)?;
+        let feed = open::reader(&path, config)?;
+        let spawn = |name, connection| {
+            Executor::spawn(name, connection, config.queue_len_max.get()).map_err(threads)
         };
         Ok(Self {
-            writer: spawn("memory-writer", vec![writer])?,
-            readers: spawn("memory-reader", readers)?,
+            writer: spawn("memory-writer", writer)?,
+            readers: Readers::new(&path, config),
+            feed: spawn("memory-feed", feed)?,
+            wal: WalIndex::open(&path),
             sweeper: Sweeper::default(),
             index,
             indexer,
             answer_bytes_max: config.answer_bytes_max.get(),
-            wal_index: opening.watch(&path),
+            busy_timeout: config.busy_timeout,
         })
     }
 
@@ -96,68 +102,95 @@ impl SqliteStore {
         self.indexer.readiness()
     }
 
+    /// The counters of the connections that read, by kind of client; without those that have not read
+    /// yet.
+    #[must_use]
+    pub fn reader_stats(&self) -> Vec<(String, mcp_pool::Stats)> {
+        self.readers.stats()
+    }
+
     fn budget(&self) -> Budget {
         Budget::new(self.answer_bytes_max)
     }
 
+    fn scope(&self) -> Scope {
+        Scope {
+            index: self.index.clone(),
+            answer_bytes_max: self.answer_bytes_max,
+        }
+    }
+
     async fn read<T: Send + 'static>(
         &self,
-        job: impl FnOnce(&Connection, Gone<'_>) -> Result<T, MemoryError> + Send + 'static,
+        call: &Call,
+        job: impl FnOnce(&Connection, Stop<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
-        self.readers
-            .run(move |connection, gone| job(connection, gone))
-            .await
+        self.readers.run(call.lane, call.deadline, job).await
     }
 
     /// `changes`: how many rows it changes at most.
     async fn write<T: Send + 'static>(
         &self,
         changes: usize,
-        job: impl FnOnce(&Transaction<'_>, Gone<'_>) -> Result<T, MemoryError> + Send + 'static,
+        deadline: Option<Instant>,
+        job: impl FnOnce(&Transaction<'_>) -> Result<T, MemoryError> + Send + 'static,
     ) -> Result<T, MemoryError> {
+        let patience = self.busy_timeout;
         let result = self
             .writer
-            .run(move |connection, gone| in_transaction(connection, |tx| job(tx, gone)))
+            .run(deadline, move |connection, stop| {
+                in_transaction(connection, patience, stop, job)
+            })
             .await;
         self.indexer.wrote(changes);
         self.sweeper.sweep_if_due(&self.writer, &self.index);
         result
+    }
+
+    async fn write_one<T>(&self, call: &Call, operation: Operation) -> Result<T, MemoryError>
+    where
+        T: TryFrom<Outcome, Error = MemoryError>,
+    {
+        Write::only(self.commit_one(Write::one(call, operation)).await)
+    }
+
+    async fn commit_one(&self, write: Write) -> Written {
+        self.commit(vec![write])
+            .await
+            .pop()
+            .expect("one result per write")
     }
 }
 
 #[async_trait]
 impl MemoryStore for SqliteStore {
     async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
-        let owner = call.owner.clone();
-        self.write(1, move |tx, _| rows::add(tx, &owner, &add))
-            .await
+        self.write_one(call, Operation::Add(add)).await
     }
 
     async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
         let owner = call.owner.clone();
         let mut budget = self.budget();
         let index = self.index.clone();
-        self.read(move |db, gone| search::search(db, &index, &owner, &search, &mut budget, gone))
-            .await
+        self.read(call, move |db, stop| {
+            search::search(db, &index, &owner, &search, &mut budget, stop)
+        })
+        .await
     }
 
     async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
         let owner = call.owner.clone();
         let mut budget = self.budget();
-        self.read(move |db, _| rows::get(db, &owner, &get, &mut budget))
+        self.read(call, move |db, _| rows::get(db, &owner, &get, &mut budget))
             .await
     }
 
     async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
-        let owner = call.owner.clone();
-        self.write(1, move |tx, _| rows::update(tx, &owner, &update))
-            .await
+        self.write_one(call, Operation::Update(update)).await
     }
 
     async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
-        let owner = call.owner.clone();
-        self.write(1, move |tx, _| rows::delete(tx, &owner, &delete))
-            .await
+        self.write_one(call, Operation::Delete(delete)).await
     }
 
     async fn batch(
@@ -165,24 +198,32 @@ impl MemoryStore for SqliteStore {
         call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-        let scope = Scope {
-            owner: call.owner.clone(),
-            index: self.index.clone(),
-        };
-        let budget = self.budget();
-        let reads_only = operations
-            .iter()
-            .all(|operation| matches!(operation, Operation::Get(_) | Operation::Search(_)));
-        if reads_only {
-            return self
-                .read(move |db, gone| run_all(db, &scope, &operations, budget, gone))
-                .await;
+        if operations.iter().all(Operation::is_read) {
+            let (scope, owner) = (self.scope(), call.owner.clone());
+            let all = move |db: &Connection, stop: Stop<'_>| {
+                group::run_all(db, &scope, &owner, &operations, stop)
+            };
+            return self.read(call, all).await;
         }
-        let changes = operations.len();
-        self.write(changes, move |tx, gone| {
-            run_all(tx, &scope, &operations, budget, gone)
-        })
-        .await
+        let call = call.clone();
+        self.commit_one(Write { call, operations }).await
+    }
+}
+
+#[async_trait]
+impl GroupCommit for SqliteStore {
+    async fn commit(&self, writes: Vec<Write>) -> Vec<Written> {
+        let len = writes.len();
+        let changes = writes.iter().map(|write| write.operations.len()).sum();
+        let deadlines = writes.iter().map(|write| write.call.deadline);
+        // Whoever waits for longest; forever, if anybody does.
+        let deadline = deadlines.reduce(|a, b| Some(a?.max(b?))).flatten();
+        let scope = self.scope();
+        let job = move |tx: &Transaction<'_>| group::run(tx, &scope, &writes);
+        match self.write(changes, deadline, job).await {
+            Ok(written) => written,
+            Err(error) => (0..len).map(|_| Err(error.clone())).collect(),
+        }
     }
 }
 
@@ -197,17 +238,11 @@ impl MemoryArchive for SqliteStore {
     ) -> Result<Page, MemoryError> {
         let (owner, namespace) = (owner.clone(), namespace.map(str::to_owned));
         let mut budget = self.budget();
-        self.read(move |db, _| {
-            archive::page(
-                db,
-                &owner,
-                namespace.as_deref(),
-                after,
-                len_max,
-                &mut budget,
-            )
-        })
-        .await
+        let page = move |db: &Connection, _: Stop<'_>| {
+            let namespace = namespace.as_deref();
+            archive::page(db, &owner, namespace, after, len_max, &mut budget)
+        };
+        self.readers.run(Lane::Other, None, page).await
     }
 
     async fn restore(
@@ -215,11 +250,9 @@ impl MemoryArchive for SqliteStore {
         owner: &Owner,
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError> {
-        let owner = owner.clone();
-        self.write(memories.len(), move |tx, _| {
-            archive::restore(tx, &owner, &memories)
-        })
-        .await
+        let (owner, len) = (owner.clone(), memories.len());
+        let restore = move |tx: &Transaction<'_>| archive::restore(tx, &owner, &memories);
+        self.write(len, None, restore).await
     }
 }
 
@@ -230,89 +263,17 @@ impl Readiness for SqliteStore {
     }
 
     async fn check(&self) -> Result<(), String> {
-        let read = self.read(|db, _| {
+        let newest = |db: &Connection, _: Stop<'_>| {
             let newest = "SELECT max(row) FROM memory";
             Ok(db.query_row(newest, [], |row| row.get::<_, Option<i64>>(0))?)
-        });
-        let write = self.writer.run(|_, _| Ok(()));
+        };
+        let read = self.readers.run(Lane::Other, None, newest);
+        let write = self.writer.run(None, |_, _| Ok(()));
         match tokio::try_join!(read, write) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
     }
-}
-
-/// Whose memories a batch is about, and where their words are.
-struct Scope {
-    owner: Owner,
-    index: Arc<LiveIndex>,
-}
-
-/// Runs the operations of a batch in order. What the caller got wrong fails by itself, and always
-/// before it has written anything; what the database gets wrong fails the whole batch.
-fn run_all(
-    db: &Connection,
-    scope: &Scope,
-    operations: &[Operation],
-    mut budget: Budget,
-    gone: Gone<'_>,
-) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-    operations
-        .iter()
-        .map(
-            |operation| match run(db, scope, operation, &mut budget, gone) {
-                Err(
-                    error @ (MemoryError::NotFound { .. }
-                    | MemoryError::VersionConflict { .. }
-                    | MemoryError::AnswerTooLarge { .. }
-                    | MemoryError::IndexNotReady { .. }),
-                ) => Ok(Err(error)),
-                Err(error) => Err(error),
-                Ok(outcome) => Ok(Ok(outcome)),
-            },
-        )
-        .collect()
-}
-
-fn run(
-    db: &Connection,
-    scope: &Scope,
-    operation: &Operation,
-    budget: &mut Budget,
-    gone: Gone<'_>,
-) -> Result<Outcome, MemoryError> {
-    let Scope { owner, index } = scope;
-    Ok(match operation {
-        Operation::Add(add) => Outcome::Added(rows::add(db, owner, add)?),
-        Operation::Search(search) => {
-            Outcome::Found(search::search(db, index, owner, search, budget, gone)?)
-        }
-        Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get, budget)?),
-        Operation::Update(update) => Outcome::Updated(rows::update(db, owner, update)?),
-        Operation::Delete(delete) => Outcome::Deleted(rows::delete(db, owner, delete)?),
-    })
-}
-
-/// Takes the write lock at once: a lock that is upgraded half-way can only fail.
-fn in_transaction<T>(
-    connection: &mut Connection,
-    job: impl FnOnce(&Transaction<'_>) -> Result<T, MemoryError>,
-) -> Result<T, MemoryError> {
-    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let value = job(&tx)?;
-    commit(tx)?;
-    Ok(value)
-}
-
-fn commit(tx: Transaction<'_>) -> Result<(), MemoryError> {
-    tx.commit()
-        .map_err(|error| match error.sqlite_error_code() {
-            // Part of the transaction may have reached the disk, and the rest may follow.
-            Some(ErrorCode::SystemIoFailure) => MemoryError::OutcomeUnknown {
-                reason: error.to_string(),
-            },
-            _ => error.into(),
-        })
 }
 
 impl From<rusqlite::Error> for MemoryError {
@@ -328,6 +289,7 @@ impl From<rusqlite::Error> for MemoryError {
                 | ErrorCode::ReadOnly
                 | ErrorCode::SystemIoFailure,
             ) => Self::Unavailable { reason },
+            Some(ErrorCode::OperationInterrupted) => Self::Timeout,
             _ => Self::Internal { reason },
         }
     }

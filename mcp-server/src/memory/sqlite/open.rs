@@ -9,12 +9,12 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::time::Instant;
 
-use super::{SqliteConfig, error::OpenError, schema};
+use super::{SqliteConfig, error::OpenError, executor::Stop, schema};
 
 /// The database's file name inside the data directory.
 const FILE_NAME: &str = "memory.db";
 /// How long to wait before trying again what another process got in the way of.
-const BUSY_PAUSE: Duration = Duration::from_millis(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
 
 /// Creates the folder and an empty file in it if need be, for this user only, and returns the
 /// path of the file.
@@ -67,6 +67,11 @@ fn sync_dirs(dir: &Path) -> io::Result<()> {
 pub(super) fn writer(path: &Path, config: &SqliteConfig) -> Result<Connection, OpenError> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE, config)?;
     schema::migrate(&mut connection, path)?;
+    // From here on `patiently` waits: SQLite's own pauses grow to 100 ms, in which another process
+    // that writes all the time gives the lock back and takes it again many times.
+    connection
+        .busy_timeout(Duration::ZERO)
+        .map_err(|source| OpenError::database(path, source))?;
     Ok(connection)
 }
 
@@ -89,7 +94,8 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
         .map_err(failed)?;
     // The settings write to the file, so it must be ours before they are made.
     schema::recognize(&connection, path)?;
-    let journal_mode = patiently(config.busy_timeout, || settle(&connection)).map_err(failed)?;
+    let journal_mode =
+        patiently(config.busy_timeout, &|| false, || settle(&connection)).map_err(failed)?;
     match journal_mode.as_str() {
         "wal" => Ok(connection),
         _ => Err(OpenError::NoWal {
@@ -98,14 +104,16 @@ fn connect(path: &Path, mode: OpenFlags, config: &SqliteConfig) -> Result<Connec
     }
 }
 
-/// Repeats what another process got in the way of. SQLite waits by itself in all cases but one:
-/// two connections that switch a file to WAL at once.
+/// Repeats what another process got in the way of, for up to `timeout` and until `stop`. When
+/// opening, SQLite waits by itself in all cases but one: two connections that switch a file to WAL
+/// at once.
 #[expect(
     clippy::disallowed_methods,
-    reason = "opening blocks anyway, before anything is served"
+    reason = "opening blocks anyway, before anything is served; writes have a thread of their own"
 )]
-fn patiently<T>(
+pub(super) fn patiently<T>(
     timeout: Duration,
+    stop: Stop<'_>,
     attempt: impl Fn() -> rusqlite::Result<T>,
 ) -> rusqlite::Result<T> {
     let deadline = Instant::now() + timeout;
@@ -113,7 +121,8 @@ fn patiently<T>(
         match attempt() {
             Err(error)
                 if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < deadline =>
+                    && Instant::now() < deadline
+                    && !stop() =>
             {
                 std::thread::sleep(BUSY_PAUSE);
             }

@@ -17,31 +17,47 @@ pub(super) const COLUMNS: &str = "m.id, m.namespace, m.content, m.tags, m.metada
      m.created_at, m.updated_at, m.expires_at";
 
 pub(super) fn add(db: &Connection, owner: &Owner, add: &Add) -> Result<Added, MemoryError> {
-    let id = MemoryId::generate();
+    let id = add.id.clone().unwrap_or_else(MemoryId::generate);
     let now = Timestamp::now().as_millisecond();
     let ttl_ms = add
         .ttl_seconds
         .map(|s| i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1_000));
-    db.prepare_cached(
-        "INSERT INTO memory (id, owner, namespace, content, tags, metadata, version,
+    let rows = db
+        .prepare_cached(
+            "INSERT INTO memory (id, owner, namespace, content, tags, metadata, version,
                              created_at, updated_at, expires_at)
-         VALUES (:id, :owner, :namespace, :content, :tags, :metadata, 1, :now, :now, :expires_at)",
-    )?
-    .execute(named_params! {
-        ":id": id.as_str(),
-        ":owner": owner.as_str(),
-        ":namespace": add.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
-        ":content": add.content,
-        ":tags": tags_json(&add.tags),
-        ":metadata": metadata_json(&add.metadata),
-        ":now": now,
-        ":expires_at": ttl_ms.map(|ttl| now.saturating_add(ttl)),
-    })?;
+         VALUES (:id, :owner, :namespace, :content, :tags, :metadata, 1, :now, :now, :expires_at)
+         ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": id.as_str(),
+            ":owner": owner.as_str(),
+            ":namespace": add.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE),
+            ":content": add.content,
+            ":tags": tags_json(&add.tags),
+            ":metadata": metadata_json(&add.metadata),
+            ":now": now,
+            ":expires_at": ttl_ms.map(|ttl| now.saturating_add(ttl)),
+        })?;
+    let created_at = match rows {
+        0 => created_at(db, owner, &id)?,
+        _ => now,
+    };
     Ok(Added {
         id,
         version: 1,
-        created_at: timestamp(now)?,
+        created_at: timestamp(created_at)?,
     })
+}
+
+/// When the memory was stored that is there already, by an earlier attempt at the same add.
+fn created_at(db: &Connection, owner: &Owner, id: &MemoryId) -> Result<i64, MemoryError> {
+    Ok(db
+        .prepare_cached("SELECT created_at FROM memory WHERE id = :id AND owner = :owner")?
+        .query_row(
+            named_params! {":id": id.as_str(), ":owner": owner.as_str()},
+            |row| row.get(0),
+        )?)
 }
 
 pub(super) fn get(

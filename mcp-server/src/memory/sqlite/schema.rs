@@ -69,6 +69,22 @@ const STEPS: &[&str] = &["
     -- Memories from before the log: it does not begin with 1, so it is not the whole story.
     INSERT INTO memory_change (sequence, row) SELECT 2, max(row) FROM memory HAVING count(*) > 0;
 ", "
+    -- The log names the memory, too: a row that is gone no longer says which one it was. It tells of
+    -- every column, since whole memories are derived from it now, not only the words of them.
+    ALTER TABLE memory_change ADD COLUMN id TEXT;
+    DROP TRIGGER memory_change_insert;
+    DROP TRIGGER memory_change_delete;
+    DROP TRIGGER memory_change_update;
+    CREATE TRIGGER memory_change_insert AFTER INSERT ON memory BEGIN
+        INSERT INTO memory_change (row, id) VALUES (new.row, new.id);
+    END;
+    CREATE TRIGGER memory_change_delete AFTER DELETE ON memory BEGIN
+        INSERT INTO memory_change (row, id) VALUES (old.row, old.id);
+    END;
+    CREATE TRIGGER memory_change_update AFTER UPDATE ON memory BEGIN
+        INSERT INTO memory_change (row, id) VALUES (new.row, new.id);
+    END;
+", "
     CREATE TABLE context (
         revision   INTEGER PRIMARY KEY AUTOINCREMENT, -- a new one with every put, never used again
         owner      TEXT    NOT NULL,

@@ -1,9 +1,12 @@
 //! Full-text search: the index says which rows match best, the database what is in them.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
     budget::Budget,
+    executor::Stop,
     index::LiveIndex,
     rows::{COLUMNS, memory, now_ms, weight},
 };
@@ -12,21 +15,28 @@ use crate::memory::{
     search::{Match, Query},
 };
 
-/// `gone` says that nobody waits for the answer any more.
+/// `stop` says that nobody waits for the answer any more.
 pub(super) fn search(
     db: &Connection,
     index: &LiveIndex,
     owner: &Owner,
     search: &Search,
     budget: &mut Budget,
-    gone: &dyn Fn() -> bool,
+    stop: Stop<'_>,
 ) -> Result<Found, MemoryError> {
     let now = now_ms();
     let Some(query) = Query::new(owner, search, now) else {
         return Ok(Found::default());
     };
-    index.search(db, &query, gone, |snapshot, matches| {
-        let (found, missing) = read(snapshot, owner, search, now, matches, budget)?;
+    // What a transaction has not committed yet is nothing that an answer could rest on later.
+    let committed = db.is_autocommit();
+    index.search(db, &query, stop, |snapshot, basis| {
+        // A search that was stopped ends with what it has, which is not the answer.
+        if stop() {
+            return Err(MemoryError::Timeout);
+        }
+        let (mut found, missing) = read(snapshot, owner, search, now, &basis.matches, budget)?;
+        found.basis = committed.then(|| Arc::new(basis));
         match missing {
             // Layers and snapshot are of one moment: only a damaged index names such a row.
             Some(row) => Err(index.unusable(&format!("row {row} does not match"))),

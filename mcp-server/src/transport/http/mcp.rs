@@ -4,7 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use rmcp::{
     ServerHandler,
@@ -17,8 +18,15 @@ use super::{
     sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
 };
 use crate::{
+    admission::{Admission, Overloaded},
+    call::{Call, Lane},
+    client,
     config::HttpConfig,
-    protocol::{Envelope, INVALID_REQUEST, Kind, REFUSED, error_response},
+    live::Live,
+    protocol::{
+        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, client_name, error_response, is_work,
+        overloaded_response,
+    },
 };
 
 /// How long a client that was refused for lack of room should wait, in seconds.
@@ -27,18 +35,26 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 /// The endpoint's state, shared by all requests.
 pub(super) struct McpEndpoint<H> {
     sessions: Sessions<H>,
+    front: Option<Front>,
     calls: TaskTracker,
-    body_bytes_max: usize,
-    body_timeout: Duration,
+    config: Live<HttpConfig>,
+    admission: Option<Admission>,
 }
 
 impl<H: ServerHandler + Clone> McpEndpoint<H> {
-    pub(super) fn new(sessions: Sessions<H>, config: &HttpConfig, calls: TaskTracker) -> Self {
+    pub(super) fn new(
+        sessions: Sessions<H>,
+        front: Option<Front>,
+        config: Live<HttpConfig>,
+        admission: Option<Admission>,
+        calls: TaskTracker,
+    ) -> Self {
         Self {
             sessions,
+            front,
             calls,
-            body_bytes_max: config.body_bytes_max,
-            body_timeout: config.body_timeout,
+            config,
+            admission,
         }
     }
 
@@ -48,14 +64,19 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
             return body::json(StatusCode::BAD_REQUEST, error);
         }
+        let lane = match lane_of_path(request.uri().path()) {
+            Ok(lane) => lane,
+            Err(NoSuchLane) => return body::plain(StatusCode::NOT_FOUND, NO_SUCH_LANE),
+        };
         match *request.method() {
-            Method::POST => self.post(request).await,
+            Method::POST => self.post(request, lane).await,
             Method::DELETE => self.delete(request).await,
             _ => self.sessions.handle(request).await.map(Body::new),
         }
     }
 
-    async fn post(&self, request: Request) -> Response {
+    /// `lane`: the one that the path names, if it names one.
+    async fn post(&self, request: Request, lane: Option<Lane>) -> Response {
         if !is_json(request.headers()) {
             return body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -70,31 +91,48 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         }
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
-        let (head, mut raw) = request.into_parts();
-        let (bytes_max, timeout) = (self.body_bytes_max, self.body_timeout);
+        let (mut head, mut raw) = request.into_parts();
+        let (bytes_max, timeout) = {
+            let config = self.config.load();
+            (config.body_bytes_max, config.body_timeout)
+        };
         let bytes = match body::read(&head.headers, &mut raw, bytes_max, timeout).await {
             Ok(bytes) => bytes,
             Err(error) => {
                 if error == BodyError::TooLarge {
                     body::discard(&head.headers, raw, timeout);
                 }
-                return self.unread(error);
+                return unread(error, bytes_max, timeout);
             }
         };
-        let (kind, method) = match Envelope::parse(&bytes) {
-            Ok(envelope) => (envelope.kind, envelope.method.into_owned()),
+        let envelope = match Envelope::parse(&bytes) {
+            Ok(envelope) => envelope,
             Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
         };
-        let id = match kind {
+        if let Kind::Request(id) = &envelope.kind
+            && is_work(&envelope.method)
+            && let Err(overloaded) = self.admit(&mut head, &bytes, lane).await
+        {
+            return refuse_call(&overloaded, id);
+        }
+        if let Some(answer) = self.fast_answer(&head, &envelope).await {
+            let body = Holding::new(Full::new(Bytes::from(answer)), call);
+            return body::json(StatusCode::OK, Body::new(body));
+        }
+        let method = envelope.method.into_owned();
+        let id = match envelope.kind {
             Kind::Request(id) => Some(id),
             Kind::Notification | Kind::Response => None,
         };
         let request = Request::from_parts(head, Full::new(bytes.clone()));
         let response = match (method.as_str(), &id) {
-            ("initialize", Some(id)) => match self.sessions.open(request, &bytes).await {
-                Ok(response) => response,
-                Err(full) => return refuse_session(&full, id),
-            },
+            ("initialize", Some(id)) => {
+                let lane = lane.unwrap_or_else(|| lane_of_body(&bytes));
+                match self.sessions.open(request, &bytes, lane).await {
+                    Ok(response) => response,
+                    Err(full) => return refuse_session(&full, id),
+                }
+            }
             // A subscription lives until somebody ends it; a drain does not wait for it.
             ("subscriptions/listen", Some(_)) => {
                 drop(call);
@@ -105,46 +143,105 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         settled(response, id.as_ref()).map(|body| Body::new(Holding::new(body, call)))
     }
 
+    /// The answer to a request that the front takes; for every other, nothing has been done.
+    async fn fast_answer(&self, head: &Parts, envelope: &Envelope<'_>) -> Option<Vec<u8>> {
+        let front = self.front.as_ref()?;
+        let lane = head.extensions.get().copied().unwrap_or(Lane::Other);
+        let call = Call {
+            lane,
+            ..Call::local()
+        };
+        front.answer(&head.headers, envelope, call).await
+    }
+
+    /// Waits until there is a place for a call, and puts it into the call's head with the lane, so
+    /// that it is free again when the handler has done its work, however long the answer takes to
+    /// be sent.
+    async fn admit(
+        &self,
+        head: &mut Parts,
+        body: &[u8],
+        lane: Option<Lane>,
+    ) -> Result<(), Overloaded> {
+        let session = self.sessions.lane_of_call(&head.headers);
+        let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
+        if let Some(admission) = &self.admission {
+            let place = admission.enter(lane).await?;
+            head.extensions.insert(Arc::new(place));
+        }
+        head.extensions.insert(lane);
+        Ok(())
+    }
+
     /// rmcp answers 202 whether or not there was a session; clients take that for a failure.
     async fn delete(&self, request: Request) -> Response {
-        let named = request.headers().contains_key(SESSION_ID);
-        if named && !self.sessions.has(request.headers()).await {
+        let headers = request.headers().clone();
+        if headers.contains_key(SESSION_ID) && !self.sessions.has(&headers).await {
             return body::plain(StatusCode::NOT_FOUND, "there is no such session");
         }
         let mut response = self.sessions.handle(request).await.map(Body::new);
         if response.status() == StatusCode::ACCEPTED {
             *response.status_mut() = StatusCode::NO_CONTENT;
+            self.sessions.forget(&headers);
         }
         response
     }
+}
 
-    /// Refuses a body that was not read to its end; the connection can not go on behind it.
-    fn unread(&self, error: BodyError) -> Response {
-        let (status, message) = match error {
-            BodyError::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!(
-                    "the request is larger than {} bytes; see http.body_bytes_max",
-                    self.body_bytes_max
-                ),
-            ),
-            BodyError::TooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                format!(
-                    "the request's body took longer than {:?}",
-                    self.body_timeout
-                ),
-            ),
-            BodyError::Broken => (
-                StatusCode::BAD_REQUEST,
-                "the request's body broke off".to_owned(),
-            ),
-        };
-        let mut response = body::json(status, error_response(None, REFUSED, &message));
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        response
+/// Refuses a body that was not read to its end; the connection can not go on behind it.
+fn unread(error: BodyError, bytes_max: usize, timeout: Duration) -> Response {
+    let (status, message) = match error {
+        BodyError::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the request is larger than {bytes_max} bytes; see http.body_bytes_max"),
+        ),
+        BodyError::TooSlow => (
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the request's body took longer than {timeout:?}"),
+        ),
+        BodyError::Broken => (
+            StatusCode::BAD_REQUEST,
+            "the request's body broke off".to_owned(),
+        ),
+    };
+    let mut response = body::json(status, error_response(None, REFUSED, &message));
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+    response
+}
+
+/// A lane that is none.
+#[derive(Debug, PartialEq, Eq)]
+struct NoSuchLane;
+
+const NO_SUCH_LANE: &str = "there is nothing here: the endpoint is /mcp, or /mcp/cursor, \
+    /mcp/vscode and /mcp/other for one kind of client";
+
+/// The lane that the path of the endpoint names, if it names one.
+fn lane_of_path(path: &str) -> Result<Option<Lane>, NoSuchLane> {
+    match path.strip_prefix("/mcp/") {
+        None => Ok(None),
+        Some(name) => Lane::named(name).map(Some).ok_or(NoSuchLane),
     }
+}
+
+/// The lane of the name that the client gives itself.
+fn lane_of_body(body: &[u8]) -> Lane {
+    client_name(body).map_or(Lane::Other, |name| client::lane_of(&name))
+}
+
+fn refuse_call(overloaded: &Overloaded, id: &RequestId) -> Response {
+    tracing::debug!(lane = %overloaded.lane, waiting = overloaded.waiting, "refused a call");
+    let error = overloaded_response(id, overloaded);
+    let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, error);
+    // Whole seconds, at least one: the exact time is in the error.
+    let seconds = overloaded.retry_after.as_secs_f64().ceil().max(1.0);
+    let retry_after =
+        HeaderValue::from_str(&seconds.to_string()).expect("a number is visible text");
+    response
+        .headers_mut()
+        .insert(header::RETRY_AFTER, retry_after);
+    response
 }
 
 fn refuse_session(full: &NoRoom, id: &RequestId) -> Response {

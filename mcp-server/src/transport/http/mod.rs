@@ -7,6 +7,7 @@ mod health;
 mod mcp;
 mod sessions;
 mod socket;
+mod warmup;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,8 +16,13 @@ use rmcp::{ServerHandler, transport::streamable_http_server::StreamableHttpServe
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use warmup::warm;
+
 use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
-use crate::{config::HttpConfig, ports::Readiness};
+use crate::{
+    admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
+    protocol::Front,
+};
 
 /// How a served listener came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,11 +33,34 @@ pub enum Drained {
     Cut,
 }
 
+/// What an HTTP server works with beside its handler; by default nothing.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// What answers the requests that it can decide in one pass; without it, the handler answers all.
+    pub front: Option<Front>,
+    /// What `/readyz` reports on.
+    pub readiness: Vec<Arc<dyn Readiness>>,
+    /// Where calls wait for a place; without it, none waits and none is refused.
+    pub admission: Option<Admission>,
+    /// Where sessions are noted.
+    pub clients: Clients,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("admission", &self.admission)
+            .field("clients", &self.clients)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Serves MCP with `handler` on `listener` until `shutdown`, then drains: no new connections, calls
 /// in flight are answered within `config.drain_timeout`, streams that only wait are closed.
 ///
-/// `handler` is cloned for every session and stateless request. `readiness` is what `/readyz`
-/// reports on.
+/// `handler` is cloned for every session and for every stateless request that the front does not
+/// take. Those of the settings that are
+/// reloadable may be exchanged meanwhile.
 ///
 /// # Errors
 ///
@@ -39,23 +68,24 @@ pub enum Drained {
 pub async fn serve<H>(
     listener: TcpListener,
     handler: H,
-    readiness: Vec<Arc<dyn Readiness>>,
-    config: &HttpConfig,
+    options: Options,
+    config: impl Into<Live<HttpConfig>>,
     shutdown: CancellationToken,
 ) -> std::io::Result<Drained>
 where
     H: ServerHandler + Clone,
 {
+    let config = config.into();
     let address = listener.local_addr()?;
     // Calls in flight; the server leaves when the last one is answered.
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
-    let router = router(&handler, readiness, config, address, &calls, &streams);
+    let router = router(&handler, options, &config, address, &calls, &streams);
 
-    let connections = Connections::accept(listener, router, config, &shutdown).await;
+    let connections = Connections::accept(listener, router, &config.load_full(), &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
-    let deadline = Instant::now() + config.drain_timeout;
+    let deadline = Instant::now() + config.load().drain_timeout;
     calls.close();
     let answered = async {
         let answered = tokio::time::timeout_at(deadline, calls.wait()).await;
@@ -71,8 +101,8 @@ where
 
 fn router<H: ServerHandler + Clone>(
     handler: &H,
-    readiness: Vec<Arc<dyn Readiness>>,
-    config: &HttpConfig,
+    options: Options,
+    config: &Live<HttpConfig>,
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
@@ -80,23 +110,31 @@ fn router<H: ServerHandler + Clone>(
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
-        .with_max_request_body_bytes(config.body_bytes_max)
+        // The endpoint has read the body, within the bound of that moment.
+        .with_max_request_body_bytes(usize::MAX)
         .with_cancellation_token(streams.clone())
         // The guard in front checks both headers on every path.
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let sessions = Sessions::new(handler, &rmcp_config, config);
-    let endpoint = Arc::new(McpEndpoint::new(sessions, config, calls.clone()));
-    let guard = Arc::new(Guard::new(config, address));
+    let sessions = Sessions::new(handler, &rmcp_config, config.clone(), options.clients);
+    let endpoint = McpEndpoint::new(
+        sessions,
+        options.front,
+        config.clone(),
+        options.admission,
+        calls.clone(),
+    );
+    let endpoint = Arc::new(endpoint);
+    let mcp = routing::any(move |request| endpoint.clone().handle(request));
+    let config = config.load();
+    let guard = Arc::new(Guard::new(&config, address));
     let routes = Router::new()
-        .route(
-            "/mcp",
-            routing::any(move |request| endpoint.clone().handle(request)),
-        )
-        .merge(health::routes(readiness));
+        .route("/mcp", mcp.clone())
+        .route("/mcp/{client}", mcp)
+        .merge(health::routes(options.readiness));
     let routes = match config.allowed_origins.is_empty() {
         true => routes,
-        false => routes.layer(guard::cors(config)),
+        false => routes.layer(guard::cors(&config)),
     };
     routes.layer(middleware::from_fn(move |request, next| {
         guard.clone().check(request, next)

@@ -25,7 +25,13 @@ use rmcp::{
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::config::HttpConfig;
+use crate::{
+    call::Lane,
+    client::{Client, Clients, Transport},
+    config::HttpConfig,
+    live::Live,
+    memory::Owner,
+};
 
 /// The header that names a session.
 pub(super) const SESSION_ID: &str = "mcp-session-id";
@@ -42,9 +48,16 @@ pub(super) struct Sessions<H> {
     primed: Half<H>,
     /// For older clients, which take such an event for a broken message.
     plain: Half<H>,
-    max: usize,
+    config: Live<HttpConfig>,
     opening: AtomicUsize,
-    used: Mutex<HashMap<SessionId, Instant>>,
+    used: Mutex<HashMap<SessionId, Used>>,
+    clients: Clients,
+}
+
+/// What is kept of a session.
+struct Used {
+    last: Instant,
+    client: Client,
 }
 
 struct Half<H> {
@@ -62,15 +75,18 @@ impl<H: ServerHandler + Clone> Sessions<H> {
     pub(super) fn new(
         handler: &H,
         rmcp_config: &StreamableHttpServerConfig,
-        config: &HttpConfig,
+        config: Live<HttpConfig>,
+        clients: Clients,
     ) -> Self {
-        let half = |retry| Half::new(handler.clone(), rmcp_config.clone(), config, retry);
+        let idle_timeout = config.load().session_idle_timeout;
+        let half = |retry| Half::new(handler.clone(), rmcp_config.clone(), idle_timeout, retry);
         Self {
             primed: half(Some(RETRY)),
             plain: half(None),
-            max: config.sessions_max,
+            config,
             opening: AtomicUsize::new(0),
             used: Mutex::default(),
+            clients,
         }
     }
 
@@ -84,7 +100,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
             return self.primed.service.handle(request).await;
         };
         if let Some(used) = self.used().get_mut(&id) {
-            *used = Instant::now();
+            used.last = Instant::now();
         }
         match self.plain.has(&id).await {
             true => self.plain.service.handle(request).await,
@@ -92,12 +108,21 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         }
     }
 
-    /// Opens a session with an `initialize` request, if there is room or an idle session makes
-    /// some.
+    /// The lane of the session that a call belongs to, if it belongs to one. Counts the call.
+    pub(super) fn lane_of_call(&self, headers: &HeaderMap) -> Option<Lane> {
+        let used = self.used();
+        let client = &used.get(&session_id(headers)?)?.client;
+        client.count_call();
+        Some(client.lane())
+    }
+
+    /// Opens a session with an `initialize` request of a client of `lane`, if there is room or an
+    /// idle session makes some.
     pub(super) async fn open(
         &self,
         request: Request<Full<Bytes>>,
         body: &[u8],
+        lane: Lane,
     ) -> Result<RmcpResponse, NoRoom> {
         let _opening = Opening::start(&self.opening);
         self.make_room().await?;
@@ -107,7 +132,11 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         };
         let response = half.service.handle(request).await;
         if let Some(id) = session_id(response.headers()) {
-            self.used().insert(id, Instant::now());
+            let used = Used {
+                last: Instant::now(),
+                client: self.clients.connect(Owner::local(), lane, Transport::Http),
+            };
+            self.used().insert(id, used);
         }
         Ok(response)
     }
@@ -120,20 +149,28 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         }
     }
 
+    /// Forgets a session that its client has ended.
+    pub(super) fn forget(&self, headers: &HeaderMap) {
+        if let Some(id) = session_id(headers) {
+            self.used().remove(&id);
+        }
+    }
+
     /// Closes sessions, the longest idle first, until one more fits.
     async fn make_room(&self) -> Result<(), NoRoom> {
+        let max = self.config.load().sessions_max;
         loop {
             let open = self.forget_closed().await;
             let known = self.used().len();
             // A session may be counted as open and as being opened: the bound errs on its safe side.
-            if open.max(known) + self.opening.load(Ordering::Relaxed) <= self.max {
+            if open.max(known) + self.opening.load(Ordering::Relaxed) <= max {
                 return Ok(());
             }
             let longest_idle = self
                 .used()
                 .iter()
-                .min_by_key(|(_, used)| **used)
-                .filter(|(_, used)| used.elapsed() >= BUSY)
+                .min_by_key(|(_, used)| used.last)
+                .filter(|(_, used)| used.last.elapsed() >= BUSY)
                 .map(|(id, _)| id.clone());
             let Some(id) = longest_idle else {
                 return Err(NoRoom { open });
@@ -158,7 +195,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         open
     }
 
-    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Instant>> {
+    fn used(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, Used>> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -167,11 +204,11 @@ impl<H: ServerHandler + Clone> Half<H> {
     fn new(
         handler: H,
         rmcp_config: StreamableHttpServerConfig,
-        config: &HttpConfig,
+        idle_timeout: Duration,
         retry: Option<Duration>,
     ) -> Self {
         let mut session_config = SessionConfig::default();
-        session_config.keep_alive = Some(config.session_idle_timeout);
+        session_config.keep_alive = Some(idle_timeout);
         session_config.sse_retry = retry;
         let mut manager = LocalSessionManager::default();
         manager.session_config = session_config;
@@ -250,7 +287,8 @@ mod tests {
             sessions_max,
             ..HttpConfig::default()
         };
-        Sessions::new(&Nothing, &StreamableHttpServerConfig::default(), &config)
+        let rmcp_config = StreamableHttpServerConfig::default();
+        Sessions::new(&Nothing, &rmcp_config, config.into(), Clients::default())
     }
 
     async fn open(sessions: &Sessions<Nothing>, version: &str) -> Result<HeaderMap, NoRoom> {
@@ -263,7 +301,7 @@ mod tests {
             .header("accept", "application/json, text/event-stream")
             .body(Full::new(Bytes::from(body.clone())))
             .unwrap();
-        let response = sessions.open(request, body.as_bytes()).await?;
+        let response = sessions.open(request, body.as_bytes(), Lane::Other).await?;
         let mut headers = HeaderMap::new();
         headers.insert(SESSION_ID, response.headers()[SESSION_ID].clone());
         Ok(headers)

@@ -45,11 +45,10 @@ pub(crate) fn request(id: u64, method: &str, params: &Value) -> Value {
 /// A request of the modern era, with the `_meta` it must have.
 pub(crate) fn modern(id: u64, method: &str, params: &Value) -> Value {
     let mut params = params.clone();
-    params["_meta"] = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    });
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
+    meta["io.modelcontextprotocol/clientCapabilities"] = json!({});
+    meta["io.modelcontextprotocol/clientInfo"] = json!({"name": "test", "version": "1"});
     request(id, method, &params)
 }
 

@@ -17,7 +17,20 @@ use super::{until, within};
 
 /// The binary, without the settings of whoever runs the tests.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-server"));
+    wrapped(&[])
+}
+
+/// The binary, started by another program that ends in its place.
+fn wrapped(wrapper: &[String]) -> Command {
+    const BINARY: &str = env!("CARGO_BIN_EXE_mcp-server");
+    let mut command = match wrapper {
+        [] => Command::new(BINARY),
+        [program, arguments @ ..] => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(BINARY);
+            command
+        }
+    };
     command.kill_on_drop(true).stdin(Stdio::null());
     for (name, _) in std::env::vars() {
         if name.starts_with("MCP_SERVER__") {
@@ -26,6 +39,9 @@ pub(crate) fn command() -> Command {
     }
     command
 }
+
+/// A server of a test that is not about time may take its time: its machine may be busy.
+pub(crate) const UNHURRIED: (&str, &str) = ("MCP_SERVER__MEMORY__OPERATION_TIMEOUT", "30s");
 
 /// Runs the binary to its end.
 pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
@@ -91,6 +107,12 @@ impl Log {
         until(text, async || self.find(text)).await
     }
 
+    /// How many lines contain `text` so far.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        let lines = self.0.lock().expect("no panic");
+        lines.iter().filter(|line| line.contains(text)).count()
+    }
+
     /// The first line that contains `text`, if it is there already.
     pub(crate) fn find(&self, text: &str) -> Option<String> {
         let lines = self.0.lock().expect("no panic");
@@ -115,10 +137,21 @@ impl Process {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut child = command()
+        Self::serve_wrapped(&[], data_dir, arguments, environment).await
+    }
+
+    /// As a program makes it that ends in the server's place.
+    pub(crate) async fn serve_wrapped(
+        wrapper: &[String],
+        data_dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut child = wrapped(wrapper)
             .args(["serve", "--data-dir"])
             .arg(data_dir)
             .args(arguments)
+            .envs([UNHURRIED])
             .envs(environment.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
@@ -135,6 +168,11 @@ impl Process {
             address,
             log,
         }
+    }
+
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it is running")
     }
 
     /// SIGKILL, and gone when this returns.

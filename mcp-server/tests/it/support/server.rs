@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use super::{process::folder, within};
+use super::{PATIENCE, process::folder, within};
 
 /// A running HTTP server on a free port.
 pub(crate) struct Server {
@@ -20,7 +20,7 @@ pub(crate) struct Server {
     pub(crate) shutdown: CancellationToken,
     task: JoinHandle<std::io::Result<Drained>>,
     /// What must outlive the server.
-    _memory: Option<(App, TempDir)>,
+    memory: Option<(App, TempDir)>,
 }
 
 impl Server {
@@ -34,9 +34,11 @@ impl Server {
         let folder = folder();
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
+            operation_timeout: PATIENCE,
             ..MemoryConfig::default()
         };
         let app = App::build(&Config {
+            http: config.clone(),
             memory,
             ..Config::default()
         })
@@ -53,22 +55,28 @@ impl Server {
             .await
             .expect("there is a free port");
         let address = listener.local_addr().expect("it is bound");
-        let readiness = memory
-            .as_ref()
-            .map(|(app, _)| app.readiness())
-            .unwrap_or_default();
+        let options = match &memory {
+            Some((app, _)) => app.http_options(),
+            None => http::Options::default(),
+        };
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let task =
             tokio::spawn(
-                async move { http::serve(listener, handler, readiness, &config, token).await },
+                async move { http::serve(listener, handler, options, config, token).await },
             );
         Self {
             address,
             shutdown,
             task,
-            _memory: memory,
+            memory,
         }
+    }
+
+    /// The parts behind a server of [`memory`](Self::memory) tools.
+    pub(crate) fn app(&self) -> &App {
+        let memory = self.memory.as_ref();
+        &memory.expect("it serves the memory tools").0
     }
 
     /// Asks for the end and waits for it.

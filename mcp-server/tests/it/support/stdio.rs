@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    process::{Log, command, signal},
+    process::{Log, UNHURRIED, command, signal},
     within,
 };
 
@@ -31,8 +31,16 @@ pub(crate) struct Pipe {
 
 impl Pipe {
     pub(crate) fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(data_dir, &["--client", "test"], environment)
+    }
+
+    pub(crate) fn start_with(
+        data_dir: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
-        let mut child = spawn(data_dir, environment, stdin, stdout);
+        let mut child = spawn(data_dir, arguments, environment, stdin, stdout);
         let input = Box::new(child.stdin.take().expect("it is piped"));
         let output = Box::new(child.stdout.take().expect("it is piped"));
         Self::new(child, input, output)
@@ -42,7 +50,7 @@ impl Pipe {
     pub(crate) fn start_on_sockets(data_dir: &Path) -> Self {
         let (input, stdin) = socket();
         let (output, stdout) = socket();
-        let child = spawn(data_dir, &[], stdin, stdout);
+        let child = spawn(data_dir, &[], &[], stdin, stdout);
         Self::new(child, Box::new(input), Box::new(output))
     }
 
@@ -102,10 +110,18 @@ impl Pipe {
     }
 }
 
-fn spawn(data_dir: &Path, environment: &[(&str, &str)], stdin: Stdio, stdout: Stdio) -> Child {
+fn spawn(
+    data_dir: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    stdin: Stdio,
+    stdout: Stdio,
+) -> Child {
     command()
-        .args(["stdio", "--client", "test", "--data-dir"])
+        .args(["stdio", "--data-dir"])
         .arg(data_dir)
+        .args(arguments)
+        .envs([UNHURRIED])
         .envs(environment.iter().copied())
         .stdin(stdin)
         .stdout(stdout)

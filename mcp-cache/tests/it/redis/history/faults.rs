@@ -4,6 +4,17 @@ use super::super::{proxy::Proxy, server::Server};
 use std::{collections::BTreeMap, fmt, time::Duration};
 use tokio::time::{Instant, sleep};
 
+/// Of any key, the tier's own among them: another text, or another kind.
+const DAMAGE: &str = r"
+local key = redis.call('RANDOMKEY')
+if key and redis.call('TYPE', key).ok == 'string' then
+  redis.call('SETRANGE', key, 12, '~~')
+elseif key then
+  redis.call('SET', key, 'x')
+end
+return 0
+";
+
 pub(super) struct Faults {
     server: Server,
     random: u64,
@@ -32,7 +43,7 @@ impl Faults {
 
     async fn one(&mut self, proxies: &[Proxy]) {
         let victim = &proxies[self.below(proxies.len() as u64)];
-        let name = match self.below(10) {
+        let name = match self.below(12) {
             0 | 1 => {
                 self.server.save().await;
                 sleep(self.ms(0, 300)).await;
@@ -74,9 +85,21 @@ impl Faults {
                 victim.cut();
                 "one hears nothing"
             }
-            _ => {
+            9 => {
                 let () = self.server.command(&["FLUSHALL"]).await;
                 "flushed"
+            }
+            10 => {
+                // As it does to those that fall behind.
+                let kill = ["CLIENT", "KILL", "TYPE", "pubsub"];
+                let _: u64 = self.server.command(&kill).await;
+                "subscribers cut off"
+            }
+            _ => {
+                for _ in 0..8 {
+                    let _: redis::Value = self.server.command(&["EVAL", DAMAGE, "0"]).await;
+                }
+                "keys damaged"
             }
         };
         *self.counts.entry(name).or_default() += 1;

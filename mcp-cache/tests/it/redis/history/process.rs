@@ -1,13 +1,13 @@
 //! One of the processes: this test's own binary, asked for this one test.
 
 use super::{
-    super::remote,
     log::{Entry, What, now, write_log},
     source::{KEYS, Source},
 };
 use mcp_cache::{
-    Answer, Cache, ClassConfig, Config, Error, Fetch, Loaded, Reach, Remote, RemoteConfig,
-    Source as From,
+    Answer, Cache, ClassConfig, Config, Error, Fetch, Loaded, Reach, RedisConfig, RedisStore,
+    Remote, RemoteConfig, Source as From,
+    remote::{Guard, Pass},
 };
 use std::{num::NonZero, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -22,6 +22,20 @@ struct Process {
     cache: Versions,
     remote: Remote,
     source: Arc<Source>,
+}
+
+/// Refuses nothing, so that the second tier is asked in the middle of everything.
+struct Always;
+
+impl Guard for Always {
+    fn admit(&self) -> Option<Box<dyn Pass>> {
+        Some(Box::new(Self))
+    }
+}
+
+impl Pass for Always {
+    fn succeeded(self: Box<Self>) {}
+    fn failed(self: Box<Self>) {}
 }
 
 /// Does nothing unless the test of three processes has started it.
@@ -48,7 +62,10 @@ async fn run() {
         pending_max: 64,
         ..RemoteConfig::default()
     };
-    let remote = remote(&variable("HISTORY_REDIS"), &config);
+    let redis = RedisConfig::single(variable("HISTORY_REDIS"));
+    let store = Arc::new(RedisStore::new(&redis).expect("valid"));
+    let builder = Remote::builder(store.clone(), store).config(&config);
+    let remote = builder.guard(Arc::new(Always)).build().expect("valid");
     let cache = Config {
         // Room for half of the keys, so that the second tier is asked.
         entries_max: NonZero::new(u64::from(KEYS / 2)),

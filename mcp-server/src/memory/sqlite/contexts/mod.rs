@@ -3,6 +3,8 @@
 mod changes;
 mod list;
 
+use std::hash::{DefaultHasher, Hasher};
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -13,7 +15,7 @@ use super::{
     rows::{column_time, now_ms, tags_json},
 };
 use crate::{
-    call::Call,
+    call::{Call, Lane},
     context::{
         Content, Context, ContextChanges, ContextClass, ContextError, ContextId, ContextKey, Get,
         Kept, List, Listed, Put,
@@ -30,41 +32,51 @@ const COLUMNS: &str = "revision, id, class, content, is_json, tags, tokens, vers
 impl ContextStore for SqliteStore {
     async fn put(&self, call: &Call, new: Put) -> Result<Kept, ContextError> {
         let owner = call.owner.clone();
-        self.write(0, move |tx, _| apart(put(tx, &owner, new)))
+        self.write(0, call.deadline, move |tx| apart(put(tx, &owner, new)))
             .await?
     }
 
     async fn get(&self, call: &Call, wanted: Get) -> Result<Kept, ContextError> {
         let owner = call.owner.clone();
-        self.read(move |db, _| apart(get(db, &owner, wanted.id)))
+        self.read(call, move |db, _| apart(get(db, &owner, wanted.id)))
             .await?
     }
 
     async fn list(&self, call: &Call, list: List) -> Result<Listed, ContextError> {
         let owner = call.owner.clone();
-        self.read(move |db, gone| apart(list::list(db, &owner, &list, gone)))
-            .await?
+        self.read(call, move |db, stop| {
+            apart(list::list(db, &owner, &list, stop))
+        })
+        .await?
     }
 
     fn mark(&self) -> Option<u64> {
-        self.wal_index.mark()
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&self.wal.version()?.0);
+        Some(hasher.finish())
     }
 
     async fn changes_after(&self, revision: u64) -> Result<ContextChanges, ContextError> {
         Ok(self
-            .read(move |db, _| changes::changes_after(db, revision))
+            .readers
+            .run(Lane::Other, None, move |db, _| {
+                changes::changes_after(db, revision)
+            })
             .await?)
     }
 
     async fn hottest(&self, recent: u32, popular: u32) -> Result<Vec<ContextKey>, ContextError> {
         Ok(self
-            .read(move |db, _| changes::hottest(db, recent, popular))
+            .readers
+            .run(Lane::Other, None, move |db, _| {
+                changes::hottest(db, recent, popular)
+            })
             .await?)
     }
 
     async fn count_reads(&self, reads: Vec<(ContextKey, u64)>) -> Result<(), ContextError> {
         Ok(self
-            .write(0, move |tx, _| changes::count_reads(tx, &reads))
+            .write(0, None, move |tx| changes::count_reads(tx, &reads))
             .await?)
     }
 }

@@ -8,7 +8,7 @@ use crate::memory::search::{Change, Document, Watermark};
 const TRIM_LEN_MAX: i64 = 10_000;
 
 /// The last change; 0 before the first.
-pub(super) fn head(db: &Connection) -> rusqlite::Result<i64> {
+pub(in super::super) fn head(db: &Connection) -> rusqlite::Result<i64> {
     db.prepare_cached("SELECT coalesce(max(sequence), 0) FROM memory_change")?
         .query_row([], |row| row.get(0))
 }

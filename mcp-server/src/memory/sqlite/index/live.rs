@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction};
 use super::{changes, progress::Progress};
 use crate::memory::{
     MemoryError,
-    search::{self, Change, DiskView, IndexError, Match, Overlay, Query, SearchIndex, Watermark},
+    search::{self, Basis, Change, DiskView, IndexError, Overlay, Query, SearchIndex, Watermark},
 };
 
 /// The layers, and how far they have read the log together.
@@ -56,20 +56,20 @@ impl LiveIndex {
         db: &Connection,
         query: &Query,
         stop: &dyn Fn() -> bool,
-        read: impl FnOnce(&Connection, &[Match]) -> Result<T, MemoryError>,
+        read: impl FnOnce(&Connection, Basis) -> Result<T, MemoryError>,
     ) -> Result<T, MemoryError> {
         if db.is_autocommit() {
             let (layers, snapshot) = self.current(db)?;
-            let matches = self.guarded(&layers, None, query, stop)?;
+            let basis = self.guarded(&layers, None, layers.upto, query, stop)?;
             drop(layers);
-            return read(&snapshot, &matches);
+            return read(&snapshot, basis);
         }
         let layers = self.read();
         let mut own = Overlay::default();
-        self.catch_up(db, layers.upto, &mut own)?;
-        let matches = self.guarded(&layers, Some(&own), query, stop)?;
+        let upto = self.catch_up(db, layers.upto, &mut own)?;
+        let basis = self.guarded(&layers, Some(&own), upto, query, stop)?;
         drop(layers);
-        read(db, &matches)
+        read(db, basis)
     }
 
     /// A snapshot of the database, and layers that have read exactly as far.
@@ -118,9 +118,10 @@ impl LiveIndex {
         &self,
         layers: &Layers,
         own: Option<&Overlay>,
+        upto: i64,
         query: &Query,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<Match>, MemoryError> {
+    ) -> Result<Basis, MemoryError> {
         let newest = own.map(|own| own as &dyn SearchIndex);
         let disk = layers.disk.as_ref().map(|disk| disk as &dyn SearchIndex);
         let all: Vec<_> = newest
@@ -128,9 +129,13 @@ impl LiveIndex {
             .chain([&layers.overlay as &dyn SearchIndex])
             .chain(disk)
             .collect();
-        let found = catch_unwind(AssertUnwindSafe(|| search::search(&all, query, stop)));
+        let found = catch_unwind(AssertUnwindSafe(|| search::ranked(&all, query, stop)));
         match found {
-            Ok(Ok(matches)) => Ok(matches),
+            Ok(Ok((matches, statistics))) => Ok(Basis {
+                upto,
+                matches,
+                statistics,
+            }),
             Ok(Err(error)) => Err(self.unusable(&error.to_string())),
             Err(_) => Err(self.unusable("a search panicked")),
         }

@@ -16,6 +16,6 @@ mod progress;
 pub use config::IndexConfig;
 pub use progress::IndexReadiness;
 
-pub(super) use changes::trim;
+pub(super) use changes::{head, trim};
 pub(super) use indexer::Indexer;
 pub(super) use live::LiveIndex;

@@ -1,0 +1,44 @@
+//! What is changed in a store, in the one order in which it happens.
+
+use std::sync::Arc;
+
+use super::{Memory, MemoryId, Owner, search::Words};
+
+/// Names a state of a store without saying what is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version(pub(crate) [u8; 48]);
+
+/// What was changed after some moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes {
+    /// The last change that there is.
+    pub upto: i64,
+    /// The changes in order; `None` when they are too many or are not known any more, so that
+    /// anything may have changed.
+    pub list: Option<Vec<MemoryChange>>,
+}
+
+/// One change of one memory.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemoryChange {
+    /// Its place among all changes; each is one more than the one before.
+    pub sequence: i64,
+    /// The memory's row in its store.
+    pub row: i64,
+    /// The memory.
+    pub id: MemoryId,
+    /// The memory as it is now. `None` when it is gone, and when a later change in the same list
+    /// has it.
+    pub now: Option<ChangedMemory>,
+}
+
+/// A memory that was added or changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangedMemory {
+    /// Whose it is.
+    pub owner: Owner,
+    /// The memory itself.
+    pub memory: Arc<Memory>,
+    /// The words of its text.
+    pub words: Words,
+}

@@ -1,0 +1,192 @@
+//! What a request must look like for the front to take it. Everything here says yes or nothing:
+//! whatever is not known for certain to be right is left to rmcp, which also words the refusals.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use rmcp::model::{ClientCapabilities, Implementation, ProtocolVersion};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::protocol::{Envelope, Kind};
+
+/// Nested deeper than this, a message might be refused by a parser that reads it as a whole.
+const BRACKETS_MAX: usize = 64;
+
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+/// The beginning of the headers that repeat arguments.
+const PARAM_PREFIX: &str = "mcp-param-";
+/// The beginning of a header value that is not the value itself.
+const ENCODED_PREFIX: &[u8] = b"=?";
+
+/// A request that the front takes.
+#[derive(Debug)]
+pub(super) enum Request<'a> {
+    /// `tools/call`.
+    Call {
+        name: Cow<'a, str>,
+        /// A JSON object, when it is there.
+        arguments: Option<&'a RawValue>,
+        /// Whether it asks to be answered past the cache.
+        bypass_cache: bool,
+    },
+    /// `tools/list`, its only page.
+    List,
+    /// `server/discover`.
+    Discover,
+}
+
+impl<'a> Request<'a> {
+    /// Reads a request of revision 2026-07-28: its headers agree with its body, its `_meta` is
+    /// complete, and it asks for nothing that needs a stream or a second round.
+    pub(super) fn read(headers: &HeaderMap, envelope: &Envelope<'a>) -> Option<Self> {
+        if !matches!(envelope.kind, Kind::Request(_)) || !common_headers_are_right(headers) {
+            return None;
+        }
+        let method = envelope.method.as_ref();
+        if sole(headers, &METHOD)? != method {
+            return None;
+        }
+        let params = envelope.params?.get();
+        if brackets(params) > BRACKETS_MAX {
+            return None;
+        }
+        match method {
+            "tools/call" => {
+                let call: CallParams<'a> = serde_json::from_str(params).ok()?;
+                let name = sole(headers, &NAME)?;
+                let object = call.arguments.is_none_or(|raw| raw.get().starts_with('{'));
+                let taken = name == call.name.as_ref() && object && call.meta.is_complete();
+                taken.then_some(Self::Call {
+                    name: call.name,
+                    arguments: call.arguments,
+                    bypass_cache: call
+                        .meta
+                        .bypass_cache
+                        .is_some_and(|raw| raw.get() == "true"),
+                })
+            }
+            "tools/list" => without_arguments(headers, params).then_some(Self::List),
+            "server/discover" => without_arguments(headers, params).then_some(Self::Discover),
+            _ => None,
+        }
+    }
+}
+
+fn without_arguments(headers: &HeaderMap, params: &str) -> bool {
+    !headers.contains_key(&NAME)
+        && serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.is_complete())
+}
+
+fn common_headers_are_right(headers: &HeaderMap) -> bool {
+    headers.get(&PROTOCOL_VERSION).map(HeaderValue::as_bytes)
+        == Some(ProtocolVersion::V_2026_07_28.as_str().as_bytes())
+        && !headers.contains_key(&SESSION_ID)
+        && headers
+            .keys()
+            .all(|name| !name.as_str().starts_with(PARAM_PREFIX))
+        && accepts_both(headers)
+}
+
+/// Whether both media types of the transport are accepted, said in the plain way of every client.
+fn accepts_both(headers: &HeaderMap) -> bool {
+    let Some(value) = sole(headers, &header::ACCEPT) else {
+        return false;
+    };
+    let has = |wanted: &str| {
+        value
+            .split(',')
+            .any(|range| range.trim().eq_ignore_ascii_case(wanted))
+    };
+    has("application/json") && has("text/event-stream")
+}
+
+/// The value of a header that is there once, and stands for itself.
+fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    let plain = values.next().is_none() && !value.as_bytes().starts_with(ENCODED_PREFIX);
+    plain.then(|| value.to_str().ok()).flatten()
+}
+
+fn brackets(text: &str) -> usize {
+    text.bytes()
+        .filter(|byte| matches!(byte, b'{' | b'['))
+        .count()
+}
+
+/// Any other parameter, and any that is there twice, is none of the front's business.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CallParams<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    arguments: Option<&'a RawValue>,
+    #[serde(borrow, rename = "_meta")]
+    meta: Meta<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OnlyMeta<'a> {
+    #[serde(borrow, rename = "_meta")]
+    meta: Meta<'a>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
+    version: Cow<'a, str>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
+    capabilities: &'a RawValue,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        rename = "io.modelcontextprotocol/clientInfo"
+    )]
+    client: Option<&'a RawValue>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        rename = "io.modelcontextprotocol/logLevel"
+    )]
+    log_level: Option<&'a RawValue>,
+    #[serde(
+        borrow,
+        default,
+        deserialize_with = "present",
+        rename = "progressToken"
+    )]
+    progress: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
+    bypass_cache: Option<&'a RawValue>,
+}
+
+/// Keeps a member that is there, even as `null`.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+impl Meta<'_> {
+    /// Whether it has what the revision asks for, and asks for no messages before the answer.
+    fn is_complete(&self) -> bool {
+        let capabilities = self.capabilities.get();
+        self.version == ProtocolVersion::V_2026_07_28.as_str()
+            && self.log_level.is_none()
+            && self.progress.is_none()
+            && (capabilities == "{}"
+                || capabilities.starts_with('{')
+                    && serde_json::from_str::<ClientCapabilities>(capabilities).is_ok())
+            && self
+                .client
+                .is_none_or(|client| serde_json::from_str::<Implementation>(client.get()).is_ok())
+    }
+}
