@@ -15,6 +15,7 @@ use proptest::{
 use serde_json::{Value, json};
 
 use crate::support::{
+    PATIENCE,
     http::Http,
     mcp::{ACCEPT, JSON},
     process::folder,
@@ -36,6 +37,7 @@ async fn the_front_answers_as_rmcp_does() {
     let folder = folder();
     let mut config = Config::default();
     config.memory.data_dir = Some(folder.path().to_owned());
+    config.memory.operation_timeout = PATIENCE;
     let app = App::build(&config).unwrap();
     let front = app.front().unwrap();
     let server = Server::start(app.handler(), HttpConfig::default()).await;
@@ -99,9 +101,11 @@ fn borrowed(draft: &Draft) -> Vec<(&str, &str)> {
 fn comparable(mut answer: Value) -> Value {
     let result = &mut answer["result"];
     if let Some(meta) = result.get_mut("_meta").and_then(Value::as_object_mut) {
+        // Whoever asks second may be answered by the cache.
         for name in ["cached", "response_time_ms", "performance_target_met"] {
-            let told = meta.remove(name);
-            assert_eq!(told.is_some(), answer_is_of_a_tool, "{name}");
+            if let Some(told) = meta.get_mut(name) {
+                *told = json!(name);
+            }
         }
     }
     if let Some(text) = result.pointer_mut("/content/0/text")
