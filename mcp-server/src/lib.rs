@@ -17,6 +17,7 @@
 
 pub mod adapters;
 pub mod app;
+pub mod bench;
 pub mod call;
 pub mod cli;
 pub mod config;

@@ -1,6 +1,8 @@
 //! The command line: what it accepts, and the one place that turns it into a running server.
 
 mod args;
+mod bench;
+mod bench_args;
 mod config;
 mod memory;
 mod serve;
@@ -10,12 +12,13 @@ mod stdio;
 use std::process::ExitCode;
 
 pub use args::{
-    Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs, MemoryCommand, ServeArgs,
-    ShowArgs, StdioArgs,
+    Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
+    MemoryCommand, ServeArgs, ShowArgs, StdioArgs,
 };
 
 use crate::{
     app::BuildError,
+    bench::error::BenchError,
     config::{Config, ConfigError, Origins, SetBy},
     telemetry,
     transfer::TransferError,
@@ -49,6 +52,9 @@ pub enum CliError {
     /// The stdio server ended badly.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// A benchmark ended early.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// An import or export stopped.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -138,6 +144,13 @@ impl Cli {
             Command::Config(ref command) => config::run(&self, command)?,
             Command::Serve(_) => serve::run(&config).await?,
             Command::Stdio(args) => stdio::run(&config, &args).await?,
+            Command::Bench(args) => {
+                let given = bench::Given {
+                    config: self.config,
+                    safe_mode: config.safe_mode,
+                };
+                return bench::run(args, given).await;
+            }
             Command::Memory(command) => return memory::run(&config, command).await,
         }
         Ok(ExitCode::SUCCESS)
