@@ -26,7 +26,7 @@ pub struct BenchArgs {
     pub profile: Profile,
     /// Measured calls, at most (of each tool, in the profile `memory`) [default: the profile's own
     /// choice].
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     pub samples: Option<u32>,
     /// Connections [default: the profile's own choice; 50 agents in `agent-loop`].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]

@@ -23,6 +23,9 @@ const BATCH_LEN: usize = 50;
 /// Words of a query, drawn like those of the texts.
 const QUERY_WORDS: usize = 3;
 
+/// In so many texts, at least one of the words of any query is used.
+const ALL_WORDS_USED: usize = 10_000;
+
 /// Calls one tool with ever new arguments.
 pub(super) struct Caller {
     client: Client,
@@ -133,7 +136,8 @@ impl Worker for Caller {
         let arguments = &arguments;
         let called = match self.kind {
             Kind::Search => {
-                let some = |found: &Found| (1..=10).contains(&found.memories.len());
+                let least = usize::from(self.ids.len() >= ALL_WORDS_USED);
+                let some = |found: &Found| (least..=10).contains(&found.memories.len());
                 self.check(arguments, some).await?
             }
             Kind::Get => {

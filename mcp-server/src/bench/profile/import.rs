@@ -18,7 +18,7 @@ use crate::bench::{
     trace::{Kind, Trace, TraceSettings},
 };
 
-/// Memories that the other client stores in each round.
+/// Memories that the other client stores in each round, but no more than there are at first.
 const IMPORTED: u32 = 3_466;
 /// Its connections.
 const IMPORTERS: u32 = 4;
@@ -140,7 +140,7 @@ async fn import(
         importers.push(Caller::new(client, Kind::Add, ids, seed, (place, count)));
     }
     // What is refused is sent again.
-    let mut left = u64::from(IMPORTED);
+    let mut left = u64::from(IMPORTED).min(filled.ids.len() as u64);
     while left > 0 {
         let load = Load {
             pace: Pace::Closed,

@@ -23,7 +23,7 @@ const CLIENTS: [u32; 3] = [1, 16, 50];
 const TARGET_MEMORIES: u32 = 100_000;
 const TARGET_CLIENTS: u32 = 50;
 /// Starts of the server for each kind of first call.
-const STARTS: usize = 5;
+const STARTS: usize = 3;
 /// The first call after a start may take so many times as long as later ones.
 const FIRST_CALL_MAX: f64 = 1.5;
 
