@@ -92,7 +92,10 @@ fn reach_counts_repeats_and_what_writes_leave() {
             Op::Search { query: 0 },
             Op::Update {
                 memory: 0,
-                content: Trace::new(settings()).seeded(0).1,
+                content: Content {
+                    number: 0,
+                    about: None,
+                },
             },
             Op::Search { query: 0 },
             Op::Get { memory: 1 },

@@ -1,4 +1,7 @@
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::*;
 use crate::bench::{
@@ -10,7 +13,7 @@ use crate::bench::{
 struct Run {
     history: History,
     /// Version and text of each memory that is there.
-    now: std::collections::BTreeMap<u32, (u64, Content)>,
+    now: BTreeMap<u32, (u64, Content)>,
 }
 
 impl Run {
@@ -34,8 +37,9 @@ impl Run {
             },
         };
         let mut events = Vec::new();
+        let mut texts = Texts::new(&trace);
         for (op, place) in trace.clients()[0].iter().zip(0_u32..) {
-            let seen = run.answer(&trace, op);
+            let seen = run.answer(&mut texts, op);
             events.push(Event {
                 op: place,
                 sent: Duration::from_millis(1 + 2 * u64::from(place)),
@@ -47,9 +51,10 @@ impl Run {
         run
     }
 
-    fn answer(&mut self, trace: &Trace, op: &Op) -> Seen {
+    fn answer(&mut self, texts: &mut Texts<'_>, op: &Op) -> Seen {
+        let trace = &self.history.trace.clone();
         match op {
-            Op::Search { query } => Seen::Found(self.find(trace, *query)),
+            Op::Search { query } => Seen::Found(self.find(texts, *query)),
             Op::Get { memory } => match self.now.get(memory) {
                 Some((version, content)) => {
                     Seen::Memory(sighting(trace, *memory, *version, *content))
@@ -88,12 +93,11 @@ impl Run {
 
     /// Ranks by how often the words are held, and then by length: one of the rankings that keep
     /// the rule.
-    fn find(&self, trace: &Trace, query: u32) -> Found {
+    fn find(&self, texts: &mut Texts<'_>, query: u32) -> Found {
+        let trace = &self.history.trace;
         let scope = trace.queries()[query as usize].namespace;
-        let mut texts = Texts::new(trace);
-        let writes = Writes::of(&self.history);
         let place = |memory: u32| match memory < 160 {
-            true => writes.namespace(memory),
+            true => Some(trace.seeded(memory).0),
             false => trace.clients()[0]
                 .iter()
                 .find_map(|op| added_to(op, memory)),
@@ -191,15 +195,7 @@ fn a_deleted_memory_that_is_shown_is_stale_and_a_stored_one_must_be_there() {
             gone.push(*memory);
         }
     }
-    let mut texts = std::collections::HashMap::new();
-    for op in &trace.clients()[0] {
-        if let Op::Add {
-            memory, content, ..
-        } = op
-        {
-            texts.insert(*memory, *content);
-        }
-    }
+    let texts = added(&trace);
     let memory = *gone
         .iter()
         .find(|memory| texts.contains_key(memory))
@@ -226,25 +222,58 @@ fn a_deleted_memory_that_is_shown_is_stale_and_a_stored_one_must_be_there() {
     check(&verdict, 1, 0);
 }
 
+/// What an agent added, by memory.
+fn added(trace: &Trace) -> HashMap<u32, Content> {
+    let singles = trace.clients()[0].iter().flat_map(|op| match op {
+        Op::Batch(ops) => &**ops,
+        op => std::slice::from_ref(op),
+    });
+    singles
+        .filter_map(|op| match op {
+            Op::Add {
+                memory, content, ..
+            } => Some((*memory, *content)),
+            _ => None,
+        })
+        .collect()
+}
+
 #[test]
 fn a_search_that_misses_an_acknowledged_write_is_stale() {
-    // The best match is taken out: where there was room for more, and where there was none.
+    // The best match, which is about the query, is taken out: where there was room for more, and
+    // where the next one that ranks lower has moved up.
     for full in [false, true] {
-        let verdict = Run::new().after(|op, seen| match (op, seen) {
-            (Op::Search { .. }, Seen::Found(found))
-                if found.memories.len() > 1
-                    && (found.memories.len() == RESULTS) == full
-                    && found.memories[0].id.0 >= 1_160 =>
-            {
-                let mut rest = found.memories.to_vec();
-                rest.remove(0);
-                if full {
-                    rest.push(rest[RESULTS - 2]);
-                }
-                found.memories = rest.into();
-                true
+        let run = Run::new();
+        let trace = run.history.trace.clone();
+        let added = added(&trace);
+        let mut texts = Texts::new(&trace);
+        let verdict = run.after(|op, seen| {
+            let (Op::Search { query }, Seen::Found(found)) = (op, seen) else {
+                return false;
+            };
+            let [best, .., last] = &found.memories[..] else {
+                return false;
+            };
+            let mut fit = |sighting: &Sighting| {
+                let memory = u32::try_from(sighting.id.0 - 1_000).unwrap();
+                let content = added.get(&memory).copied();
+                let content = content.unwrap_or_else(|| trace.seeded(memory).1);
+                (
+                    content.about.is_some_and(|about| about.query == *query),
+                    texts.fit(content, *query),
+                )
+            };
+            let ((about, best), (_, last)) = (fit(best), fit(last));
+            let is_full = found.memories.len() == RESULTS;
+            if !about || is_full != full || !best.ranks_above(&last) {
+                return false;
             }
-            _ => false,
+            let mut rest = found.memories[1..].to_vec();
+            if full {
+                rest.push(rest[RESULTS - 2]);
+            }
+            found.memories = rest.into();
+            true
         });
         check(&verdict, 1, 0);
     }
