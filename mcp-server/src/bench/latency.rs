@@ -72,7 +72,7 @@ mod tests {
     fn percentiles_have_three_digits_and_parts_add_up() {
         let mut parts = [Latencies::default(), Latencies::default()];
         for millis in 1..=200 {
-            parts[millis as usize % 2].record(Duration::from_millis(millis));
+            parts[usize::from(millis % 2 == 1)].record(Duration::from_millis(millis));
         }
         let [mut all, odd] = parts;
         all.merge(&odd);

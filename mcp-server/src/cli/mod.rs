@@ -87,7 +87,9 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Telemetry(_) | Self::Bench(BenchError::Settings(_)) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

@@ -181,11 +181,13 @@ async fn help_teaches_and_senseless_sizes_are_refused() {
         ["bench", "--clients", "0"],
         ["bench", "--memories", "5"],
         ["bench", "--duration", "0"],
-        ["bench", "--rate", "-1"],
+        ["bench", "--rate", "0"],
         ["bench", "--profile", "nothing"],
     ] {
         refused(&arguments, &[], 2, &[arguments[1]]).await;
     }
+    let arguments = ["bench", "--profile", "import", "--compare", "safe-mode"];
+    refused(&arguments, &[], 2, &["--compare safe-mode", "agent-loop"]).await;
 }
 
 #[cfg(unix)]

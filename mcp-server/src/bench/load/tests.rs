@@ -1,20 +1,22 @@
+use std::collections::VecDeque;
+
 use tokio::time::sleep;
 
 use super::*;
 use crate::bench::pace::Arrivals;
 
 /// Answers take as long as the script says, and are all of one kind.
-struct Scripted(std::vec::IntoIter<u64>);
+struct Scripted(VecDeque<u64>);
 
 impl Scripted {
     fn new(millis: &[u64]) -> Self {
-        Self(millis.to_vec().into_iter())
+        Self(millis.iter().copied().collect())
     }
 }
 
 impl Worker for Scripted {
     async fn call(&mut self) -> Result<Option<Called>, BenchError> {
-        let Some(millis) = self.0.next() else {
+        let Some(millis) = self.0.pop_front() else {
             return Ok(None);
         };
         let sent = Instant::now();

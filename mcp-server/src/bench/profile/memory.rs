@@ -54,7 +54,7 @@ pub(super) async fn run(
     let filled = Filled::new(launch, &trace, say).await?;
     let clients = plan
         .clients
-        .map_or(CLIENTS.to_vec(), |clients| vec![clients]);
+        .map_or_else(|| CLIENTS.to_vec(), |clients| vec![clients]);
     let runs = launch
         .with(&filled.data(), async |server| {
             let mut runs = Vec::new();

@@ -66,6 +66,10 @@ pub type Say<'a> = &'a dyn Fn(String);
 ///
 /// Dropped, it kills the server that it started.
 pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, BenchError> {
+    if plan.against_safe_mode && plan.profile != Profile::AgentLoop {
+        let says = "`--compare safe-mode` is for the profile agent-loop";
+        return Err(BenchError::Settings(says.to_owned()));
+    }
     let mut findings = Findings::default();
     for memories in &plan.memories {
         match plan.profile {

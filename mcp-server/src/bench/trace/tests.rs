@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    slice,
+};
 
 use super::*;
 
@@ -109,10 +112,10 @@ fn reach_counts_repeats_and_what_writes_leave() {
             ..settings()
         })
     };
-    let all = reach(&trace, &[0..7]);
+    let all = reach(&trace, slice::from_ref(&(0..7)));
     // Of six reads three repeat one, two of them with no write in between.
     assert_eq!((all.ceiling, all.by_namespace), (3.0 / 6.0, 2.0 / 6.0));
-    let warm = reach(&trace, &[1..4]);
+    let warm = reach(&trace, slice::from_ref(&(1..4)));
     assert_eq!((warm.ceiling, warm.by_namespace), (1.0, 1.0 / 2.0));
 }
 
