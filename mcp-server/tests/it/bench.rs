@@ -81,17 +81,32 @@ async fn agents_at_work_are_measured_and_judged_beside_safe_mode() {
 
 #[tokio::test]
 async fn every_tool_and_the_start_are_measured() {
-    let report = bench(&["--profile", "memory", "--samples", "20"]).await;
-    let [run] = &report.runs[..] else {
-        panic!("{:?}", report.runs)
-    };
-    for name in ["search", "get", "add", "update", "delete", "batch"] {
-        let operation = run.operation(name);
-        assert_eq!(
-            operation.map(|found| found.calls),
-            Some(20),
-            "{name}: {run:?}"
-        );
+    let scratch = folder();
+    let output = run_long(
+        &[
+            "bench",
+            "--profile",
+            "memory",
+            "--memories",
+            "400",
+            "--samples",
+            "50",
+            "--json",
+            "-",
+        ],
+        scratch.path(),
+    )
+    .await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let report = report(&stdout(&output));
+    let clients: Vec<_> = report.runs.iter().map(|run| run.clients).collect();
+    assert_eq!(clients, [1, 16, 50]);
+    for run in &report.runs {
+        assert!(run.refused.is_empty(), "{run:?}");
+        for name in ["search", "get", "add", "update", "delete", "batch"] {
+            let calls = run.operation(name).map_or(0, |found| found.calls);
+            assert!((50..50 + 16).contains(&calls), "{name}: {run:?}");
+        }
     }
     let [start] = &report.starts[..] else {
         panic!("{:?}", report.starts)

@@ -49,20 +49,36 @@ enum ItemResult {
     Error(IgnoredAny),
 }
 
+/// Which of several callers it is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// From 0.
+    pub(super) number: usize,
+    /// How many there are.
+    pub(super) count: usize,
+    /// How many memories earlier callers have deleted.
+    pub(super) deleted: usize,
+}
+
+impl Place {
+    /// All of `count` callers, none of whom deletes.
+    pub(super) fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(move |number| Self {
+            number,
+            count,
+            deleted: 0,
+        })
+    }
+}
+
 impl Caller {
-    /// The `place`-th of `count` callers. Of all ids, the second half may be deleted.
-    pub(super) fn new(
-        client: Client,
-        kind: Kind,
-        ids: Arc<[Id]>,
-        seed: u64,
-        (place, count): (usize, usize),
-    ) -> Self {
-        let stream = 3 << 32 | place as u64;
+    /// One of several callers. Of all ids, the second half may be deleted.
+    pub(super) fn new(client: Client, kind: Kind, ids: Arc<[Id]>, seed: u64, place: Place) -> Self {
+        let stream = 3 << 32 | place.number as u64;
         Self {
             client,
             kind,
-            deleted: (ids.len() / 2 + place..).step_by(count),
+            deleted: (ids.len() / 2 + place.deleted + place.number..).step_by(place.count),
             ids,
             random: Random::stream(seed, stream),
             corpus: Corpus::new(WORDS, seed).with(Random::stream(seed, stream + (1 << 32))),

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Filled, Findings, Plan, Say, caller::Caller};
+use super::{
+    Filled, Findings, Plan, Say,
+    caller::{Caller, Place},
+};
 use crate::bench::{
     agent::Agent,
     client::Client,
@@ -134,10 +137,10 @@ async fn import(
 ) -> Result<(), BenchError> {
     let count = IMPORTERS as usize;
     let mut importers = Vec::with_capacity(count);
-    for place in 0..count {
+    for place in Place::all(count) {
         let client = Client::connect(server.address, "importer").await?;
         let (ids, seed) = (filled.ids.clone(), plan.seed + u64::from(round) + 1);
-        importers.push(Caller::new(client, Kind::Add, ids, seed, (place, count)));
+        importers.push(Caller::new(client, Kind::Add, ids, seed, place));
     }
     // What is refused is sent again.
     let mut left = u64::from(IMPORTED).min(filled.ids.len() as u64);

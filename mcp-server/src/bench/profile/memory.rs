@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Filled, Findings, Plan, Say, caller::Caller};
+use super::{
+    Filled, Findings, Plan, Say,
+    caller::{Caller, Place},
+};
 use crate::bench::{
     client::Client,
     error::BenchError,
@@ -58,9 +61,10 @@ pub(super) async fn run(
     let runs = launch
         .with(&filled.data(), async |server| {
             let mut runs = Vec::new();
+            let mut deleted = 0;
             for clients in clients {
                 say(format!("{clients} connections"));
-                let measured = tools(plan, server, &filled.ids, clients).await?;
+                let measured = tools(plan, server, &filled.ids, clients, &mut deleted).await?;
                 let name = format!("{clients} connections, {memories} memories");
                 runs.push(measured.run(name, memories, clients));
             }
@@ -75,12 +79,13 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Every tool, one after the other.
+/// Every tool, one after the other; counts what may have been deleted.
 async fn tools(
     plan: &Plan,
     server: &Server,
     ids: &Arc<[Id]>,
     clients: u32,
+    deleted: &mut usize,
 ) -> Result<Measured, BenchError> {
     let mut all = Measured::default();
     for (number, (kind, calls, _)) in (0..).zip(WORK) {
@@ -93,12 +98,19 @@ async fn tools(
         };
         let count = clients as usize;
         let mut callers = Vec::with_capacity(count);
-        for place in 0..count {
+        for place in Place::all(count) {
+            let place = Place {
+                deleted: *deleted,
+                ..place
+            };
             let client = Client::connect(server.address, "mcp-server bench").await?;
             let seed = plan.seed + (u64::from(clients) << 8) + number;
-            callers.push(Caller::new(client, kind, ids.clone(), seed, (place, count)));
+            callers.push(Caller::new(client, kind, ids.clone(), seed, place));
         }
         let (_, measured) = measure(server, callers, &load).await?;
+        if kind == Kind::Delete {
+            *deleted += load.calls * count;
+        }
         all.absorb(measured);
     }
     Ok(all)
@@ -147,7 +159,12 @@ async fn first_call(
     seed: u64,
 ) -> Result<Option<Duration>, BenchError> {
     let client = Client::connect(server.address, "mcp-server bench").await?;
-    let mut caller = Caller::new(client, kind, ids.clone(), seed, (0, 1));
+    let only = Place {
+        number: 0,
+        count: 1,
+        deleted: 0,
+    };
+    let mut caller = Caller::new(client, kind, ids.clone(), seed, only);
     let called = caller.call().await?;
     Ok(called.map(|called| called.received - called.sent))
 }
