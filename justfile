@@ -19,6 +19,6 @@ check:
 ci *stages:
     bash .ci/run {{stages}}
 
-# Benchmarks: `just bench memory`
+# Benchmarks: `just bench search`
 bench name:
     cargo bench -p benches --bench {{name}}

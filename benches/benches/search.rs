@@ -21,8 +21,9 @@ use std::{
     time::Duration,
 };
 
-use benches::{corpus::Corpus, latency::Latencies};
+use benches::latency::Latencies;
 use mcp_server::{
+    bench::corpus::Corpus,
     call::Call,
     memory::{
         Add, MemoryError, Operation, Search,

@@ -17,11 +17,13 @@
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
 //! | [`transfer`] | memories in and out of files |
+//! | [`bench`] | the server measured from outside, and judged by what it answers |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
 pub mod admission;
 pub mod app;
+pub mod bench;
 pub mod call;
 pub mod cli;
 pub mod client;

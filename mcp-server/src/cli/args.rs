@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use super::bench_args::{Against, BenchArgs};
+
 /// A fast MCP memory server.
 ///
 /// Needs no configuration: `mcp-server serve` answers on http://127.0.0.1:7420/mcp and keeps its
@@ -19,6 +21,7 @@ Examples:
   mcp-server stdio --client cursor
   mcp-server memory import memories_export.zip
   mcp-server memory export -o memories.jsonl
+  mcp-server bench --profile agent-loop --compare safe-mode
   mcp-server config init && mcp-server serve --config mcp-server.yaml
 
 Every setting of the file can be given as an environment variable, too:
@@ -54,6 +57,8 @@ pub enum Command {
     /// Bring memories in from a file, or write them out.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Measure the server on this machine, and judge what it answers.
+    Bench(BenchArgs),
     /// Check, show or begin a file of settings.
     #[command(subcommand)]
     Config(ConfigCommand),

@@ -1,6 +1,8 @@
 //! The command line: what it accepts, and the one place that turns it into a running server.
 
 mod args;
+mod bench;
+mod bench_args;
 mod config;
 mod memory;
 mod reload;
@@ -11,12 +13,13 @@ mod stdio;
 use std::process::ExitCode;
 
 pub use args::{
-    Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs, MemoryCommand, ServeArgs,
-    ShowArgs, StdioArgs,
+    Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
+    MemoryCommand, ServeArgs, ShowArgs, StdioArgs,
 };
 
 use crate::{
     app::BuildError,
+    bench::error::BenchError,
     config::{Config, ConfigError, Origins, SetBy},
     telemetry::{Log, TelemetryError},
     transfer::TransferError,
@@ -50,6 +53,9 @@ pub enum CliError {
     /// The stdio server ended badly.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// A benchmark ended early.
+    #[error(transparent)]
+    Bench(#[from] BenchError),
     /// An import or export stopped.
     #[error(transparent)]
     Transfer(#[from] TransferError),
@@ -82,7 +88,9 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(_) => ExitCode::from(2),
+            Self::Config(_) | Self::Telemetry(_) | Self::Bench(BenchError::Settings(_)) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }
@@ -142,6 +150,13 @@ impl Cli {
             Command::Stdio(ref args) => {
                 let name = args.client.clone();
                 stdio::run(self, config, log, name).await?;
+            }
+            Command::Bench(args) => {
+                let given = bench::Given {
+                    config: self.config,
+                    safe_mode: config.safe_mode,
+                };
+                return bench::run(args, given).await;
             }
             Command::Memory(command) => return memory::run(&config, command).await,
         }

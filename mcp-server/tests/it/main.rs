@@ -5,6 +5,7 @@
 
 mod alias;
 mod batched;
+mod bench;
 mod cached;
 mod cli;
 mod contexts;

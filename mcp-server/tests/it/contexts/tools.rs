@@ -216,10 +216,10 @@ async fn a_slow_call_is_one_line_of_the_log() {
     client
         .ok("memory_add", json!({"content": "a secret"}))
         .await;
-    let line = server.log.line("slow operation").await;
+    let line = server.log.line("\"operation\":\"memory_add\"").await;
     assert!(!line.contains("secret"), "{line}");
     let line: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(line["operation"], "memory_add");
+    assert_eq!(line["message"], "slow operation");
     assert_eq!(
         (&line["lane"], &line["outcome"]),
         (&json!("Other"), &json!("ok"))
