@@ -13,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use benches::{corpus::Corpus, latency::Latencies};
+use benches::latency::Latencies;
 use mcp_server::{
     adapters::{BatchConfig, BatchedStore, PromptStore, RepeatableStore},
+    bench::{corpus::Corpus, random::Random},
     call::Call,
     memory::{
         Add, Get, MemoryId, Operation, Outcome, Search,
@@ -69,6 +70,7 @@ impl Work {
         self,
         store: &Store,
         corpus: &mut Corpus,
+        random: &mut Random,
         ids: &[MemoryId],
     ) -> Result<(), Failure> {
         let call = Call::local();
@@ -82,7 +84,7 @@ impl Work {
             }
             Self::Get => {
                 let count = u32::try_from(ids.len())?;
-                let id = ids[corpus.below(count) as usize].clone();
+                let id = ids[random.below(count) as usize].clone();
                 drop(store.get(&call, Get { id }).await?);
             }
             Self::Search => {
@@ -188,7 +190,8 @@ async fn closed_loop(
     for client in 0..clients {
         let (store, left, ids) = (store.clone(), left.clone(), ids.clone());
         running.spawn(async move {
-            let mut corpus = Corpus::new(20_000, 1_000 + client as u64);
+            let seed = 1_000 + client as u64;
+            let (mut corpus, mut random) = (Corpus::new(20_000, seed), Random::new(seed));
             let mut calls = Vec::new();
             let another = |left: usize| left.checked_sub(1);
             while left
@@ -196,7 +199,7 @@ async fn closed_loop(
                 .is_ok()
             {
                 let started = Instant::now();
-                work.call(&store, &mut corpus, &ids).await?;
+                work.call(&store, &mut corpus, &mut random, &ids).await?;
                 calls.push(started.elapsed());
             }
             Ok::<_, Failure>(calls)

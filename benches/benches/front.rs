@@ -10,6 +10,8 @@
 //! processor time can be told from the load generator's, and all are measured in turn, several
 //! rounds of it, on the same cores. Ratios are medians over the rounds.
 
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+
 #[path = "front/load.rs"]
 mod load;
 #[path = "front/servers.rs"]

@@ -1,15 +1,12 @@
 //! The load: connections that call, each as soon as it was answered, on one thread.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     task::JoinSet,
+    time::Instant,
 };
 
 use super::Failure;

@@ -45,7 +45,7 @@ async fn the_front_answers_as_rmcp_does() {
     let id = seeded(&front).await;
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Cases::default(), rng);
-    let drafts = draft(id);
+    let drafts = draft(&id);
     let (mut taken, mut connection) = (0, Http::connect(server.address).await);
     for _ in 0..REQUESTS {
         let draft = drafts.new_tree(&mut runner).unwrap().current();
@@ -137,7 +137,7 @@ fn forget_what_is_new(value: &mut Value) {
 }
 
 /// Mostly right; one part in a few is not.
-fn draft(id: String) -> impl Strategy<Value = Draft> {
+fn draft(id: &str) -> impl Strategy<Value = Draft> + use<> {
     let headers = prop_oneof![
         6 => Just(None),
         1 => prop::sample::select(HEADERS).prop_map(Some),
@@ -183,7 +183,7 @@ const HEADERS: &[(&str, &str)] = &[
     ),
 ];
 
-fn request(id: String) -> impl Strategy<Value = Draft> {
+fn request(id: &str) -> impl Strategy<Value = Draft> + use<> {
     let request_id = mostly(
         "7",
         &[
@@ -251,7 +251,7 @@ fn mostly(
 }
 
 /// A tool, spelled somehow, and arguments for it, right or wrong.
-fn arguments(id: String) -> impl Strategy<Value = (String, String)> {
+fn arguments(id: &str) -> impl Strategy<Value = (String, String)> + use<> {
     let right = vec![
         ("memory_get", format!(r#"{{"id":"{id}"}}"#)),
         ("memory_search", r#"{"query":"walrus"}"#.to_owned()),
