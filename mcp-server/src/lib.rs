@@ -17,7 +17,7 @@
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
 //! | [`transfer`] | memories in and out of files |
-//! | [`bench`] | the server measured from outside, and judged by what it answers |
+//! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
