@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Output, time::Duration};
 use mcp_server::bench::{profile::Profile, report::Report};
 
 use crate::support::{
-    process::{command, folder, refused, run, stderr, stdout},
+    process::{UNHURRIED, command, folder, refused, run, stderr, stdout},
     within,
 };
 
@@ -20,7 +20,10 @@ fn report(text: &str) -> Report {
 
 async fn run_long(arguments: &[&str], scratch: &Path) -> Output {
     let mut command = command();
-    command.args(arguments).env("TMPDIR", scratch);
+    command
+        .args(arguments)
+        .envs([UNHURRIED])
+        .env("TMPDIR", scratch);
     let output = tokio::time::timeout(LONG, command.output()).await;
     output.expect("it ends").expect("it runs")
 }
@@ -224,6 +227,7 @@ async fn an_interrupt_ends_the_server_and_removes_its_data() {
             "600",
         ])
         .args(["--samples", "2000", "--rate", "10"])
+        .envs([UNHURRIED])
         .env("TMPDIR", scratch.path())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
