@@ -121,7 +121,7 @@ type MokaMap = moka::future::Cache<u64, u64>;
 type FoyerMap = foyer_memory::Cache<u64, u64>;
 
 subject! {
-    Quick: async |cache: &QuickMap, key| drop(cache.remove(&key)), |cache: &QuickMap| cache.clear();
+    Quick: async |cache: &QuickMap, key| { cache.remove(&key); }, |cache: &QuickMap| cache.clear();
     Moka: async |cache: &MokaMap, key| cache.invalidate(&key).await, |cache: &MokaMap| cache.invalidate_all();
     Foyer: async |cache: &FoyerMap, key| drop(cache.remove(&key)), |cache: &FoyerMap| cache.clear();
 }
