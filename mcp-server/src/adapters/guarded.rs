@@ -23,7 +23,7 @@ pub struct GuardConfig {
     /// Whether there is a breaker at all. Default true.
     pub enabled: bool,
     /// Failures in a row after which calls are refused at once. Default 5. Lower values react
-    /// faster, also to a hiccup.
+    /// faster, also to a hiccup. A call that is late, or for which there was no room, is no failure.
     pub failure_threshold: NonZeroU16,
     /// Successful trial calls in a row after which calls are let through again. Default 2.
     pub success_threshold: NonZeroU16,

@@ -130,7 +130,7 @@ struct Members<'a> {
 }
 
 /// Keeps a member that is there, even as `null`.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(
+pub(super) fn present<'de: 'a, 'a, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)

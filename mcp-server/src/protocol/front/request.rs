@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rmcp::model::{ClientCapabilities, Implementation, ProtocolVersion};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::protocol::{Envelope, Kind};
+use crate::protocol::{Envelope, Kind, envelope::present};
 
 /// Nested deeper than this, a message might be refused by a parser that reads it as a whole.
 const BRACKETS_MAX: usize = 64;
@@ -166,13 +166,6 @@ struct Meta<'a> {
     progress: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
     bypass_cache: Option<&'a RawValue>,
-}
-
-/// Keeps a member that is there, even as `null`.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Meta<'_> {
