@@ -27,7 +27,7 @@ pub struct HttpConfig {
     /// pages of the server itself. Default none.
     pub allowed_origins: Vec<String>,
     /// Whether requests that can be decided in one pass are answered without the SDK. The answers
-    /// are the same, and cost a fraction. Default true.
+    /// are the same. Default true.
     pub front: bool,
     /// The largest request body, in bytes. Default 4 MiB. Every call in flight may hold as much.
     /// Reloadable.
