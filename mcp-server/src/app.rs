@@ -12,6 +12,7 @@ use crate::{
         RepeatableStore,
     },
     admission::Admission,
+    auth::{TokenFileError, Tokens},
     call::Lane,
     client::{Clients, Transport},
     config::{Config, HttpConfig},
@@ -22,7 +23,7 @@ use crate::{
         sqlite::{OpenError, SqliteStore},
     },
     ports::{ContextManager, EventSink, MemoryArchive, MemoryStore, Readiness},
-    protocol::{Front, McpHandler, Strict},
+    protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
     tools::{self, Registry},
     transport::http,
@@ -42,6 +43,9 @@ pub enum BuildError {
     /// The platform names no folder for application data.
     #[error("this system names no folder for application data: choose one with --data-dir")]
     NoDataDir,
+    /// The tokens could not be read.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
     /// The memory store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -70,11 +74,14 @@ pub struct App {
     /// `None` in safe mode.
     admission: Option<Admission>,
     clients: Clients,
+    counters: http::Counters,
     settings: Settings,
     store: Arc<SqliteStore>,
     batched: Option<Arc<BatchedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
+    tokens: Tokens,
+    tokens_required: bool,
     data_dir: PathBuf,
 }
 
@@ -103,13 +110,8 @@ impl App {
         for remark in config.not_used() {
             tracing::warn!("not used: {remark}");
         }
-        let data_dir = match &config.memory.data_dir {
-            Some(dir) => dir.clone(),
-            None => etcetera::choose_base_strategy()
-                .map_err(|_| BuildError::NoDataDir)?
-                .data_dir()
-                .join(DATA_DIR_NAME),
-        };
+        let data_dir = data_dir(config)?;
+        let tokens = Tokens::open(&data_dir)?;
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
         let batch = &config.memory.batch;
         let batched = match config.safe_mode || !batch.enabled {
@@ -136,11 +138,14 @@ impl App {
             readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
             clients: Clients::default(),
+            counters: http::Counters::default(),
             settings,
             store,
             batched,
             contexts,
             slow,
+            tokens,
+            tokens_required: config.http.asks_for_tokens(),
             data_dir,
         })
     }
@@ -170,8 +175,26 @@ impl App {
             front: self.front(),
             readiness: self.readiness(),
             admission: self.admission.clone(),
+            auth: Some(http::Auth {
+                tokens: self.tokens.clone(),
+                required: self.tokens_required,
+                scopes: Scopes::new(self.registry.clone()),
+            }),
             clients: self.clients.clone(),
+            counters: self.counters.clone(),
         }
+    }
+
+    /// What the HTTP server has counted.
+    #[must_use]
+    pub fn http_stats(&self) -> http::HttpStats {
+        self.counters.snapshot()
+    }
+
+    /// The tokens that are good.
+    #[must_use]
+    pub fn tokens(&self) -> &Tokens {
+        &self.tokens
     }
 
     /// The settings of the HTTP server, which [`reload`](Self::reload) exchanges.
@@ -249,6 +272,19 @@ impl App {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }
+}
+
+/// The folder that holds everything; it need not be there.
+///
+/// # Errors
+///
+/// [`BuildError::NoDataDir`], when none is set and the platform names none.
+pub fn data_dir(config: &Config) -> Result<PathBuf, BuildError> {
+    if let Some(dir) = &config.memory.data_dir {
+        return Ok(dir.clone());
+    }
+    let platform = etcetera::choose_base_strategy().map_err(|_| BuildError::NoDataDir)?;
+    Ok(platform.data_dir().join(DATA_DIR_NAME))
 }
 
 /// The store with what the configuration puts around it, the innermost first.

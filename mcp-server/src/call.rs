@@ -11,13 +11,18 @@ use std::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::memory::Owner;
+use crate::{
+    auth::{Caller, Scope},
+    memory::Owner,
+};
 
 /// What every part on a call's way may need to know of it, beside what is asked for.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// Whose data the call works on.
     pub owner: Owner,
+    /// What the caller may do.
+    pub scope: Scope,
     /// The kind of client that calls.
     pub lane: Lane,
     /// When nobody waits for the answer any more; `None`: never. Work that goes on beyond it is in
@@ -49,15 +54,25 @@ impl Notes {
 }
 
 impl Call {
-    /// A call on the data of `owner`, by a client of no special kind.
+    /// A call on the data of `owner`, by a client of no special kind that may do everything.
     #[must_use]
     pub fn new(owner: Owner) -> Self {
         Self {
             owner,
+            scope: Scope::Admin,
             lane: Lane::Other,
             deadline: None,
             bypass_cache: false,
             notes: Arc::default(),
+        }
+    }
+
+    /// A call in the name of `caller`, by a client of no special kind.
+    #[must_use]
+    pub fn by(caller: &Caller) -> Self {
+        Self {
+            scope: caller.scope,
+            ..Self::new(caller.owner.clone())
         }
     }
 

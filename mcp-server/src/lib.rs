@@ -8,6 +8,7 @@
 //! | [`call`] | what is known of a call beside what it asks for |
 //! | [`ports`] | the roles that parts play for each other |
 //! | [`admission`] | how many calls are at work at once, kind of client by kind of client |
+//! | [`auth`] | who calls: tokens, what they allow, whose data they open |
 //! | [`client`] | which kind of client calls, and which clients are connected |
 //! | [`live`] | settings that a reload exchanges |
 //! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
@@ -23,6 +24,7 @@
 pub mod adapters;
 pub mod admission;
 pub mod app;
+pub mod auth;
 pub mod bench;
 pub mod call;
 pub mod cli;

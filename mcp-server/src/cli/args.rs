@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::auth::Scope;
+
 pub use super::bench_args::{Against, BenchArgs};
 
 /// A fast MCP memory server.
@@ -20,6 +22,7 @@ Examples:
   mcp-server serve --listen 127.0.0.1:0 --data-dir ./data
   mcp-server stdio --client cursor
   mcp-server memory import memories_export.zip
+  mcp-server token add laptop --tenant ann --scope read
   mcp-server memory export -o memories.jsonl
   mcp-server bench --profile agent-loop --compare safe-mode
   mcp-server config init && mcp-server serve --config mcp-server.yaml
@@ -57,6 +60,9 @@ pub enum Command {
     /// Bring memories in from a file, or write them out.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Make, list and revoke the tokens that clients show over HTTP.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Measure the server on this machine, and judge what it answers.
     Bench(BenchArgs),
     /// Check, show or begin a file of settings.
@@ -72,6 +78,39 @@ impl Command {
             Self::Config(ConfigCommand::Init(_) | ConfigCommand::Schema)
         )
     }
+}
+
+/// What to do with the tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it: this is the only time that it is shown.
+    #[command(after_help = "\
+A client sends it as `Authorization: Bearer TOKEN`. Only its hash is kept, in `tokens.json` in the \
+data directory. A server that runs takes it from the next second on.")]
+    Add(TokenAddArgs),
+    /// List the tokens: id, scope, tenant, time and name.
+    List,
+    /// Revoke a token; a server that runs refuses it from the next second on.
+    Revoke {
+        /// The token's id, as listed.
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+}
+
+/// Arguments of `token add`.
+#[derive(Debug, Args)]
+pub struct TokenAddArgs {
+    /// What it is for: the name of a person, a machine, a program.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Whose data it opens. Tenants see nothing of each other; `local` is the one that clients
+    /// work as who need no token.
+    #[arg(long, value_name = "TENANT", default_value = "local")]
+    pub tenant: String,
+    /// What it allows: read, write (and read), admin (and both).
+    #[arg(long, value_name = "SCOPE", default_value = "write")]
+    pub scope: Scope,
 }
 
 /// What to do with the settings.

@@ -53,7 +53,8 @@ fn init(args: &InitArgs) -> Result<(), CliError> {
     print(&format!("wrote {path}\n"))
 }
 
-fn print(text: &str) -> Result<(), CliError> {
+/// Writes a command's answer to standard output.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
     io::stdout()
         .write_all(text.as_bytes())
         .map_err(|source| CliError::Io {

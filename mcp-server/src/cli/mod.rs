@@ -9,12 +9,13 @@ mod reload;
 mod serve;
 mod signals;
 mod stdio;
+mod token;
 
 use std::process::ExitCode;
 
 pub use args::{
     Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
-    MemoryCommand, ServeArgs, ShowArgs, StdioArgs,
+    MemoryCommand, ServeArgs, ShowArgs, StdioArgs, TokenAddArgs, TokenCommand,
 };
 
 use crate::{
@@ -53,6 +54,22 @@ pub enum CliError {
     /// The stdio server ended badly.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// Clients must show tokens, and there are none.
+    #[error(
+        "http.listen is {address}, where clients must show a token, and there is none in `{path}`: \
+         make one with `mcp-server token add`, or listen on 127.0.0.1 without http.require_token, or \
+         set http.danger_listen_without_auth if a proxy in front keeps strangers out",
+        path = path.display()
+    )]
+    NoTokens {
+        /// The address to listen on.
+        address: std::net::SocketAddr,
+        /// The file of tokens.
+        path: std::path::PathBuf,
+    },
+    /// There is no such token, or none could be made.
+    #[error("{0}")]
+    Token(String),
     /// A benchmark ended early.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -88,9 +105,10 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(_) | Self::Bench(BenchError::Settings(_)) => {
-                ExitCode::from(2)
-            }
+            Self::Config(_)
+            | Self::Telemetry(_)
+            | Self::NoTokens { .. }
+            | Self::Bench(BenchError::Settings(_)) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -158,6 +176,7 @@ impl Cli {
                 };
                 return bench::run(args, given).await;
             }
+            Command::Token(command) => token::run(&config, command).await?,
             Command::Memory(command) => return memory::run(&config, command).await,
         }
         Ok(ExitCode::SUCCESS)

@@ -113,6 +113,12 @@ impl Client {
         self.entry.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Whose data it works on.
+    #[must_use]
+    pub fn owner(&self) -> &Owner {
+        &self.entry.owner
+    }
+
     /// The lane it is in.
     #[must_use]
     pub fn lane(&self) -> Lane {

@@ -9,7 +9,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConfigError, HostPort, Origin};
+use super::{CompressionConfig, ConfigError, HostPort, Origin};
 
 /// Configuration of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,8 +17,12 @@ use super::{ConfigError, HostPort, Origin};
 pub struct HttpConfig {
     /// The address to listen on. Default `127.0.0.1:7420`. Port 0 takes any free port.
     pub listen: SocketAddr,
-    /// Lets the server listen beyond loopback although it has no authentication: everybody who
-    /// reaches the address can read, change and delete all memories. Default false.
+    /// Whether clients must show a token on a loopback address, too; beyond loopback they always
+    /// must. Tokens are made by `mcp-server token add`. Default false: who shows none there works
+    /// as the tenant `local` and may do everything.
+    pub require_token: bool,
+    /// Lets the server listen beyond loopback and ask for no token: everybody who reaches the
+    /// address can read, change and delete all memories of the tenant `local`. Default false.
     pub danger_listen_without_auth: bool,
     /// Names by which clients may call the server in their `Host` header, besides the loopback
     /// names: `name` for any port, `name:port` for one. Default none.
@@ -29,7 +33,9 @@ pub struct HttpConfig {
     /// Whether requests that can be decided in one pass are answered without the SDK. The answers
     /// are the same. Default true.
     pub front: bool,
-    /// The largest request body, in bytes. Default 4 MiB. Every call in flight may hold as much.
+    /// How answers are packed.
+    pub compression: CompressionConfig,
+    /// The largest request body, in bytes, as it is sent and as it is unpacked. Default 4 MiB. Every call in flight may hold as much.
     /// Reloadable.
     pub body_bytes_max: usize,
     /// How long a client may take to send a request's headers, counted from the connection's
@@ -64,10 +70,12 @@ impl Default for HttpConfig {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7420)),
+            require_token: false,
             danger_listen_without_auth: false,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             front: true,
+            compression: CompressionConfig::default(),
             body_bytes_max: 4 * 1024 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
@@ -80,14 +88,14 @@ impl Default for HttpConfig {
 }
 
 impl HttpConfig {
+    /// Whether clients must show a token.
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        let open = self.listen.ip().is_loopback() || self.danger_listen_without_auth;
+        self.require_token || !open
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if !self.listen.ip().is_loopback() && !self.danger_listen_without_auth {
-            return Err(ConfigError::invalid(
-                "http.listen",
-                "is not a loopback address, and this server has no authentication yet: listen on \
-                 127.0.0.1, or set http.danger_listen_without_auth if a proxy in front guards it",
-            ));
-        }
         if let Some(odd) = odd_one(&self.allowed_hosts, |host| HostPort::parse(host).is_some()) {
             return Err(ConfigError::invalid(
                 "http.allowed_hosts",

@@ -2,6 +2,7 @@
 
 mod alias;
 mod authority;
+mod compression;
 mod context_manager;
 mod dsn;
 mod http;
@@ -18,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use authority::{HostPort, Origin};
+pub use compression::CompressionConfig;
 pub use context_manager::{
     BreakerSection, CacheSection, ContextManagerSection, DatabaseSection, InMemorySection,
     RedisSection, ReplicaSection,

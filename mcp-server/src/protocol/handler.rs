@@ -15,12 +15,15 @@ use rmcp::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{answer::Answer, envelope::overloaded_error, strict::no_such_method};
+use super::{
+    answer::Answer, envelope::overloaded_error, scopes::insufficient_scope, strict::no_such_method,
+};
 use crate::{
     admission::{Admission, Admitted},
+    auth::Caller,
     call::{Call, Lane},
     client::{self, Client},
-    tools::{DynTool, Registry},
+    tools::{DynTool, Registry, required_scope},
 };
 
 /// How long clients may keep what the server says of itself: it changes only with the program.
@@ -39,6 +42,8 @@ const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memor
 pub struct McpHandler {
     registry: Arc<Registry>,
     connection: Option<Arc<Connection>>,
+    /// In whose name all requests are made, where that is known before the first.
+    caller: Option<Caller>,
 }
 
 /// What a handler does for a transport that carries one client, such as standard input and output.
@@ -58,6 +63,16 @@ impl McpHandler {
         Self {
             registry,
             connection: None,
+            caller: None,
+        }
+    }
+
+    /// A handler for the same tools whose requests are all made in the name of `caller`.
+    #[must_use]
+    pub fn in_name_of(&self, caller: Caller) -> Self {
+        Self {
+            caller: Some(caller),
+            ..self.clone()
         }
     }
 
@@ -80,6 +95,7 @@ impl McpHandler {
                 lane_is_given: lane.is_some(),
                 admission,
             })),
+            caller: self.caller.clone(),
         }
     }
 
@@ -111,15 +127,19 @@ impl McpHandler {
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer<Value>, ErrorData> {
+        let found = found_by_endpoint(context);
+        let caller = self.caller.as_ref().or(found);
+        let mut call = caller.map_or_else(Call::local, Call::by);
+        let required = required_scope(tool.description());
+        if call.scope < required {
+            return Err(insufficient_scope(required));
+        }
         let (lane, _place) = match &self.connection {
             Some(connection) => connection.enter(context).await?,
             None => (lane_of_request(context), None),
         };
-        let call = Call {
-            lane,
-            bypass_cache: context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true)),
-            ..Call::local()
-        };
+        call.lane = lane;
+        call.bypass_cache = context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true));
         let started = Instant::now();
         let result = tool.call(&call, arguments).await;
         Ok(Answer::new(tool, &call, started, result))
@@ -147,13 +167,16 @@ impl Connection {
     }
 }
 
+/// What the HTTP endpoint found out about a request, and put into its head.
+fn found_by_endpoint<T: Clone + Send + Sync + 'static>(
+    context: &RequestContext<RoleServer>,
+) -> Option<&T> {
+    context.extensions.get::<Parts>()?.extensions.get()
+}
+
 /// The lane that the HTTP endpoint found; without one, the lane of the name the client gives itself.
 fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
-    let found = context
-        .extensions
-        .get::<Parts>()
-        .and_then(|parts| parts.extensions.get::<Lane>());
-    match found {
+    match found_by_endpoint(context) {
         Some(lane) => *lane,
         None => context
             .client_info()

@@ -5,6 +5,7 @@ mod client_info;
 mod envelope;
 mod front;
 mod handler;
+mod scopes;
 mod strict;
 
 pub use client_info::client_name;
@@ -14,4 +15,5 @@ pub use envelope::{
 };
 pub use front::Front;
 pub use handler::McpHandler;
+pub use scopes::{Scopes, insufficient_scope_message};
 pub use strict::{Strict, is_work};

@@ -1,5 +1,6 @@
 //! The tools: one file each, one registry for all, whatever way a call comes in.
 
+mod access;
 mod announced;
 mod context_get;
 mod context_list;
@@ -16,6 +17,7 @@ mod schema;
 mod tool;
 mod watched;
 
+pub use access::required_scope;
 pub use context_get::ContextGet;
 pub use context_list::ContextList;
 pub use context_put::ContextPut;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod alias;
+mod auth;
 mod batched;
 mod bench;
 mod cached;

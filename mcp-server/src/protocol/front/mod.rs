@@ -18,7 +18,10 @@ use super::{
     answer::{Answer, failure},
     strict::Stamp,
 };
-use crate::{call::Call, tools::DynTool};
+use crate::{
+    call::Call,
+    tools::{DynTool, required_scope},
+};
 
 /// Answers what it can decide in one pass. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,6 +77,9 @@ impl Front {
             } => {
                 call.bypass_cache = bypass_cache;
                 let tool = self.handler.inner().registry().by_name(&name)?;
+                if call.scope < required_scope(tool.description()) {
+                    return None;
+                }
                 self.call(tool.as_ref(), &call, arguments).await?
             }
         };

@@ -13,6 +13,8 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use pin_project_lite::pin_project;
 
+use super::coding::UnpackError;
+
 /// A plain-text response.
 pub(super) fn plain(status: StatusCode, message: impl Into<String>) -> Response {
     response(status, "text/plain; charset=utf-8", message.into())
@@ -39,6 +41,15 @@ pub(super) enum BodyError {
     TooLarge,
     TooSlow,
     Broken,
+}
+
+impl From<UnpackError> for BodyError {
+    fn from(error: UnpackError) -> Self {
+        match error {
+            UnpackError::TooLarge => Self::TooLarge,
+            UnpackError::Broken => Self::Broken,
+        }
+    }
 }
 
 /// Reads a body of at most `bytes_max` bytes within `timeout`. One that announces more is refused

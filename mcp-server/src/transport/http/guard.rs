@@ -1,8 +1,8 @@
 //! Who may call at all: the `Host` header against DNS rebinding, `Origin` against foreign pages.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use axum::{extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Authority};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -45,14 +45,11 @@ impl Guard {
         }
     }
 
-    pub(super) async fn check(self: Arc<Self>, request: Request, next: Next) -> Response {
-        match self.verdict(request.uri(), request.headers()) {
-            Ok(()) => next.run(request).await,
-            Err(reason) => {
-                tracing::warn!(reason, path = request.uri().path(), "refused a request");
-                plain(StatusCode::FORBIDDEN, reason)
-            }
-        }
+    /// The refusal of a request that may not be made.
+    pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
+        let reason = self.verdict(request.uri(), request.headers()).err()?;
+        tracing::warn!(reason, path = request.uri().path(), "refused a request");
+        Some(plain(StatusCode::FORBIDDEN, reason))
     }
 
     fn verdict(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
@@ -110,7 +107,10 @@ pub(super) fn cors(config: &HttpConfig) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins))
         .allow_methods([Method::GET, Method::POST, Method::DELETE])
         .allow_headers(AllowHeaders::mirror_request())
-        .expose_headers([HeaderName::from_static("mcp-session-id")])
+        .expose_headers([
+            HeaderName::from_static("mcp-session-id"),
+            header::WWW_AUTHENTICATE,
+        ])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
 use http_body_util::Full;
 use rmcp::{
     ServerHandler,
@@ -14,11 +14,15 @@ use rmcp::{
 use tokio_util::task::TaskTracker;
 
 use super::{
+    auth::{Auth, insufficient_scope},
     body::{self, BodyError, Holding},
+    coding::{Coding, Unpacker},
     sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
+    stats::{Counters, Event},
 };
 use crate::{
     admission::{Admission, Overloaded},
+    auth::Caller,
     call::{Call, Lane},
     client,
     config::HttpConfig,
@@ -29,6 +33,8 @@ use crate::{
     },
 };
 
+/// The id of no session.
+const NO_SESSION: HeaderValue = HeaderValue::from_static("none");
 /// How long a client that was refused for lack of room should wait, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
@@ -39,6 +45,11 @@ pub(super) struct McpEndpoint<H> {
     calls: TaskTracker,
     config: Live<HttpConfig>,
     admission: Option<Admission>,
+    auth: Option<Arc<Auth>>,
+    /// Who shows no token.
+    local: Caller,
+    unpacker: Unpacker,
+    counters: Counters,
 }
 
 impl<H: ServerHandler + Clone> McpEndpoint<H> {
@@ -47,6 +58,8 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         front: Option<Front>,
         config: Live<HttpConfig>,
         admission: Option<Admission>,
+        auth: Option<Arc<Auth>>,
+        counters: Counters,
         calls: TaskTracker,
     ) -> Self {
         Self {
@@ -55,15 +68,20 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             calls,
             config,
             admission,
+            auth,
+            local: Caller::local(),
+            unpacker: Unpacker::default(),
+            counters,
         }
     }
 
-    pub(super) async fn handle(self: Arc<Self>, request: Request) -> Response {
+    pub(super) async fn handle(self: Arc<Self>, mut request: Request) -> Response {
         if let Some(name) = doubled(request.headers()) {
             let message = format!("there is more than one {name} header");
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
             return body::json(StatusCode::BAD_REQUEST, error);
         }
+        self.hide_foreign_session(&mut request);
         let lane = match lane_of_path(request.uri().path()) {
             Ok(lane) => lane,
             Err(NoSuchLane) => return body::plain(StatusCode::NOT_FOUND, NO_SUCH_LANE),
@@ -83,12 +101,16 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                 "send Content-Type: application/json",
             );
         }
-        if is_encoded(request.headers()) {
-            return body::plain(
+        let Ok(coding) = Coding::of_body(request.headers()) else {
+            let mut refusal = body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send the body as it is: no Content-Encoding is understood",
+                "send the body as it is, or packed once as zstd, br, gzip or deflate",
             );
-        }
+            // RFC 9110 §15.5.16.
+            let known = HeaderValue::from_static("zstd, br, gzip, deflate");
+            refusal.headers_mut().insert(header::ACCEPT_ENCODING, known);
+            return refusal;
+        };
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
         let (mut head, mut raw) = request.into_parts();
@@ -102,13 +124,29 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                 if error == BodyError::TooLarge {
                     body::discard(&head.headers, raw, timeout);
                 }
-                return unread(error, bytes_max, timeout);
+                return self.unread(error, bytes_max, timeout);
+            }
+        };
+        let bytes = match coding {
+            None => bytes,
+            Some(coding) => {
+                self.counters.count(Event::BodyUnpacked);
+                match self.unpacker.unpack(bytes, coding, bytes_max).await {
+                    Ok(bytes) => bytes,
+                    Err(error) => return self.unread(error.into(), bytes_max, timeout),
+                }
             }
         };
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
             Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
         };
+        if let Some(auth) = &self.auth
+            && let Some(scope) = auth.missing_scope(&head, &envelope)
+        {
+            self.counters.count(Event::OutOfScope);
+            return insufficient_scope(scope, id_of(&envelope.kind));
+        }
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
             && let Err(overloaded) = self.admit(&mut head, &bytes, lane).await
@@ -120,15 +158,13 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return body::json(StatusCode::OK, Body::new(body));
         }
         let method = envelope.method.into_owned();
-        let id = match envelope.kind {
-            Kind::Request(id) => Some(id),
-            Kind::Notification | Kind::Response => None,
-        };
+        let id = id_of(&envelope.kind).cloned();
         let request = Request::from_parts(head, Full::new(bytes.clone()));
         let response = match (method.as_str(), &id) {
             ("initialize", Some(id)) => {
                 let lane = lane.unwrap_or_else(|| lane_of_body(&bytes));
-                match self.sessions.open(request, &bytes, lane).await {
+                let owner = self.caller(request.extensions()).owner.clone();
+                match self.sessions.open(request, &bytes, lane, owner).await {
                     Ok(response) => response,
                     Err(full) => return refuse_session(&full, id),
                 }
@@ -143,15 +179,57 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         settled(response, id.as_ref()).map(|body| Body::new(Holding::new(body, call)))
     }
 
+    /// Refuses a body that was not read to its end; the connection can not go on behind it.
+    fn unread(&self, error: BodyError, bytes_max: usize, timeout: Duration) -> Response {
+        let (status, message) = match error {
+            BodyError::TooLarge => {
+                self.counters.count(Event::BodyTooLarge);
+                let message = format!(
+                    "the request is larger than {bytes_max} bytes; see http.body_bytes_max"
+                );
+                (StatusCode::PAYLOAD_TOO_LARGE, message)
+            }
+            BodyError::TooSlow => {
+                self.counters.count(Event::BodyTooSlow);
+                let message = format!("the request's body took longer than {timeout:?}");
+                (StatusCode::REQUEST_TIMEOUT, message)
+            }
+            BodyError::Broken => (
+                StatusCode::BAD_REQUEST,
+                "the request's body broke off, or is not what its Content-Encoding says".to_owned(),
+            ),
+        };
+        let mut response = body::json(status, error_response(None, REFUSED, &message));
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    }
+
     /// The answer to a request that the front takes; for every other, nothing has been done.
     async fn fast_answer(&self, head: &Parts, envelope: &Envelope<'_>) -> Option<Vec<u8>> {
         let front = self.front.as_ref()?;
         let lane = head.extensions.get().copied().unwrap_or(Lane::Other);
         let call = Call {
             lane,
-            ..Call::local()
+            ..Call::by(self.caller(&head.extensions))
         };
         front.answer(&head.headers, envelope, call).await
+    }
+
+    /// In whose name a request is made.
+    fn caller<'a>(&'a self, found: &'a Extensions) -> &'a Caller {
+        found.get().unwrap_or(&self.local)
+    }
+
+    /// A session of another owner is as unknown to the caller as one that never was.
+    fn hide_foreign_session(&self, request: &mut Request) {
+        let Some(owner) = self.sessions.owner_of(request.headers()) else {
+            return;
+        };
+        if owner != self.caller(request.extensions()).owner {
+            tracing::warn!("refused the use of another owner's session");
+            request.headers_mut().insert(SESSION_ID, NO_SESSION);
+        }
     }
 
     /// Waits until there is a place for a call, and puts it into the call's head with the lane, so
@@ -188,26 +266,11 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     }
 }
 
-/// Refuses a body that was not read to its end; the connection can not go on behind it.
-fn unread(error: BodyError, bytes_max: usize, timeout: Duration) -> Response {
-    let (status, message) = match error {
-        BodyError::TooLarge => (
-            StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the request is larger than {bytes_max} bytes; see http.body_bytes_max"),
-        ),
-        BodyError::TooSlow => (
-            StatusCode::REQUEST_TIMEOUT,
-            format!("the request's body took longer than {timeout:?}"),
-        ),
-        BodyError::Broken => (
-            StatusCode::BAD_REQUEST,
-            "the request's body broke off".to_owned(),
-        ),
-    };
-    let mut response = body::json(status, error_response(None, REFUSED, &message));
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(header::CONNECTION, close);
-    response
+fn id_of(kind: &Kind) -> Option<&RequestId> {
+    match kind {
+        Kind::Request(id) => Some(id),
+        Kind::Notification | Kind::Response => None,
+    }
 }
 
 /// A lane that is none.
@@ -276,13 +339,6 @@ fn doubled(headers: &HeaderMap) -> Option<&'static str> {
     ["content-type", "mcp-protocol-version", "mcp-session-id"]
         .into_iter()
         .find(|name| headers.get_all(*name).iter().nth(1).is_some())
-}
-
-fn is_encoded(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

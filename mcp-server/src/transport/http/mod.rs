@@ -1,24 +1,37 @@
 //! Streamable HTTP: `/mcp` for clients of both eras, `/healthz` and `/readyz` for operators.
 
+mod auth;
 mod body;
+mod coding;
 mod connections;
+mod ending;
 mod guard;
 mod health;
 mod mcp;
 mod sessions;
 mod socket;
+mod stats;
 mod warmup;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, middleware, routing};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    routing,
+};
 use rmcp::{ServerHandler, transport::streamable_http_server::StreamableHttpServerConfig};
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use auth::Auth;
+pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
 
-use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
+use self::{
+    coding::Packer, connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions,
+};
 use crate::{
     admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
     protocol::Front,
@@ -42,14 +55,19 @@ pub struct Options {
     pub readiness: Vec<Arc<dyn Readiness>>,
     /// Where calls wait for a place; without it, none waits and none is refused.
     pub admission: Option<Admission>,
+    /// Which tokens open what; without it, every request is made in the name of the one owner.
+    pub auth: Option<Auth>,
     /// Where sessions are noted.
     pub clients: Clients,
+    /// Where it is counted what happens.
+    pub counters: Counters,
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
             .field("admission", &self.admission)
+            .field("auth", &self.auth)
             .field("clients", &self.clients)
             .finish_non_exhaustive()
     }
@@ -117,11 +135,14 @@ fn router<H: ServerHandler + Clone>(
         .disable_allowed_hosts()
         .disable_allowed_origins();
     let sessions = Sessions::new(handler, &rmcp_config, config.clone(), options.clients);
+    let auth = options.auth.map(Arc::new);
     let endpoint = McpEndpoint::new(
         sessions,
         options.front,
         config.clone(),
         options.admission,
+        auth.clone(),
+        options.counters.clone(),
         calls.clone(),
     );
     let endpoint = Arc::new(endpoint);
@@ -132,11 +153,50 @@ fn router<H: ServerHandler + Clone>(
         .route("/mcp", mcp.clone())
         .route("/mcp/{client}", mcp)
         .merge(health::routes(options.readiness));
-    let routes = match config.allowed_origins.is_empty() {
-        true => routes,
-        false => routes.layer(guard::cors(&config)),
+    let packing = &config.compression;
+    let routes = match packing.enabled && (packing.loopback || !address.ip().is_loopback()) {
+        false => routes,
+        true => {
+            let packer = Packer::new(packing, options.counters.clone());
+            routes.layer(middleware::from_fn(move |request, next| {
+                let packer = packer.clone();
+                async move { packer.check(request, next).await }
+            }))
+        }
     };
-    routes.layer(middleware::from_fn(move |request, next| {
-        guard.clone().check(request, next)
-    }))
+    let counters = options.counters;
+    let check = move |request: Request, next: Next| {
+        let (auth, counters) = (auth.clone(), counters.clone());
+        async move {
+            match auth {
+                Some(auth) => auth.check(request, next, &counters).await,
+                None => next.run(request).await,
+            }
+        }
+    };
+    if config.allowed_origins.is_empty() {
+        return routes.layer(middleware::from_fn(move |request, next| {
+            let refusal = guard.refusal(&request);
+            let checked = check(request, next);
+            async move {
+                match refusal {
+                    Some(refusal) => refusal,
+                    None => checked.await,
+                }
+            }
+        }));
+    }
+    // A browser shows no token when it asks whether a page may call.
+    routes
+        .layer(middleware::from_fn(check))
+        .layer(guard::cors(&config))
+        .layer(middleware::from_fn(move |request, next: Next| {
+            let refusal = guard.refusal(&request);
+            async move {
+                match refusal {
+                    Some(refusal) => refusal,
+                    None => next.run(request).await,
+                }
+            }
+        }))
 }

@@ -116,13 +116,20 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         Some(client.lane())
     }
 
-    /// Opens a session with an `initialize` request of a client of `lane`, if there is room or an
+    /// Whose session the request names, if it names one.
+    pub(super) fn owner_of(&self, headers: &HeaderMap) -> Option<Owner> {
+        let id = session_id(headers)?;
+        Some(self.used().get(&id)?.client.owner().clone())
+    }
+
+    /// Opens a session of `owner` with an `initialize` request of a client of `lane`, if there is room or an
     /// idle session makes some.
     pub(super) async fn open(
         &self,
         request: Request<Full<Bytes>>,
         body: &[u8],
         lane: Lane,
+        owner: Owner,
     ) -> Result<RmcpResponse, NoRoom> {
         let _opening = Opening::start(&self.opening);
         self.make_room().await?;
@@ -134,7 +141,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         if let Some(id) = session_id(response.headers()) {
             let used = Used {
                 last: Instant::now(),
-                client: self.clients.connect(Owner::local(), lane, Transport::Http),
+                client: self.clients.connect(owner, lane, Transport::Http),
             };
             self.used().insert(id, used);
         }
@@ -301,7 +308,9 @@ mod tests {
             .header("accept", "application/json, text/event-stream")
             .body(Full::new(Bytes::from(body.clone())))
             .unwrap();
-        let response = sessions.open(request, body.as_bytes(), Lane::Other).await?;
+        let response = sessions
+            .open(request, body.as_bytes(), Lane::Other, Owner::local())
+            .await?;
         let mut headers = HeaderMap::new();
         headers.insert(SESSION_ID, response.headers()[SESSION_ID].clone());
         Ok(headers)

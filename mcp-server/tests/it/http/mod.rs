@@ -1,6 +1,7 @@
 //! HTTP: what is refused, how, and when; and that the server lives on.
 
 mod bodies;
+mod coding;
 mod guard;
 mod limits;
 mod sessions;

@@ -150,6 +150,19 @@ impl Http {
     }
 
     async fn try_rest_of(&mut self, head: Head) -> io::Result<Response> {
+        let body = self.try_bytes_of(&head).await?;
+        Ok(Response {
+            head,
+            body: String::from_utf8(body).expect("bodies are UTF-8"),
+        })
+    }
+
+    /// The body of an answer whose head was read, as it was sent.
+    pub(crate) async fn bytes_of(&mut self, head: &Head) -> Vec<u8> {
+        self.try_bytes_of(head).await.expect("the answer goes on")
+    }
+
+    async fn try_bytes_of(&mut self, head: &Head) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if head.header("transfer-encoding") == Some("chunked") {
             while let Some(chunk) = self.chunk().await? {
@@ -158,10 +171,7 @@ impl Http {
         } else if let Some(length) = head.header("content-length") {
             body = self.exactly(length.parse().expect("a number")).await?;
         }
-        Ok(Response {
-            head,
-            body: String::from_utf8(body).expect("bodies are UTF-8"),
-        })
+        Ok(body)
     }
 
     async fn try_head(&mut self) -> io::Result<Head> {

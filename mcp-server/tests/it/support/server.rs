@@ -1,9 +1,13 @@
 //! A server inside the test's own process.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use mcp_server::{
     app::App,
+    auth::{Entry, Scope, Token, TokenFile},
     config::{Config, HttpConfig, MemoryConfig},
     transport::http::{self, Drained},
 };
@@ -13,6 +17,16 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, process::folder, within};
+
+/// Makes a token in a data directory, and returns its secret and its id.
+pub(crate) fn token(data_dir: &Path, tenant: &str, scope: Scope) -> (String, String) {
+    let token = Token::generate().expect("there are random numbers");
+    let entry = Entry::new(&token, "test", tenant, scope).expect("the names are right");
+    let id = entry.id.clone();
+    let file = TokenFile::new(data_dir);
+    file.add(entry).expect("the folder can be written");
+    (token.secret().to_owned(), id)
+}
 
 /// A running HTTP server on a free port.
 pub(crate) struct Server {
@@ -31,7 +45,23 @@ impl Server {
 
     /// Serves the memory tools on an empty store.
     pub(crate) async fn memory(config: HttpConfig) -> Self {
+        Self::memory_in(folder(), config).await
+    }
+
+    /// The same, with a token for each tenant and scope; returns their secrets.
+    pub(crate) async fn with_tokens(
+        config: HttpConfig,
+        callers: &[(&str, Scope)],
+    ) -> (Self, Vec<String>) {
         let folder = folder();
+        let tokens = callers
+            .iter()
+            .map(|(tenant, scope)| token(folder.path(), tenant, *scope).0)
+            .collect();
+        (Self::memory_in(folder, config).await, tokens)
+    }
+
+    async fn memory_in(folder: TempDir, config: HttpConfig) -> Self {
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
             operation_timeout: PATIENCE,

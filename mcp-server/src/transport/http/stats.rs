@@ -1,0 +1,92 @@
+//! What the HTTP server counts.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use serde::Serialize;
+
+/// What the HTTP server has counted since its start. Clones share the counts.
+#[derive(Debug, Clone, Default)]
+pub struct Counters(Arc<Counts>);
+
+macro_rules! counts {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        #[derive(Debug, Default)]
+        struct Counts {
+            $($name: AtomicU64,)+
+        }
+
+        /// The counts of an HTTP server at one moment.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[non_exhaustive]
+        pub struct HttpStats {
+            $($(#[doc = $doc])+ pub $name: u64,)+
+        }
+
+        impl Counters {
+            /// The counts at this moment.
+            #[must_use]
+            pub fn snapshot(&self) -> HttpStats {
+                HttpStats {
+                    $($name: self.0.$name.load(Ordering::Relaxed),)+
+                }
+            }
+        }
+    };
+}
+
+counts! {
+    /// Requests refused for want of a token, or for a wrong one (401).
+    unauthorized,
+    /// Requests refused because their token does not allow them (403).
+    out_of_scope,
+    /// Bodies refused for their size, as they came or unpacked (413).
+    bodies_too_large,
+    /// Bodies given up because they took too long to come (408).
+    bodies_too_slow,
+    /// Bodies of requests that were unpacked.
+    bodies_unpacked,
+    /// Answers that were packed.
+    answers_packed,
+    /// Bytes of those answers before.
+    packed_bytes_in,
+    /// Bytes of those answers after.
+    packed_bytes_out,
+}
+
+/// What is counted one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    Unauthorized,
+    OutOfScope,
+    BodyTooLarge,
+    BodyTooSlow,
+    BodyUnpacked,
+}
+
+impl Counters {
+    pub(super) fn count(&self, event: Event) {
+        let counts = &*self.0;
+        let count = match event {
+            Event::Unauthorized => &counts.unauthorized,
+            Event::OutOfScope => &counts.out_of_scope,
+            Event::BodyTooLarge => &counts.bodies_too_large,
+            Event::BodyTooSlow => &counts.bodies_too_slow,
+            Event::BodyUnpacked => &counts.bodies_unpacked,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An answer of `plain` bytes became one of `packed`.
+    pub(super) fn packed(&self, plain: usize, packed: usize) {
+        self.0.answers_packed.fetch_add(1, Ordering::Relaxed);
+        add(&self.0.packed_bytes_in, plain);
+        add(&self.0.packed_bytes_out, packed);
+    }
+}
+
+fn add(count: &AtomicU64, bytes: usize) {
+    count.fetch_add(bytes as u64, Ordering::Relaxed);
+}
