@@ -12,8 +12,16 @@ pub struct Caller {
     pub owner: Owner,
     /// What it may do.
     pub scope: Scope,
-    /// Cancelled when the token that it showed is no longer good.
-    revoked: Option<CancellationToken>,
+    token: Option<Shown>,
+}
+
+/// What is known of the token that a caller showed.
+#[derive(Debug, Clone)]
+struct Shown {
+    /// Tells it from others, and nothing else.
+    number: u64,
+    /// Cancelled when it is no longer good.
+    revoked: CancellationToken,
 }
 
 impl Caller {
@@ -23,28 +31,37 @@ impl Caller {
         Self {
             owner: Owner::local(),
             scope: Scope::Admin,
-            revoked: None,
+            token: None,
         }
     }
 
     /// Who calls with a token, until it is revoked.
-    pub(super) fn with_token(owner: Owner, scope: Scope) -> Self {
+    pub(super) fn with_token(owner: Owner, scope: Scope, number: u64) -> Self {
         Self {
             owner,
             scope,
-            revoked: Some(CancellationToken::new()),
+            token: Some(Shown {
+                number,
+                revoked: CancellationToken::new(),
+            }),
         }
+    }
+
+    /// A number that tells the caller's token from others; `None` where it showed none.
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.token.as_ref().map(|token| token.number)
     }
 
     /// What is cancelled when the caller's token is no longer good; `None` where it showed none.
     #[must_use]
     pub fn revoked(&self) -> Option<&CancellationToken> {
-        self.revoked.as_ref()
+        self.token.as_ref().map(|token| &token.revoked)
     }
 
     pub(super) fn revoke(&self) {
-        if let Some(revoked) = &self.revoked {
-            revoked.cancel();
+        if let Some(token) = &self.token {
+            token.revoked.cancel();
         }
     }
 }

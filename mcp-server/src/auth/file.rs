@@ -95,7 +95,15 @@ impl TokenFile {
     pub fn read(&self) -> Result<Vec<Entry>, TokenFileError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            // Of a folder that is none the store has more to say.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(self.io(error)),
         };
         self.check_owner(&file)?;

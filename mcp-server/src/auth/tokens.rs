@@ -123,10 +123,15 @@ impl Tokens {
         let mut stay = Vec::new();
         let mut by_bucket = HashMap::with_capacity(entries.len());
         for entry in &entries {
-            let caller = kept(entry).inspect(|_| stay.push(entry.sha256.bucket()));
-            let caller = caller
-                .unwrap_or_else(|| Caller::with_token(Owner::new(&entry.tenant), entry.scope));
-            by_bucket.insert(entry.sha256.bucket(), (entry.sha256, caller));
+            let bucket = entry.sha256.bucket();
+            let caller = match kept(entry) {
+                Some(caller) => {
+                    stay.push(bucket);
+                    caller
+                }
+                None => Caller::with_token(Owner::new(&entry.tenant), entry.scope, bucket),
+            };
+            by_bucket.insert(bucket, (entry.sha256, caller));
         }
         self.known.set(Known { by_bucket, look });
         stay.sort_unstable();

@@ -4,6 +4,7 @@ mod args;
 mod bench;
 mod bench_args;
 mod config;
+mod descriptors;
 mod memory;
 mod reload;
 mod serve;

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use tokio::net::TcpListener;
 
-use super::{Cli, CliError, reload::Reloader, signals};
+use super::{Cli, CliError, descriptors, reload::Reloader, signals};
 use crate::{
     app::{self, App},
     auth::Tokens,
@@ -18,6 +18,7 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(cli: Cli, config: Config, log: Log) -> Result<(), CliError> {
     check_tokens(&config).await?;
+    descriptors::raise_limit();
     // A taken port is found before the store is touched.
     let address = config.http.listen;
     let failed = |source| CliError::Listen { address, source };

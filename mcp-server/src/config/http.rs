@@ -9,7 +9,12 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CompressionConfig, ConfigError, HostPort, Origin};
+use super::{CompressionConfig, ConfigError, HostPort, Origin, RateLimitConfig};
+
+/// As deep as the JSON parser goes.
+const JSON_DEPTH_MAX: usize = 128;
+/// Less than this hyper does not take.
+const HEADER_BYTES_MIN: usize = 8_192;
 
 /// Configuration of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +43,12 @@ pub struct HttpConfig {
     /// The largest request body, in bytes, as it is sent and as it is unpacked. Default 4 MiB. Every call in flight may hold as much.
     /// Reloadable.
     pub body_bytes_max: usize,
+    /// How deep the arrays and objects of a request may lie in each other. Default 128, and at most
+    /// that. Reloadable.
+    pub json_depth_max: usize,
+    /// The most bytes of a request's line and headers, at least 8,192. Default 64 KiB. Every
+    /// connection may hold as much.
+    pub header_bytes_max: usize,
     /// How long a client may take to send a request's headers, counted from the connection's
     /// opening or the previous answer: idle connections are closed after it, too. Default 30 s.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -47,6 +58,13 @@ pub struct HttpConfig {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub body_timeout: Duration,
+    /// How long a client may leave an answer lying: after it, who has taken less than 4 KiB for each
+    /// second is hung up. Default 30 s.
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
+    #[schemars(with = "String")]
+    pub write_timeout: Duration,
+    /// How often one caller may ask. Reloadable.
+    pub rate_limit: RateLimitConfig,
     /// The most connections at once; further ones wait in the operating system's queue.
     /// Default 20,000. Each costs a file descriptor and a few KiB.
     pub connections_max: NonZeroUsize,
@@ -77,8 +95,12 @@ impl Default for HttpConfig {
             front: true,
             compression: CompressionConfig::default(),
             body_bytes_max: 4 * 1024 * 1024,
+            json_depth_max: JSON_DEPTH_MAX,
+            header_bytes_max: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            write_timeout: Duration::from_secs(30),
+            rate_limit: RateLimitConfig::default(),
             connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
             sessions_max: 1_000,
             session_idle_timeout: Duration::from_secs(4 * 3600),
@@ -118,9 +140,23 @@ impl HttpConfig {
                 "must not be 0: every request would be refused",
             ));
         }
+        if !(1..=JSON_DEPTH_MAX).contains(&self.json_depth_max) {
+            return Err(ConfigError::invalid(
+                "http.json_depth_max",
+                format!("must be from 1 to {JSON_DEPTH_MAX}, which is as deep as is parsed"),
+            ));
+        }
+        if self.header_bytes_max < HEADER_BYTES_MIN {
+            return Err(ConfigError::invalid(
+                "http.header_bytes_max",
+                format!("must be at least {HEADER_BYTES_MIN}"),
+            ));
+        }
+        self.rate_limit.validate()?;
         for (field, timeout) in [
             ("http.header_timeout", self.header_timeout),
             ("http.body_timeout", self.body_timeout),
+            ("http.write_timeout", self.write_timeout),
             ("http.session_idle_timeout", self.session_idle_timeout),
         ] {
             if timeout.is_zero() {

@@ -10,6 +10,7 @@ mod lines;
 mod load;
 mod log;
 mod origin;
+mod rate;
 mod reload;
 mod stdio;
 
@@ -30,6 +31,7 @@ pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
 pub use origin::{Origins, SetBy};
+pub use rate::RateLimitConfig;
 pub use reload::{RELOADABLE, Reload};
 pub use stdio::StdioConfig;
 

@@ -10,6 +10,8 @@ pub const RELOADABLE: &[&str] = &[
     "http.body_bytes_max",
     "http.body_timeout",
     "http.drain_timeout",
+    "http.json_depth_max",
+    "http.rate_limit",
     "http.sessions_max",
     "lanes",
     "log.filter",

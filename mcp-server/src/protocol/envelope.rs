@@ -1,7 +1,7 @@
 //! The outside of a JSON-RPC message: enough to route it or to refuse it, without parsing its
 //! contents (JSON-RPC 2.0 §4; MCP forbids `null` and fractional ids).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use rmcp::{
     ErrorData,
@@ -90,6 +90,22 @@ impl EnvelopeError {
 pub fn overloaded_response(id: &RequestId, overloaded: &Overloaded) -> Vec<u8> {
     let error = overloaded_error(overloaded);
     json!({"jsonrpc": "2.0", "id": id, "error": error})
+        .to_string()
+        .into_bytes()
+}
+
+/// The JSON-RPC error response to a request of a caller that asks too often, whose id was not read.
+#[must_use]
+pub fn rate_limited_response(wait: Duration) -> Vec<u8> {
+    let retry_after_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+    let message = format!("too many requests: try again in {retry_after_ms} ms");
+    let data = json!({
+        "code": "rate_limited",
+        "retryable": true,
+        "retry_after_ms": retry_after_ms,
+    });
+    let error = ErrorData::new(ErrorCode(REFUSED), message, Some(data));
+    json!({"jsonrpc": "2.0", "id": null, "error": error})
         .to_string()
         .into_bytes()
 }

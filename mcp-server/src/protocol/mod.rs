@@ -2,6 +2,7 @@
 
 mod answer;
 mod client_info;
+mod depth;
 mod envelope;
 mod front;
 mod handler;
@@ -9,9 +10,10 @@ mod scopes;
 mod strict;
 
 pub use client_info::client_name;
+pub use depth::is_deeper_than;
 pub use envelope::{
     Envelope, EnvelopeError, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, error_response,
-    overloaded_response,
+    overloaded_response, rate_limited_response,
 };
 pub use front::Front;
 pub use handler::McpHandler;

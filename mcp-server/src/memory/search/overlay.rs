@@ -14,7 +14,6 @@ pub struct Overlay {
     /// Where the newest state of each row is; `None`: it is gone.
     rows: HashMap<i64, Option<u32>>,
     scopes: HashMap<String, Scope>,
-    words: u64,
 }
 
 /// A memory, in the state it was once in.
@@ -30,6 +29,8 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Scope {
     documents: u64,
+    /// Their lengths together.
+    len: u64,
     words: HashMap<String, Vec<Posting>>,
 }
 
@@ -68,6 +69,7 @@ impl Overlay {
         for scope in [owner, namespace] {
             let scope = self.scopes.entry(scope).or_default();
             scope.documents += 1;
+            scope.len += words.rounded_len();
             for (word, count) in words.counts() {
                 let posting = Posting {
                     entry: number,
@@ -81,7 +83,6 @@ impl Overlay {
                 }
             }
         }
-        self.words += u64::from(words.len());
         self.entries.push(Entry {
             row,
             norm: words.norm(),
@@ -98,9 +99,8 @@ impl Overlay {
 
 impl SearchIndex for Overlay {
     fn count(&self, query: &Query, statistics: &mut Statistics) -> Result<(), IndexError> {
-        statistics.add(self.entries.len() as u64, self.words);
         if let Some(scope) = self.scope(query) {
-            statistics.add_in_scope(scope.documents);
+            statistics.add_in_scope(scope.documents, scope.len);
             for (number, word) in query.words().iter().enumerate() {
                 let postings = scope.words.get(word).map_or(0, Vec::len);
                 statistics.add_with_word(number, postings as u64);

@@ -44,7 +44,6 @@ struct Generation {
     bytes: usize,
     /// In order of their sequence.
     entries: Vec<Entry>,
-    words: u64,
     /// The last change of each row.
     rows: HashMap<i64, i64>,
     scopes: HashMap<String, Scope>,
@@ -55,14 +54,14 @@ struct Entry {
     sequence: i64,
     row: i64,
     norm: u8,
-    /// The words of all entries before it.
-    words_before: u64,
     memory: Arc<Memory>,
 }
 
 #[derive(Debug, Default)]
 struct Scope {
     entries: Vec<u32>,
+    /// For each entry, the words of it and all before it.
+    words_upto: Vec<u64>,
     words: HashMap<String, Vec<Posting>>,
 }
 
@@ -166,7 +165,6 @@ impl Generation {
             since,
             bytes: 0,
             entries: Vec::new(),
-            words: 0,
             rows: HashMap::new(),
             scopes: HashMap::new(),
         }
@@ -192,6 +190,8 @@ impl Generation {
         for scope in [owner_scope, namespace_scope] {
             let scope = self.scopes.entry(scope).or_default();
             scope.entries.push(number);
+            let before = scope.words_upto.last().copied().unwrap_or(0);
+            scope.words_upto.push(before + words.rounded_len());
             for (word, count) in words.counts() {
                 let posting = Posting {
                     entry: number,
@@ -212,10 +212,8 @@ impl Generation {
             sequence,
             row,
             norm: words.norm(),
-            words_before: self.words,
             memory,
         });
-        self.words += u64::from(words.len());
     }
 
     fn is_after(&self, entry: u32, sequence: i64) -> bool {
@@ -229,21 +227,18 @@ impl Generation {
     }
 
     fn count(&self, query: &Query, sequence: i64, statistics: &mut Statistics) {
-        let first = self
-            .entries
-            .partition_point(|entry| entry.sequence <= sequence);
-        let Some(entry) = self.entries.get(first) else {
-            return;
-        };
-        let documents = (self.entries.len() - first) as u64;
-        statistics.add(documents, self.words - entry.words_before);
         let Some(scope) = self.scopes.get(query.scope().0) else {
             return;
         };
         let first = scope
             .entries
             .partition_point(|entry| !self.is_after(*entry, sequence));
-        statistics.add_in_scope((scope.entries.len() - first) as u64);
+        let words_at = |entry: Option<usize>| match entry {
+            Some(entry) => scope.words_upto[entry],
+            None => 0,
+        };
+        let words = words_at(scope.entries.len().checked_sub(1)) - words_at(first.checked_sub(1));
+        statistics.add_in_scope((scope.entries.len() - first) as u64, words);
         for (number, word) in query.words().iter().enumerate() {
             if let Some(postings) = scope.words.get(word) {
                 let documents = self.after(postings, sequence).len() as u64;

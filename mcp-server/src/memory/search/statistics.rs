@@ -8,10 +8,8 @@ use super::Query;
 /// until their traces are merged away.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Statistics {
-    /// Words of all memories, whoever owns them: the average length is everybody's.
-    words: u64,
-    documents: u64,
     documents_in_scope: u64,
+    words_in_scope: u64,
     documents_with: Vec<u64>,
 }
 
@@ -25,15 +23,11 @@ impl Statistics {
         }
     }
 
-    /// Adds `documents` memories with `words` words in all, repetitions included.
-    pub fn add(&mut self, documents: u64, words: u64) {
-        self.documents += documents;
-        self.words += words;
-    }
-
-    /// Adds memories of the query's scope.
-    pub fn add_in_scope(&mut self, documents: u64) {
+    /// Adds `documents` memories of the query's scope with `words` words in all, repetitions
+    /// included, and each memory's number of them rounded as scores take it.
+    pub fn add_in_scope(&mut self, documents: u64, words: u64) {
         self.documents_in_scope += documents;
+        self.words_in_scope += words;
     }
 
     /// Adds memories of the query's scope that hold its word number `word`.
@@ -77,7 +71,7 @@ impl Statistics {
     }
 
     fn average_length(&self) -> f32 {
-        self.words_in_scope() as f32 / self.documents_in_scope as f32
+        self.words_in_scope as f32 / self.documents_in_scope as f32
     }
 
     pub(super) fn documents_in_scope(&self) -> u64 {
@@ -92,11 +86,8 @@ impl Statistics {
             .map_or(0, |(_, documents)| *documents)
     }
 
-    /// The words of all memories, scaled to the number in scope, so that the average length stays.
     pub(super) fn words_in_scope(&self) -> u64 {
-        let words = u128::from(self.words) * u128::from(self.documents_in_scope);
-        let words = words / u128::from(self.documents.max(1));
-        u64::try_from(words).unwrap_or(u64::MAX)
+        self.words_in_scope
     }
 
     /// What word number `word` contributes.

@@ -39,14 +39,15 @@ impl Words {
         self.counts.len()
     }
 
-    /// How long the text is, in words.
-    pub(super) fn len(&self) -> u32 {
-        self.len
-    }
-
     /// The length as scores take it.
     pub(super) fn norm(&self) -> u8 {
         FieldNormReader::fieldnorm_to_id(self.len)
+    }
+
+    /// How long the text is, in words, rounded as scores take it: so an average is the same whether
+    /// memories are counted here or on disk, where only that is kept.
+    pub(super) fn rounded_len(&self) -> u64 {
+        FieldNormReader::id_to_fieldnorm(self.norm()).into()
     }
 
     pub(super) fn counts(&self) -> impl Iterator<Item = (&str, u32)> {

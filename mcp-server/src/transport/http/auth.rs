@@ -1,24 +1,15 @@
-//! In whose name a request is made: bearer tokens (RFC 6750), on every path but those that only say
-//! that the server lives.
+//! In whose name a request is made: bearer tokens (RFC 6750).
 
-use axum::{body::Body, extract::Request, middleware::Next, response::Response};
+use axum::{extract::Request, response::Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts};
 use rmcp::model::RequestId;
 
-use super::{
-    body::{self, plain},
-    ending::Ending,
-    stats::{Counters, Event},
-};
+use super::body::{self, plain};
 use crate::{
     auth::{Caller, Scope, Tokens},
     protocol::{Envelope, REFUSED, Scopes, error_response, insufficient_scope_message},
 };
 
-/// Who watches over the server has no token; what is said there is nobody's data.
-const OPEN_PATHS: [&str; 2] = ["/healthz", "/readyz"];
-/// Where clients look for an authorization server (RFC 9728 §3). There is none, which is no secret.
-const WELL_KNOWN: &str = "/.well-known/";
 /// How a token would be sent in a query (RFC 6750 §2.3), from where it gets into logs.
 const IN_QUERY: &str = "access_token=";
 const HOW_TO_SEND: &str = "send `Authorization: Bearer TOKEN` with a token that \
@@ -37,7 +28,7 @@ pub struct Auth {
 
 /// Why a request has no caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refused {
+pub(super) enum Refused {
     /// No token was shown.
     Missing,
     /// What was shown is no token, or no longer one.
@@ -47,29 +38,12 @@ enum Refused {
 }
 
 impl Auth {
-    /// Puts the caller into the request's head, or refuses the request.
-    pub(super) async fn check(
-        &self,
-        mut request: Request,
-        next: Next,
-        counters: &Counters,
-    ) -> Response {
-        match self.admit(&mut request) {
-            Ok(None) => next.run(request).await,
-            Ok(Some(caller)) => until_revoked(next.run(request).await, &caller),
-            Err(refused) => {
-                counters.count(Event::Unauthorized);
-                tracing::debug!(?refused, path = request.uri().path(), "refused a request");
-                refused.response()
-            }
-        }
-    }
-
-    fn admit(&self, request: &mut Request) -> Result<Option<Caller>, Refused> {
-        let path = request.uri().path();
-        if OPEN_PATHS.contains(&path) || path.starts_with(WELL_KNOWN) {
-            return Ok(None);
-        }
+    /// Puts the caller into the request's head, if it shows a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], ready to be sent.
+    pub(super) fn admit(&self, request: &mut Request) -> Result<Option<Caller>, Refused> {
         let caller = self.caller(request.uri(), request.headers())?;
         if let Some(caller) = &caller {
             // Nothing behind this sees the token.
@@ -110,7 +84,7 @@ impl Auth {
 }
 
 impl Refused {
-    fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, challenge, message) = match self {
             Self::Missing => (
                 StatusCode::UNAUTHORIZED,
@@ -159,22 +133,6 @@ fn bearer(value: &HeaderValue) -> Option<&str> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim_start_matches(' ');
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
-}
-
-/// Ends what is sent for as long as somebody listens when the caller's token is revoked. Answers
-/// are sent to their end.
-fn until_revoked(response: Response, caller: &Caller) -> Response {
-    let is_stream = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-    match caller.revoked() {
-        Some(revoked) if is_stream => {
-            let revoked = revoked.clone().cancelled_owned();
-            response.map(|body| Body::new(Ending::new(body, revoked)))
-        }
-        _ => response,
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Connections: accepted up to a number, given a deadline for their headers, and closed at the end.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, response::Response};
+use http::Request;
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -16,13 +17,49 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::socket::Socket;
+use super::{
+    socket::Socket,
+    stats::{Counters, Event},
+};
 use crate::config::HttpConfig;
 
 /// How long the last bytes of answers and streams may take after everything was ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long to wait when the operating system has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// From where a request came, in its extensions; it is not there where that is this machine.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
+/// The router, for the requests of one connection.
+struct Service {
+    router: TowerToHyperService<Router>,
+    peer: Option<Peer>,
+}
+
+impl Service {
+    fn new(router: Router, peer: IpAddr) -> Self {
+        Self {
+            router: TowerToHyperService::new(router),
+            peer: (!peer.to_canonical().is_loopback()).then_some(Peer(peer)),
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future =
+        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        if let Some(peer) = self.peer {
+            request.extensions_mut().insert(peer);
+        }
+        self.router.call(request)
+    }
+}
 
 /// The connections that are still open once accepting has stopped.
 pub(super) struct Connections {
@@ -32,6 +69,8 @@ pub(super) struct Connections {
     hang_up: CancellationToken,
     /// Ends all.
     cut: CancellationToken,
+    write_timeout: Duration,
+    counters: Counters,
 }
 
 impl Connections {
@@ -40,6 +79,7 @@ impl Connections {
         listener: TcpListener,
         router: Router,
         config: &HttpConfig,
+        counters: Counters,
         shutdown: &CancellationToken,
     ) -> Self {
         let this = Self {
@@ -47,11 +87,14 @@ impl Connections {
             tasks: TaskTracker::new(),
             hang_up: CancellationToken::new(),
             cut: CancellationToken::new(),
+            write_timeout: config.write_timeout,
+            counters,
         };
         let room = Arc::new(Semaphore::new(config.connections_max.get()));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(config.header_timeout);
+            .header_read_timeout(config.header_timeout)
+            .max_buf_size(config.header_bytes_max);
         loop {
             let next = async {
                 let permit = room.clone().acquire_owned().await;
@@ -62,7 +105,10 @@ impl Connections {
                 next = next => next,
             };
             match accepted {
-                Ok((stream, _)) => this.serve(&http, stream, router.clone(), permit),
+                Ok((stream, peer)) => {
+                    let service = Service::new(router.clone(), peer.ip());
+                    this.serve(&http, stream, service, permit);
+                }
                 Err(error) => pause_after(&error).await,
             }
         }
@@ -73,16 +119,15 @@ impl Connections {
         &self,
         http: &http1::Builder,
         stream: TcpStream,
-        router: Router,
+        service: Service,
         permit: P,
     ) {
         // Without this, an answer in two writes waits 40 ms for a delayed acknowledgement.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let (socket, blocked) = Socket::new(stream);
-        let connection =
-            http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        let (socket, blocked) = Socket::new(stream, self.write_timeout, self.counters.clone());
+        let connection = http.serve_connection(TokioIo::new(socket), service);
         let connection = self.graceful.watch(connection);
         let (hang_up, cut) = (self.hang_up.clone(), self.cut.clone());
         let only_waits = async move {
@@ -91,16 +136,22 @@ impl Connections {
                 cut.cancelled().await;
             }
         };
+        let counters = self.counters.clone();
+        counters.count(Event::Connection);
         self.tasks.spawn(async move {
             let _permit = permit;
             tokio::select! {
                 result = connection => {
                     if let Err(error) = result {
+                        if error.is_timeout() {
+                            counters.count(Event::SlowHead);
+                        }
                         tracing::debug!(%error, "a connection ended badly");
                     }
                 }
                 () = only_waits => {}
             }
+            counters.count(Event::ConnectionClosed);
         });
     }
 

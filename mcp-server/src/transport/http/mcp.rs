@@ -28,8 +28,8 @@ use crate::{
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, client_name, error_response, is_work,
-        overloaded_response,
+        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, client_name, error_response,
+        is_deeper_than, is_work, overloaded_response,
     },
 };
 
@@ -114,9 +114,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
         let (mut head, mut raw) = request.into_parts();
-        let (bytes_max, timeout) = {
+        let (bytes_max, depth_max, timeout) = {
             let config = self.config.load();
-            (config.body_bytes_max, config.body_timeout)
+            let depth_max = config.json_depth_max;
+            (config.body_bytes_max, depth_max, config.body_timeout)
         };
         let bytes = match body::read(&head.headers, &mut raw, bytes_max, timeout).await {
             Ok(bytes) => bytes,
@@ -141,6 +142,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             Ok(envelope) => envelope,
             Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
         };
+        if is_deeper_than(&bytes, depth_max) {
+            self.counters.count(Event::TooDeep);
+            return too_deep(depth_max, id_of(&envelope.kind));
+        }
         if let Some(auth) = &self.auth
             && let Some(scope) = auth.missing_scope(&head, &envelope)
         {
@@ -271,6 +276,14 @@ fn id_of(kind: &Kind) -> Option<&RequestId> {
         Kind::Request(id) => Some(id),
         Kind::Notification | Kind::Response => None,
     }
+}
+
+fn too_deep(depth_max: usize, id: Option<&RequestId>) -> Response {
+    let message = format!(
+        "invalid request: it is nested more than {depth_max} deep; see http.json_depth_max"
+    );
+    let error = error_response(id, INVALID_REQUEST, &message);
+    body::json(StatusCode::BAD_REQUEST, error)
 }
 
 /// A lane that is none.

@@ -1,5 +1,6 @@
 //! Streamable HTTP: `/mcp` for clients of both eras, `/healthz` and `/readyz` for operators.
 
+mod access;
 mod auth;
 mod body;
 mod coding;
@@ -8,6 +9,7 @@ mod ending;
 mod guard;
 mod health;
 mod mcp;
+mod rate;
 mod sessions;
 mod socket;
 mod stats;
@@ -17,7 +19,6 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
-    extract::Request,
     middleware::{self, Next},
     routing,
 };
@@ -30,7 +31,8 @@ pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
 
 use self::{
-    coding::Packer, connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions,
+    access::Access, coding::Packer, connections::Connections, guard::Guard, mcp::McpEndpoint,
+    sessions::Sessions,
 };
 use crate::{
     admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
@@ -99,9 +101,11 @@ where
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
+    let counters = options.counters.clone();
     let router = router(&handler, options, &config, address, &calls, &streams);
 
-    let connections = Connections::accept(listener, router, &config.load_full(), &shutdown).await;
+    let settings = config.load_full();
+    let connections = Connections::accept(listener, router, &settings, counters, &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
     let deadline = Instant::now() + config.load().drain_timeout;
     calls.close();
@@ -147,7 +151,8 @@ fn router<H: ServerHandler + Clone>(
     );
     let endpoint = Arc::new(endpoint);
     let mcp = routing::any(move |request| endpoint.clone().handle(request));
-    let config = config.load();
+    let live = config;
+    let config = live.load();
     let guard = Arc::new(Guard::new(&config, address));
     let routes = Router::new()
         .route("/mcp", mcp.clone())
@@ -164,15 +169,10 @@ fn router<H: ServerHandler + Clone>(
             }))
         }
     };
-    let counters = options.counters;
-    let check = move |request: Request, next: Next| {
-        let (auth, counters) = (auth.clone(), counters.clone());
-        async move {
-            match auth {
-                Some(auth) => auth.check(request, next, &counters).await,
-                None => next.run(request).await,
-            }
-        }
+    let access = Arc::new(Access::new(auth, live.clone(), options.counters));
+    let check = move |request, next| {
+        let access = access.clone();
+        async move { access.check(request, next).await }
     };
     if config.allowed_origins.is_empty() {
         return routes.layer(middleware::from_fn(move |request, next| {

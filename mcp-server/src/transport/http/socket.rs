@@ -1,4 +1,4 @@
-//! A socket that knows whether its peer has stopped reading.
+//! A socket that knows whether its peer has stopped reading, and for how long.
 
 use std::{
     io::{self, IoSlice},
@@ -8,12 +8,19 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Instant, Sleep},
 };
+
+use super::stats::{Counters, Event};
+
+/// Bytes of an answer that a client must take each second, once it has let some lie.
+const SLOWEST: f64 = 4.0 * 1024.0;
 
 /// Whether bytes wait for the peer to take them.
 #[derive(Debug, Clone, Default)]
@@ -30,21 +37,78 @@ impl Blocked {
     }
 }
 
-/// A [`TcpStream`] that keeps a [`Blocked`] up to date.
+/// A [`TcpStream`] that keeps a [`Blocked`] up to date, and fails when its peer has left what is
+/// sent to it lying for too long.
 #[derive(Debug)]
 pub(super) struct Socket {
     stream: TcpStream,
     blocked: Blocked,
+    patience: Duration,
+    /// Since the peer has not taken all that it was sent.
+    backlog: Option<Backlog>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Backlog {
+    judged: Pin<Box<Sleep>>,
+    /// Bytes since it was last judged.
+    taken: u64,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> (Self, Blocked) {
+    /// `patience`: how long the peer may take less than [`SLOWEST`].
+    pub(super) fn new(
+        stream: TcpStream,
+        patience: Duration,
+        counters: Counters,
+    ) -> (Self, Blocked) {
         let blocked = Blocked::default();
         let socket = Self {
             stream,
             blocked: blocked.clone(),
+            patience,
+            backlog: None,
+            counters,
         };
         (socket, blocked)
+    }
+
+    /// Looks at what became of sending `len` bytes.
+    fn judge(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        let written = self.blocked.note(written);
+        match &written {
+            Poll::Ready(Ok(taken)) if *taken < len => self.backlog().taken += *taken as u64,
+            Poll::Ready(_) => self.backlog = None,
+            Poll::Pending => return self.wait(context),
+        }
+        written
+    }
+
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let patience = self.patience;
+        let backlog = self.backlog();
+        while backlog.judged.as_mut().poll(context).is_ready() {
+            if (backlog.taken as f64) < SLOWEST * patience.as_secs_f64() {
+                self.counters.count(Event::SlowReader);
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            backlog.taken = 0;
+            backlog.judged.as_mut().reset(Instant::now() + patience);
+        }
+        Poll::Pending
+    }
+
+    fn backlog(&mut self) -> &mut Backlog {
+        self.backlog.get_or_insert_with(|| Backlog {
+            judged: Box::pin(tokio::time::sleep(self.patience)),
+            taken: 0,
+        })
     }
 }
 
@@ -65,7 +129,7 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.blocked.note(written)
+        self.judge(context, written, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -74,7 +138,8 @@ impl AsyncWrite for Socket {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.blocked.note(written)
+        let len = bytes.iter().map(|part| part.len()).sum();
+        self.judge(context, written, len)
     }
 
     fn is_write_vectored(&self) -> bool {

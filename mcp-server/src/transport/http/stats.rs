@@ -38,10 +38,22 @@ macro_rules! counts {
 }
 
 counts! {
+    /// Connections that were accepted.
+    connections,
+    /// Of these, those that are closed.
+    connections_closed,
+    /// Of these, those that were hung up because their client left an answer lying.
+    slow_readers,
+    /// Of these, those that were hung up because no head came in time.
+    slow_heads,
     /// Requests refused for want of a token, or for a wrong one (401).
     unauthorized,
     /// Requests refused because their token does not allow them (403).
     out_of_scope,
+    /// Requests refused because their caller asked too often (429).
+    rate_limited,
+    /// Requests refused for how deep they are nested (400).
+    too_deep,
     /// Bodies refused for their size, as they came or unpacked (413).
     bodies_too_large,
     /// Bodies given up because they took too long to come (408).
@@ -59,6 +71,12 @@ counts! {
 /// What is counted one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
+    Connection,
+    ConnectionClosed,
+    SlowReader,
+    SlowHead,
+    RateLimited,
+    TooDeep,
     Unauthorized,
     OutOfScope,
     BodyTooLarge,
@@ -70,6 +88,12 @@ impl Counters {
     pub(super) fn count(&self, event: Event) {
         let counts = &*self.0;
         let count = match event {
+            Event::Connection => &counts.connections,
+            Event::ConnectionClosed => &counts.connections_closed,
+            Event::SlowReader => &counts.slow_readers,
+            Event::SlowHead => &counts.slow_heads,
+            Event::RateLimited => &counts.rate_limited,
+            Event::TooDeep => &counts.too_deep,
             Event::Unauthorized => &counts.unauthorized,
             Event::OutOfScope => &counts.out_of_scope,
             Event::BodyTooLarge => &counts.bodies_too_large,

@@ -224,6 +224,7 @@ fn steps() -> impl Strategy<Value = (usize, Way, Ask)> {
     (0_usize..2, way, ask)
 }
 
+/// Found that scores were made with the average length of everybody's memories.
 #[tokio::test]
 async fn no_request_of_one_tenant_shows_another_anything() {
     let (mut shared, mut alone) = (World::new().await, World::new().await);
@@ -233,16 +234,13 @@ async fn no_request_of_one_tenant_shows_another_anything() {
     let (mut compared, mut found) = (0, 0);
     for step in 0..STEPS {
         let (who, way, ask) = steps.new_tree(&mut runner).unwrap().current();
-        if std::env::var("X1").is_ok() && who == 1 {
-            continue;
-        }
         let answer = shared.ask(who, way, &ask).await;
         // The first tenant does the same in a world of its own.
         if who == 0 {
             let expect = alone.ask(who, way, &ask).await;
             assert_eq!(answer, expect, "step {step}: {way:?} {ask:?}");
             compared += 1;
-            found += usize::from(answer.to_string().contains("score"));
+            found += usize::from(answer.to_string().contains("\"memories\":[{"));
         }
         if let Ask::ForeignSession(_) = ask {
             assert_eq!(answer[0], 404, "step {step}: {way:?} {ask:?}: {answer}");

@@ -57,8 +57,7 @@ impl ChangeFeed for Still {
 impl MemoryStore for Still {
     async fn search(&self, _: &Call, _: Search) -> Result<Found, MemoryError> {
         let mut statistics = Statistics::new(1);
-        statistics.add(1, 2);
-        statistics.add_in_scope(1);
+        statistics.add_in_scope(1, 2);
         statistics.add_with_word(0, 1);
         Ok(Found {
             memories: vec![Hit {

@@ -1,5 +1,6 @@
 //! HTTP: what is refused, how, and when; and that the server lives on.
 
+mod attacks;
 mod bodies;
 mod coding;
 mod guard;

@@ -200,7 +200,8 @@ impl Http {
         Ok((size > 0).then_some(chunk))
     }
 
-    async fn exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
+    /// As many bytes of a body.
+    pub(crate) async fn exactly(&mut self, bytes: usize) -> io::Result<Vec<u8>> {
         let mut buffer = vec![0; bytes];
         within("a body", self.stream.read_exact(&mut buffer)).await?;
         Ok(buffer)

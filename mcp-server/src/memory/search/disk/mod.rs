@@ -2,6 +2,7 @@
 //! Suel 2011), so that the cost of a search grows with what could still be among the best rather
 //! than with how common its words are.
 
+mod lengths;
 mod schema;
 mod view;
 mod watermark;

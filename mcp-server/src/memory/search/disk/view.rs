@@ -4,6 +4,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    sync::Arc,
 };
 
 use tantivy::{
@@ -18,6 +19,7 @@ use tantivy::{
 
 use super::{
     Watermark,
+    lengths::Lengths,
     schema::{EXPIRES_AT, Fields, ROW},
 };
 use crate::memory::search::{Best, IndexError, Query, SearchIndex, Statistics};
@@ -30,6 +32,7 @@ pub struct DiskView {
     searcher: Searcher,
     fields: Fields,
     columns: Vec<Columns>,
+    lengths: Arc<Lengths>,
     watermark: Watermark,
 }
 
@@ -81,6 +84,7 @@ impl DiskView {
             searcher,
             fields,
             columns,
+            lengths: Arc::default(),
             watermark,
         })
     }
@@ -212,12 +216,13 @@ impl SearchIndex for DiskView {
         let scope = query.scope().0;
         for segment in self.searcher.segment_readers() {
             let words = segment.inverted_index(field)?;
-            statistics.add(u64::from(segment.max_doc()), words.total_num_tokens());
-            let documents = words.doc_freq(&Term::from_field_text(field, scope))?;
+            let term = Term::from_field_text(field, scope);
+            let documents = words.doc_freq(&term)?;
             if documents == 0 {
                 continue;
             }
-            statistics.add_in_scope(u64::from(documents));
+            let length = self.lengths.of(segment, field, &words, &term)?;
+            statistics.add_in_scope(u64::from(documents), length);
             for (number, word) in query.words().iter().enumerate() {
                 let term = Term::from_field_text(field, &format!("{scope}{word}"));
                 statistics.add_with_word(number, u64::from(words.doc_freq(&term)?));
