@@ -8,6 +8,7 @@ mod front;
 mod handler;
 mod scopes;
 mod strict;
+pub mod transcode;
 
 pub use client_info::client_name;
 pub use depth::is_deeper_than;

@@ -17,6 +17,7 @@ use super::{
     auth::{Auth, insufficient_scope},
     body::{self, BodyError, Holding},
     coding::{Coding, Unpacker},
+    msgpack::{self, Form},
     sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
     stats::{Counters, Event},
 };
@@ -28,8 +29,8 @@ use crate::{
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, client_name, error_response,
-        is_deeper_than, is_work, overloaded_response,
+        Envelope, Front, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, client_name, error_response,
+        is_deeper_than, is_work, overloaded_response, transcode::TranscodeError,
     },
 };
 
@@ -86,21 +87,26 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             Ok(lane) => lane,
             Err(NoSuchLane) => return body::plain(StatusCode::NOT_FOUND, NO_SUCH_LANE),
         };
-        match *request.method() {
+        let as_msgpack = msgpack::take_wish(request.headers_mut());
+        let response = match *request.method() {
             Method::POST => self.post(request, lane).await,
             Method::DELETE => self.delete(request).await,
             _ => self.sessions.handle(request).await.map(Body::new),
+        };
+        match as_msgpack {
+            true => msgpack::write(response).await,
+            false => response,
         }
     }
 
     /// `lane`: the one that the path names, if it names one.
     async fn post(&self, request: Request, lane: Option<Lane>) -> Response {
-        if !is_json(request.headers()) {
+        let Some(form) = Form::of_body(request.headers()) else {
             return body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send Content-Type: application/json",
+                "send Content-Type: application/json, or application/msgpack",
             );
-        }
+        };
         let Ok(coding) = Coding::of_body(request.headers()) else {
             let mut refusal = body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -137,6 +143,19 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                     Err(error) => return self.unread(error.into(), bytes_max, timeout),
                 }
             }
+        };
+        let bytes = match form {
+            Form::Json => bytes,
+            Form::Msgpack => match msgpack::read(&mut head.headers, &bytes, depth_max, bytes_max) {
+                Ok(json) => json,
+                Err(TranscodeError::TooLarge { .. }) => {
+                    return self.unread(BodyError::TooLarge, bytes_max, timeout);
+                }
+                Err(error) => {
+                    let error = error_response(None, PARSE_ERROR, &error.to_string());
+                    return body::json(StatusCode::BAD_REQUEST, error);
+                }
+            },
         };
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
@@ -352,12 +371,4 @@ fn doubled(headers: &HeaderMap) -> Option<&'static str> {
     ["content-type", "mcp-protocol-version", "mcp-session-id"]
         .into_iter()
         .find(|name| headers.get_all(*name).iter().nth(1).is_some())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }

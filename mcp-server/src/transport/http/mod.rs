@@ -9,6 +9,7 @@ mod ending;
 mod guard;
 mod health;
 mod mcp;
+mod msgpack;
 mod rate;
 mod sessions;
 mod socket;

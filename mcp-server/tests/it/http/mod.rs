@@ -5,6 +5,7 @@ mod bodies;
 mod coding;
 mod guard;
 mod limits;
+mod msgpack;
 mod sessions;
 
 use std::net::SocketAddr;
