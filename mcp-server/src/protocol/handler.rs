@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{answer::Answer, envelope::overloaded_error, strict::no_such_method};
 use crate::{
-    admission::{Admission, Admitted},
+    admission::{Admission, Admitted, Overloaded},
     call::{Call, Lane},
     client::{self, Client},
     tools::{DynTool, Registry},
@@ -88,6 +88,17 @@ impl McpHandler {
         &self.registry
     }
 
+    /// A call's lane, and the place that it waits for where the transport carries one client.
+    pub(super) async fn enter(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(Lane, Option<Admitted>), Overloaded> {
+        match &self.connection {
+            Some(connection) => connection.enter(name).await,
+            None => Ok((Lane::Other, None)),
+        }
+    }
+
     /// What the server says of itself.
     pub(super) fn discovered(&self) -> DiscoverResult {
         let versions = self.supported_protocol_versions().into_owned();
@@ -112,7 +123,11 @@ impl McpHandler {
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer<Value>, ErrorData> {
         let (lane, _place) = match &self.connection {
-            Some(connection) => connection.enter(context).await?,
+            Some(connection) => {
+                let name = context.client_info().map(|info| info.name);
+                let entered = connection.enter(name.as_deref()).await;
+                entered.map_err(|full| overloaded_error(&full))?
+            }
             None => (lane_of_request(context), None),
         };
         let call = Call {
@@ -127,22 +142,19 @@ impl McpHandler {
 }
 
 impl Connection {
-    async fn enter(
-        &self,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+    /// Waits for a place for a call of the client, which calls itself `name` in it.
+    async fn enter(&self, name: Option<&str>) -> Result<(Lane, Option<Admitted>), Overloaded> {
         self.client.count_call();
         if !self.lane_is_given
-            && let Some(info) = context.client_info()
+            && let Some(name) = name
         {
-            self.client.set_lane(client::lane_of(&info.name));
+            self.client.set_lane(client::lane_of(name));
         }
         let lane = self.client.lane();
         let place = match &self.admission {
-            Some(admission) => Some(admission.enter(lane).await),
+            Some(admission) => Some(admission.enter(lane).await?),
             None => None,
         };
-        let place = place.transpose().map_err(|full| overloaded_error(&full))?;
         Ok((lane, place))
     }
 }

@@ -13,5 +13,6 @@ pub use envelope::{
     overloaded_response,
 };
 pub use front::Front;
+pub(crate) use front::{LineCall, LineFront, Taken};
 pub use handler::McpHandler;
 pub use strict::{Strict, is_work};

@@ -32,53 +32,66 @@ pub(super) enum Request<'a> {
         arguments: Option<&'a RawValue>,
         /// Whether it asks to be answered past the cache.
         bypass_cache: bool,
+        /// What the client says of itself in the request, when it does.
+        client: Option<&'a RawValue>,
     },
     /// `tools/list`, its only page.
     List,
     /// `server/discover`.
     Discover,
+    /// `ping`, which revision 2026-07-28 has no more.
+    Ping,
 }
 
 impl<'a> Request<'a> {
     /// Reads a request of revision 2026-07-28: its headers agree with its body, its `_meta` is
     /// complete, and it asks for nothing that needs a stream or a second round.
     pub(super) fn read(headers: &HeaderMap, envelope: &Envelope<'a>) -> Option<Self> {
-        if !matches!(envelope.kind, Kind::Request(_)) || !common_headers_are_right(headers) {
+        if !common_headers_are_right(headers) || sole(headers, &METHOD)? != envelope.method {
             return None;
         }
-        let method = envelope.method.as_ref();
-        if sole(headers, &METHOD)? != method {
-            return None;
-        }
-        let params = envelope.params?.get();
-        if brackets(params) > BRACKETS_MAX {
-            return None;
-        }
-        match method {
+        let request = Self::read_complete(envelope)?;
+        let named = match &request {
+            Self::Call { name, .. } => sole(headers, &NAME)? == name.as_ref(),
+            _ => !headers.contains_key(&NAME),
+        };
+        named.then_some(request)
+    }
+
+    /// The same, where there are no headers to agree with.
+    pub(super) fn read_complete(envelope: &Envelope<'a>) -> Option<Self> {
+        let params = shallow(envelope)?;
+        match envelope.method.as_ref() {
             "tools/call" => {
-                let call: CallParams<'a> = serde_json::from_str(params).ok()?;
-                let name = sole(headers, &NAME)?;
-                let object = call.arguments.is_none_or(|raw| raw.get().starts_with('{'));
-                let taken = name == call.name.as_ref() && object && call.meta.is_complete();
-                taken.then_some(Self::Call {
+                let call: CallParams<'a, Meta<'a>> = serde_json::from_str(params).ok()?;
+                let complete = call.has_object() && call.meta.is_complete();
+                complete.then_some(Self::Call {
                     name: call.name,
                     arguments: call.arguments,
-                    bypass_cache: call
-                        .meta
-                        .bypass_cache
-                        .is_some_and(|raw| raw.get() == "true"),
+                    bypass_cache: is_true(call.meta.bypass_cache),
+                    client: call.meta.client,
                 })
             }
-            "tools/list" => without_arguments(headers, params).then_some(Self::List),
-            "server/discover" => without_arguments(headers, params).then_some(Self::Discover),
+            "tools/list" => only_meta(params).then_some(Self::List),
+            "server/discover" => only_meta(params).then_some(Self::Discover),
             _ => None,
         }
     }
 }
 
-fn without_arguments(headers: &HeaderMap, params: &str) -> bool {
-    !headers.contains_key(&NAME)
-        && serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.is_complete())
+/// The parameters of a request, if any parser can read them.
+pub(super) fn shallow<'a>(envelope: &Envelope<'a>) -> Option<&'a str> {
+    let params = envelope.params.map_or("{}", RawValue::get);
+    let taken = matches!(envelope.kind, Kind::Request(_)) && brackets(params) <= BRACKETS_MAX;
+    taken.then_some(params)
+}
+
+fn only_meta(params: &str) -> bool {
+    serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.is_complete())
+}
+
+pub(super) fn is_true(member: Option<&RawValue>) -> bool {
+    member.is_some_and(|raw| raw.get() == "true")
 }
 
 fn common_headers_are_right(headers: &HeaderMap) -> bool {
@@ -120,14 +133,21 @@ fn brackets(text: &str) -> usize {
 
 /// Any other parameter, and any that is there twice, is none of the front's business.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallParams<'a> {
+#[serde(deny_unknown_fields, bound(deserialize = "M: Deserialize<'de>, 'de: 'a"))]
+pub(super) struct CallParams<'a, M> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, rename = "_meta")]
-    meta: Meta<'a>,
+    pub(super) arguments: Option<&'a RawValue>,
+    #[serde(rename = "_meta")]
+    pub(super) meta: M,
+}
+
+impl<M> CallParams<'_, M> {
+    /// Whether the arguments, when there are any, are an object.
+    pub(super) fn has_object(&self) -> bool {
+        self.arguments.is_none_or(|raw| raw.get().starts_with('{'))
+    }
 }
 
 #[derive(Deserialize)]
