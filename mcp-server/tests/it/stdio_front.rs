@@ -118,17 +118,26 @@ async fn with_the_front_and_without_the_answers_agree() {
         with.open(legacy).await;
         without.open(legacy).await;
 
-        let add =
-            modern(1, "tools/call", &json!({"name": "memory_add", "arguments": {"content": "a walrus"}}));
+        let add = modern(
+            1,
+            "tools/call",
+            &json!({"name": "memory_add", "arguments": {"content": "a walrus"}}),
+        );
         let stored = without.ask(&add.to_string()).await;
-        let id = stored["result"]["structuredContent"]["id"].as_str().unwrap();
+        let id = stored["result"]["structuredContent"]["id"]
+            .as_str()
+            .unwrap();
         let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
         let mut runner = TestRunner::new_with_rng(Cases::default(), rng);
         let messages = message(id);
         for _ in 0..MESSAGES {
             let line = messages.new_tree(&mut runner).unwrap().current();
             let (fast, slow) = (with.ask(&line).await, without.ask(&line).await);
-            assert_eq!(comparable(fast), comparable(slow), "legacy: {legacy}\n{line}");
+            assert_eq!(
+                comparable(fast),
+                comparable(slow),
+                "legacy: {legacy}\n{line}"
+            );
         }
         with.end().await;
         without.end().await;
@@ -139,13 +148,24 @@ async fn with_the_front_and_without_the_answers_agree() {
 /// Requests of both eras and between them, mostly right, and lines that are no requests: each gets
 /// one answer.
 fn message(id: &str) -> impl Strategy<Value = String> + use<> {
-    let ids = mostly(&["7"], &[r#""s""#, r#""\u00e9\n""#, "-3", "9007199254740993", "1.5", "null"]);
+    let ids = mostly(
+        &["7"],
+        &[
+            r#""s""#,
+            r#""\u00e9\n""#,
+            "-3",
+            "9007199254740993",
+            "1.5",
+            "null",
+        ],
+    );
     let metas = mostly(
         &["", COMPLETE],
         &[
             r#""_meta":{}"#,
             r#""_meta":null"#,
             r#""_meta":[]"#,
+            r#""_meta":["2026-07-28",{}]"#,
             r#""_meta":{"progressToken":1}"#,
             r#""_meta":{"mcp-server/bypass-cache":true,"x/y":[]}"#,
             r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#,
@@ -166,8 +186,21 @@ fn message(id: &str) -> impl Strategy<Value = String> + use<> {
         ],
     );
     let methods = mostly(
-        &["tools/call", "tools/call", "tools/call", "tools/list", "ping", "server/discover"],
-        &["nope", "memory/search", "prompts/list", "logging/setLevel", r"tools\/list"],
+        &[
+            "tools/call",
+            "tools/call",
+            "tools/call",
+            "tools/list",
+            "ping",
+            "server/discover",
+        ],
+        &[
+            "nope",
+            "memory/search",
+            "prompts/list",
+            "logging/setLevel",
+            r"tools\/list",
+        ],
     );
     let calls = mostly(
         &[
@@ -194,7 +227,11 @@ fn message(id: &str) -> impl Strategy<Value = String> + use<> {
     );
     let requests =
         (ids, methods, calls, metas, extras).prop_map(|(id, method, call, meta, extra)| {
-            let call = if method == "tools/call" { call } else { String::new() };
+            let call = if method == "tools/call" {
+                call
+            } else {
+                String::new()
+            };
             let parts = [call, meta, extra];
             let params: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             let params = match params.as_slice() {
@@ -212,7 +249,12 @@ fn message(id: &str) -> impl Strategy<Value = String> + use<> {
 }
 
 fn mostly(right: &[&str], others: &[&str]) -> impl Strategy<Value = String> + use<> {
-    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let owned = |texts: &[&str]| {
+        texts
+            .iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
     prop_oneof![
         6 => prop::sample::select(owned(right)),
         1 => prop::sample::select(owned(others)),
@@ -288,7 +330,11 @@ async fn odd_lifecycles_are_left_to_the_sdk() {
         ] {
             let line = line.to_string();
             let (fast, slow) = (with.ask(&line).await, without.ask(&line).await);
-            assert_eq!(comparable(fast), comparable(slow), "legacy: {legacy}\n{line}");
+            assert_eq!(
+                comparable(fast),
+                comparable(slow),
+                "legacy: {legacy}\n{line}"
+            );
         }
         with.end().await;
         without.end().await;
@@ -304,23 +350,28 @@ async fn a_cancelled_call_stops() {
     let mut session = Session::start(Nothing, front);
     session.open(false).await;
     let lock = WriteLock::take(folder.path());
-    let in_flight = || -> usize {
+    let in_flight = || -> u32 {
         let lanes = app.admission().expect("it is on").stats();
         lanes.iter().map(|lane| lane.in_flight).sum()
     };
     let add = json!({"name": "memory_add", "arguments": {"content": "never mind"}});
     for id in 1..=20 {
-        session.send(&modern(id, "tools/call", &add).to_string()).await;
+        session
+            .send(&modern(id, "tools/call", &add).to_string())
+            .await;
     }
     until("the calls", async || (in_flight() == 20).then_some(())).await;
     for id in 1..=20 {
         let params = json!({"requestId": id});
-        let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
+        let cancelled =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params});
         session.send(&cancelled.to_string()).await;
     }
     until("their end", async || (in_flight() == 0).then_some(())).await;
     // Nothing is waited for, and nothing more is said.
-    tokio::time::timeout(PATIENCE / 2, session.end()).await.unwrap();
+    tokio::time::timeout(PATIENCE / 2, session.end())
+        .await
+        .unwrap();
     drop(lock);
     app.close().await;
 }
@@ -362,8 +413,13 @@ async fn a_call_that_panics_is_answered_and_harms_no_other() {
     session.open(false).await;
     for id in 1..=50 {
         let call = json!({"name": "panics", "arguments": {"waits": id % 2 == 0}});
-        let answer = session.ask(&modern(id, "tools/call", &call).to_string()).await;
-        assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(id), &json!(-32603)));
+        let answer = session
+            .ask(&modern(id, "tools/call", &call).to_string())
+            .await;
+        assert_eq!(
+            (&answer["id"], &answer["error"]["code"]),
+            (&json!(id), &json!(-32603))
+        );
         let list = modern(99, "tools/list", &json!({})).to_string();
         assert_eq!(session.ask(&list).await["id"], 99);
     }

@@ -131,9 +131,9 @@ impl LineFront {
                     && complete.is_empty()
                     && supported.contains(&version)
                 {
-                    self.opening = match version {
-                        ProtocolVersion::V_2026_07_28 => Opening::Complete,
-                        _ => Opening::Odd,
+                    self.opening = match version == ProtocolVersion::V_2026_07_28 {
+                        true => Opening::Complete,
+                        false => Opening::Odd,
                     };
                 }
             }
@@ -176,7 +176,9 @@ impl LineCall {
             ..Call::local()
         };
         let arguments = str::from_utf8(&self.arguments).ok()?;
-        let result = self.front.call(self.tool.as_ref(), &call, arguments, self.form);
+        let result = self
+            .front
+            .call(self.tool.as_ref(), &call, arguments, self.form);
         Some(response(str::from_utf8(&self.raw_id).ok()?, &result.await?))
     }
 }

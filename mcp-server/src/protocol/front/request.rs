@@ -1,11 +1,14 @@
 //! What a request must look like for the front to take it. Everything here says yes or nothing:
 //! whatever is not known for certain to be right is left to rmcp, which also words the refusals.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rmcp::model::{ClientCapabilities, Implementation, ProtocolVersion};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use crate::protocol::{Envelope, Kind, envelope::present};
@@ -63,13 +66,13 @@ impl<'a> Request<'a> {
         let params = shallow(envelope)?;
         match envelope.method.as_ref() {
             "tools/call" => {
-                let call: CallParams<'a, Meta<'a>> = serde_json::from_str(params).ok()?;
-                let complete = call.has_object() && call.meta.is_complete();
+                let call: CallParams<'a, Object<Meta<'a>>> = serde_json::from_str(params).ok()?;
+                let complete = call.has_object() && call.meta.0.is_complete();
                 complete.then_some(Self::Call {
                     name: call.name,
                     arguments: call.arguments,
-                    bypass_cache: is_true(call.meta.bypass_cache),
-                    client: call.meta.client,
+                    bypass_cache: is_true(call.meta.0.bypass_cache),
+                    client: call.meta.0.client,
                 })
             }
             "tools/list" => only_meta(params).then_some(Self::List),
@@ -87,7 +90,7 @@ pub(super) fn shallow<'a>(envelope: &Envelope<'a>) -> Option<&'a str> {
 }
 
 fn only_meta(params: &str) -> bool {
-    serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.is_complete())
+    serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.0.is_complete())
 }
 
 pub(super) fn is_true(member: Option<&RawValue>) -> bool {
@@ -133,7 +136,10 @@ fn brackets(text: &str) -> usize {
 
 /// Any other parameter, and any that is there twice, is none of the front's business.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, bound(deserialize = "M: Deserialize<'de>, 'de: 'a"))]
+#[serde(
+    deny_unknown_fields,
+    bound(deserialize = "M: Deserialize<'de>, 'de: 'a")
+)]
 pub(super) struct CallParams<'a, M> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
@@ -154,7 +160,30 @@ impl<M> CallParams<'_, M> {
 #[serde(deny_unknown_fields)]
 struct OnlyMeta<'a> {
     #[serde(borrow, rename = "_meta")]
-    meta: Meta<'a>,
+    meta: Object<Meta<'a>>,
+}
+
+/// A structure out of an object only: serde would take an array of its members, too.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
 
 #[derive(Deserialize)]

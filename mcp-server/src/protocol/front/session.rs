@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::request::{CallParams, Request, is_true, shallow};
+use super::request::{CallParams, Object, Request, is_true, shallow};
 use crate::protocol::{Envelope, envelope::present};
 
 impl<'a> Request<'a> {
@@ -13,18 +13,22 @@ impl<'a> Request<'a> {
         let params = shallow(envelope)?;
         match envelope.method.as_ref() {
             "tools/call" => {
-                let call: CallParams<'a, Option<Meta<'a>>> = serde_json::from_str(params).ok()?;
-                let plain = call.has_object() && call.meta.as_ref().is_none_or(Meta::is_plain);
+                let call: CallParams<'a, Option<Object<Meta<'a>>>> =
+                    serde_json::from_str(params).ok()?;
+                let meta = call.meta.as_ref().map(|meta| &meta.0);
+                let plain = call.has_object() && meta.is_none_or(Meta::is_plain);
                 plain.then_some(Self::Call {
                     name: call.name,
                     arguments: call.arguments,
-                    bypass_cache: is_true(call.meta.and_then(|meta| meta.bypass_cache)),
+                    bypass_cache: is_true(meta.and_then(|meta| meta.bypass_cache)),
                     client: None,
                 })
             }
             "tools/list" => {
                 let only: OnlyMeta<'_> = serde_json::from_str(params).ok()?;
-                only.meta.is_none_or(|meta| meta.is_plain()).then_some(Self::List)
+                only.meta
+                    .is_none_or(|meta| meta.0.is_plain())
+                    .then_some(Self::List)
             }
             "ping" => {
                 let Nothing {} = serde_json::from_str(params).ok()?;
@@ -39,7 +43,7 @@ impl<'a> Request<'a> {
 #[serde(deny_unknown_fields)]
 struct OnlyMeta<'a> {
     #[serde(borrow, default, rename = "_meta")]
-    meta: Option<Meta<'a>>,
+    meta: Option<Object<Meta<'a>>>,
 }
 
 #[derive(Deserialize)]
