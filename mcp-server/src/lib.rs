@@ -23,6 +23,7 @@
 pub mod adapters;
 pub mod admission;
 pub mod app;
+mod attempt;
 pub mod bench;
 pub mod call;
 pub mod cli;

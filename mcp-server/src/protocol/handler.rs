@@ -136,7 +136,14 @@ impl McpHandler {
             ..Call::local()
         };
         let started = Instant::now();
-        let result = tool.call(&call, arguments).await;
+        let result = tokio::select! {
+            biased;
+            result = tool.call(&call, arguments) => result,
+            // Nobody waits for the answer.
+            () = context.ct.cancelled() => {
+                return Err(ErrorData::internal_error("the call was cancelled", None));
+            }
+        };
         Ok(Answer::new(tool, &call, started, result))
     }
 }

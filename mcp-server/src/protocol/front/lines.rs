@@ -7,18 +7,16 @@ use bytes::Bytes;
 use rmcp::{
     ServerHandler,
     model::{
-        ClientJsonRpcMessage, ClientRequest, GetMeta, ProtocolVersion, RequestId,
-        ServerJsonRpcMessage, ServerResult,
+        ClientJsonRpcMessage, ClientRequest, GetMeta, ProtocolVersion, ServerJsonRpcMessage,
+        ServerResult,
     },
 };
-use serde_json::value::RawValue;
 
-use super::{Form, Front, request::Request, response};
-use crate::{
-    call::Call,
-    protocol::{Envelope, Kind, client_info::name_of, overloaded_response},
-    tools::DynTool,
+use super::{
+    Front,
+    owned::{Caller, Taken},
 };
+use crate::protocol::Envelope;
 
 /// A [`Front`] that follows one client's lifecycle. rmcp decides on it: the request that opens it
 /// and everything before go there.
@@ -42,27 +40,6 @@ enum Opening {
     Odd,
 }
 
-/// What the front has taken.
-pub(crate) enum Taken {
-    /// It has its response already.
-    Answered(Vec<u8>),
-    /// A call that is still to be made.
-    Call(LineCall),
-}
-
-/// A tool's call out of a line. It keeps the line, not a copy of it.
-pub(crate) struct LineCall {
-    front: Front,
-    tool: Arc<dyn DynTool>,
-    id: RequestId,
-    /// As it was sent.
-    raw_id: Bytes,
-    arguments: Bytes,
-    bypass_cache: bool,
-    form: Form,
-    client: Option<Arc<str>>,
-}
-
 impl LineFront {
     pub(crate) fn new(front: Front) -> Self {
         Self {
@@ -73,40 +50,15 @@ impl LineFront {
 
     /// The request of `line`, of which `envelope` is the outside; `None` when rmcp must answer.
     pub(crate) fn take(&self, line: &Bytes, envelope: &Envelope<'_>) -> Option<Taken> {
-        let (form, request) = match &self.opening {
-            Opening::Complete => (Form::Complete, Request::read_complete(envelope)?),
-            Opening::Session(_) => match Request::read_in_session(envelope) {
-                Some(request) => (Form::Session, request),
-                None => (Form::Complete, Request::read_complete(envelope)?),
-            },
-            Opening::None | Opening::Initialize(_) | Opening::Odd => return None,
-        };
-        let Kind::Request(id) = &envelope.kind else {
-            return None;
-        };
-        let raw_id = envelope.id?;
-        let Request::Call {
-            name,
-            arguments,
-            bypass_cache,
-            client,
-        } = request
-        else {
-            let result = self.front.stored(&request, form);
-            return Some(Taken::Answered(response(raw_id.get(), result)));
-        };
-        let tool = self.front.handler.inner().registry().by_name(&name)?;
-        let part = |raw: &RawValue| line.slice_ref(raw.get().as_bytes());
-        Some(Taken::Call(LineCall {
-            front: self.front.clone(),
-            tool: tool.clone(),
-            id: id.clone(),
-            raw_id: part(raw_id),
-            arguments: arguments.map_or(Bytes::from_static(b"{}"), part),
-            bypass_cache,
-            form,
-            client: client.and_then(name_of).or_else(|| self.client()),
-        }))
+        match &self.opening {
+            Opening::Complete => self.front.take_complete(line, envelope),
+            Opening::Session(name) => {
+                let caller = Caller::Named(name.clone());
+                let taken = self.front.take_in_session(line, envelope, caller);
+                taken.or_else(|| self.front.take_complete(line, envelope))
+            }
+            Opening::None | Opening::Initialize(_) | Opening::Odd => None,
+        }
     }
 
     /// rmcp is about to read `message`.
@@ -149,36 +101,5 @@ impl LineFront {
         {
             self.opening = Opening::Session(name.clone());
         }
-    }
-
-    /// The name that the client gave itself when it opened its session.
-    fn client(&self) -> Option<Arc<str>> {
-        match &self.opening {
-            Opening::Session(name) => Some(name.clone()),
-            _ => None,
-        }
-    }
-}
-
-impl LineCall {
-    /// Makes the call. `None` when rmcp must, and nothing has been done.
-    ///
-    /// Cancel safe as the tool is: dropping the future drops the call.
-    pub(crate) async fn answer(self) -> Option<Vec<u8>> {
-        let handler = self.front.handler.inner();
-        let (lane, _place) = match handler.enter(self.client.as_deref()).await {
-            Ok(entered) => entered,
-            Err(overloaded) => return Some(overloaded_response(&self.id, &overloaded)),
-        };
-        let call = Call {
-            lane,
-            bypass_cache: self.bypass_cache,
-            ..Call::local()
-        };
-        let arguments = str::from_utf8(&self.arguments).ok()?;
-        let result = self
-            .front
-            .call(self.tool.as_ref(), &call, arguments, self.form);
-        Some(response(str::from_utf8(&self.raw_id).ok()?, &result.await?))
     }
 }

@@ -3,6 +3,7 @@
 //! reference: both must give the same answers.
 
 mod lines;
+mod owned;
 mod request;
 mod session;
 
@@ -14,7 +15,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-pub(crate) use self::lines::{LineCall, LineFront, Taken};
+pub(crate) use self::{
+    lines::LineFront,
+    owned::{Caller, OwnedCall, Taken},
+};
 use self::request::Request;
 
 use super::{
@@ -27,7 +31,7 @@ use crate::{call::Call, tools::DynTool};
 /// Answers what it can decide in one pass. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Front {
-    handler: Strict<McpHandler>,
+    handler: Arc<Strict<McpHandler>>,
     stored: Arc<Stored>,
 }
 
@@ -66,7 +70,7 @@ impl Front {
             discover: json(&handler.stamped(inner.discovered())),
         };
         Self {
-            handler: handler.clone(),
+            handler: Arc::new(handler.clone()),
             stored: Arc::new(stored),
         }
     }

@@ -11,11 +11,11 @@ use rmcp::{
     ServerHandler,
     model::{ErrorCode, RequestId},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     body::{self, BodyError, Holding},
-    sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
+    sessions::{self, Batch, Message, NoRoom, Open, RmcpResponse, Reply, Sessions},
 };
 use crate::{
     admission::{Admission, Overloaded},
@@ -70,13 +70,21 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         };
         match *request.method() {
             Method::POST => self.post(request, lane).await,
-            Method::DELETE => self.delete(request).await,
-            _ => self.sessions.handle(request).await.map(Body::new),
+            Method::GET | Method::DELETE if sessions::is_of_a_session(request.headers(), None) => {
+                match self.sessions.find(request.headers()) {
+                    Some(open) if request.method() == Method::GET => {
+                        self.sessions.stream(&open, request.headers())
+                    }
+                    Some(open) => self.sessions.close(&open),
+                    None => no_such_session(),
+                }
+            }
+            _ => self.sessions.stateless(request).await.map(Body::new),
         }
     }
 
     /// `lane`: the one that the path names, if it names one.
-    async fn post(&self, request: Request, lane: Option<Lane>) -> Response {
+    async fn post(self: &Arc<Self>, request: Request, lane: Option<Lane>) -> Response {
         if !is_json(request.headers()) {
             return body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -107,13 +115,29 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         };
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
-            Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
+            Err(error) => {
+                if let Some(open) = self.batch_of(&head.headers, &bytes) {
+                    return self.batch(&open, &head, &bytes, lane, call);
+                }
+                return body::json(StatusCode::BAD_REQUEST, error.to_response());
+            }
+        };
+        let open = match sessions::is_of_a_session(&head.headers, Some(&envelope)) {
+            true => match self.session(&head.headers) {
+                Ok(open) => Some(open),
+                Err(refusal) => return refusal,
+            },
+            false => None,
         };
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
-            && let Err(overloaded) = self.admit(&mut head, &bytes, lane).await
+            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, open.as_ref()).await
         {
             return refuse_call(&overloaded, id);
+        }
+        if let Some(open) = open {
+            let message = Message { head, bytes: bytes.clone() };
+            return self.sessions.post(&open, message, &envelope, call).await;
         }
         if let Some(answer) = self.fast_answer(&head, &envelope).await {
             let body = Holding::new(Full::new(Bytes::from(answer)), call);
@@ -128,17 +152,17 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let response = match (method.as_str(), &id) {
             ("initialize", Some(id)) => {
                 let lane = lane.unwrap_or_else(|| lane_of_body(&bytes));
-                match self.sessions.open(request, &bytes, lane).await {
-                    Ok(response) => response,
-                    Err(full) => return refuse_session(&full, id),
-                }
+                return match self.sessions.open(request, &bytes, lane).await {
+                    Ok(response) => response.map(|body| Body::new(Holding::new(body, call))),
+                    Err(full) => refuse_session(&full, id),
+                };
             }
             // A subscription lives until somebody ends it; a drain does not wait for it.
             ("subscriptions/listen", Some(_)) => {
                 drop(call);
-                return settled(self.sessions.handle(request).await, id.as_ref());
+                return settled(self.sessions.stateless(request).await, id.as_ref());
             }
-            _ => self.sessions.handle(request).await,
+            _ => self.sessions.stateless(request).await,
         };
         settled(response, id.as_ref()).map(|body| Body::new(Holding::new(body, call)))
     }
@@ -162,8 +186,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         head: &mut Parts,
         body: &[u8],
         lane: Option<Lane>,
+        open: Option<&Open>,
     ) -> Result<(), Overloaded> {
-        let session = self.sessions.lane_of_call(&head.headers);
+        let session = open.inspect(|open| open.count_call()).map(Open::lane);
         let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
         if let Some(admission) = &self.admission {
             let place = admission.enter(lane).await?;
@@ -173,19 +198,71 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         Ok(())
     }
 
-    /// rmcp answers 202 whether or not there was a session; clients take that for a failure.
-    async fn delete(&self, request: Request) -> Response {
-        let headers = request.headers().clone();
-        if headers.contains_key(SESSION_ID) && !self.sessions.has(&headers).await {
-            return body::plain(StatusCode::NOT_FOUND, "there is no such session");
+    /// The session of a POST.
+    fn session(&self, headers: &HeaderMap) -> Result<Open, Response> {
+        let needs = ["application/json", "text/event-stream"];
+        match sessions::refuse(headers, &needs) {
+            Some(refusal) => Err(refusal),
+            None => self.sessions.find(headers).ok_or_else(no_such_session),
         }
-        let mut response = self.sessions.handle(request).await.map(Body::new);
-        if response.status() == StatusCode::ACCEPTED {
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            self.sessions.forget(&headers);
+    }
+
+    /// The session of a POST that may be a batch: only revision 2025-03-26 has them.
+    fn batch_of(&self, headers: &HeaderMap, bytes: &[u8]) -> Option<Open> {
+        let is_array = bytes.trim_ascii_start().starts_with(b"[");
+        if !is_array || !sessions::is_of_a_session(headers, None) {
+            return None;
+        }
+        self.session(headers).ok().filter(Open::has_batches)
+    }
+
+    fn batch(
+        self: &Arc<Self>,
+        open: &Open,
+        head: &Parts,
+        bytes: &Bytes,
+        lane: Option<Lane>,
+        call: TaskTrackerToken,
+    ) -> Response {
+        let batch = match Batch::read(bytes) {
+            Ok(batch) => batch,
+            Err(refusal) => return body::json(StatusCode::BAD_REQUEST, refusal),
+        };
+        let (response, requests) = self.sessions.batch(open, head, batch, call);
+        for (bytes, reply) in requests {
+            let (this, open) = (self.clone(), open.clone());
+            let head = head.clone();
+            let one = async move { this.one_of_batch(&open, head, bytes, reply, lane).await };
+            self.calls.spawn(one);
         }
         response
     }
+
+    async fn one_of_batch(
+        &self,
+        open: &Open,
+        mut head: Parts,
+        bytes: Bytes,
+        reply: Reply,
+        lane: Option<Lane>,
+    ) {
+        let Ok(envelope) = Envelope::parse(&bytes) else {
+            return;
+        };
+        if is_work(&envelope.method)
+            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, Some(open)).await
+        {
+            let refusal = overloaded_response(reply.id(), &overloaded);
+            return reply.answer(refusal).await;
+        }
+        let bytes = bytes.clone();
+        let message = Message { head, bytes };
+        self.sessions.answer(open, message, &envelope, reply).await;
+    }
+}
+
+fn no_such_session() -> Response {
+    body::plain(StatusCode::NOT_FOUND, "there is no such session")
 }
 
 /// Refuses a body that was not read to its end; the connection can not go on behind it.
@@ -248,7 +325,7 @@ fn refuse_session(full: &NoRoom, id: &RequestId) -> Response {
     let open = full.open;
     tracing::warn!(
         open,
-        "refused a session: all of http.sessions_max are in use"
+        "refused a session: all of http.sessions_max or http.sessions_per_client_max are in use"
     );
     let message = format!("{open} sessions are in use and no more are taken: try again later");
     let error = error_response(Some(id), REFUSED, &message);

@@ -16,6 +16,7 @@ use rmcp::{ServerHandler, transport::streamable_http_server::StreamableHttpServe
 use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use sessions::{SessionSink, SinkError};
 pub use warmup::warm;
 
 use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
@@ -81,7 +82,7 @@ where
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
-    let router = router(&handler, options, &config, address, &calls, &streams);
+    let (router, sessions) = router(&handler, options, &config, address, &calls, &streams);
 
     let connections = Connections::accept(listener, router, &config.load_full(), &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
@@ -90,6 +91,7 @@ where
     let answered = async {
         let answered = tokio::time::timeout_at(deadline, calls.wait()).await;
         streams.cancel();
+        sessions.close_all();
         answered.is_ok()
     };
     let (answered, sent) = tokio::join!(answered, connections.close(&streams, deadline));
@@ -106,7 +108,7 @@ fn router<H: ServerHandler + Clone>(
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
-) -> Router {
+) -> (Router, mcp_streaming::Sessions) {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -116,7 +118,15 @@ fn router<H: ServerHandler + Clone>(
         // The guard in front checks both headers on every path.
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let sessions = Sessions::new(handler, &rmcp_config, config.clone(), options.clients);
+    let sessions = Sessions::new(
+        handler,
+        options.front.clone(),
+        &rmcp_config,
+        config.clone(),
+        options.clients,
+        calls.clone(),
+    );
+    let registry = sessions.registry();
     let endpoint = McpEndpoint::new(
         sessions,
         options.front,
@@ -136,7 +146,8 @@ fn router<H: ServerHandler + Clone>(
         true => routes,
         false => routes.layer(guard::cors(&config)),
     };
-    routes.layer(middleware::from_fn(move |request, next| {
+    let router = routes.layer(middleware::from_fn(move |request, next| {
         guard.clone().check(request, next)
-    }))
+    }));
+    (router, registry)
 }

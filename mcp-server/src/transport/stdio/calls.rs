@@ -1,20 +1,16 @@
 //! Calls that the front makes: each is tried at once, and goes on as a task if it has to wait.
 
-use std::{
-    any::Any,
-    collections::HashMap,
-    future::{Future, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use rmcp::model::{ErrorCode, RequestId};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::output::Output;
-use crate::protocol::{LineCall, error_response};
+use crate::{
+    attempt::{Caught, FAULT, at_once},
+    protocol::{OwnedCall, error_response},
+};
 
 /// The calls at work. Dropped, they end.
 #[derive(Default)]
@@ -36,14 +32,18 @@ impl Calls {
         &mut self,
         id: RequestId,
         line: Bytes,
-        call: LineCall,
+        call: OwnedCall,
         output: Output,
     ) -> Option<Bytes> {
         let key = id.clone();
-        let mut made = Box::pin(async move {
-            let answer = match (Caught(Box::pin(call.answer()))).await {
+        let made = Box::pin(async move {
+            let answer = match Caught::new(call.answer()).await {
                 Ok(answer) => answer,
-                Err(panic) => Some(failed(&id, panic.as_ref())),
+                Err(_) => Some(error_response(
+                    Some(&id),
+                    ErrorCode::INTERNAL_ERROR.0,
+                    FAULT,
+                )),
             };
             let Some(answer) = answer else {
                 return Ended {
@@ -55,11 +55,10 @@ impl Calls {
             let _ = output.send(Some(&id), answer).await;
             Ended { id, left: None }
         });
-        // Most calls need not wait for anything: a task of its own would cost more than the call.
-        match poll_fn(|context| Poll::Ready(made.as_mut().poll(context))).await {
-            Poll::Ready(ended) => ended.left,
-            Poll::Pending => {
-                let task = self.tasks.spawn(made);
+        match at_once(made).await {
+            Ok(ended) => ended.left,
+            Err(waits) => {
+                let task = self.tasks.spawn(waits);
                 self.by_id.insert(key, task);
                 None
             }
@@ -92,31 +91,5 @@ impl Calls {
     /// Ends all.
     pub(super) fn end(&mut self) {
         self.tasks.abort_all();
-    }
-}
-
-/// The response to a call that panicked.
-fn failed(id: &RequestId, panic: &(dyn Any + Send)) -> Vec<u8> {
-    let said = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(said, "a call panicked");
-    let message = "the call failed by a fault of the server";
-    error_response(Some(id), ErrorCode::INTERNAL_ERROR.0, message)
-}
-
-/// A future whose panic is a result: it must not end those that run beside it.
-struct Caught<F>(Pin<Box<F>>);
-
-impl<F: Future> Future for Caught<F> {
-    type Output = Result<F::Output, Box<dyn Any + Send>>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // Nothing of the future is looked at after its panic.
-        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
     }
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::StdioConfig,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, LineCall, LineFront, REFUSED, Taken, error_response,
+        Envelope, Front, INVALID_REQUEST, Kind, OwnedCall, LineFront, REFUSED, Taken, error_response,
     },
 };
 
@@ -62,7 +62,7 @@ enum Read {
     /// Nothing that rmcp needs to know of: this is the answer, if there is one.
     Settled(Option<Vec<u8>>),
     /// A call that the front makes.
-    Call(RequestId, Box<LineCall>),
+    Call(RequestId, Box<OwnedCall>),
 }
 
 impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
