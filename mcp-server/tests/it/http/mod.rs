@@ -2,6 +2,7 @@
 
 mod bodies;
 mod guard;
+mod conversation;
 mod limits;
 mod sessions;
 
