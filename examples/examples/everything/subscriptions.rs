@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use mcp_server::transport::http::SessionSink;
 use rmcp::{
     ErrorData, Peer, RoleServer,
-    model::{
-        ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification,
-    },
+    model::{ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification},
     service::{RequestContext, SubscriptionContext, SubscriptionSink},
 };
 

@@ -9,8 +9,8 @@ mod strict;
 
 pub use client_info::client_name;
 pub use envelope::{
-    Envelope, EnvelopeError, INVALID_PARAMS, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, error_response,
-    overloaded_response,
+    Envelope, EnvelopeError, INVALID_PARAMS, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED,
+    error_response, overloaded_response,
 };
 pub use front::Front;
 pub(crate) use front::{Caller, LineFront, OwnedCall, Taken};

@@ -15,11 +15,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use self::request::Request;
 pub(crate) use self::{
     lines::LineFront,
     owned::{Caller, OwnedCall, Taken},
 };
-use self::request::Request;
 
 use super::{
     Envelope, McpHandler, Strict,

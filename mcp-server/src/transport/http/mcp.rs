@@ -15,7 +15,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     body::{self, BodyError, Holding},
-    sessions::{self, Batch, Message, NoRoom, Open, RmcpResponse, Reply, Sessions},
+    sessions::{self, Batch, Message, NoRoom, Open, Reply, RmcpResponse, Sessions},
 };
 use crate::{
     admission::{Admission, Overloaded},
@@ -136,7 +136,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return refuse_call(&overloaded, id);
         }
         if let Some(open) = open {
-            let message = Message { head, bytes: bytes.clone() };
+            let message = Message {
+                head,
+                bytes: bytes.clone(),
+            };
             return self.sessions.post(&open, message, &envelope, call).await;
         }
         if let Some(answer) = self.fast_answer(&head, &envelope).await {

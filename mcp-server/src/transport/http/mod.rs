@@ -124,7 +124,6 @@ fn router<H: ServerHandler + Clone>(
         &rmcp_config,
         config.clone(),
         options.clients,
-        calls.clone(),
     );
     let registry = sessions.registry();
     let endpoint = McpEndpoint::new(

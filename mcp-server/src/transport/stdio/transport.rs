@@ -24,7 +24,8 @@ use super::{
 use crate::{
     config::StdioConfig,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, OwnedCall, LineFront, REFUSED, Taken, error_response,
+        Envelope, Front, INVALID_REQUEST, Kind, LineFront, OwnedCall, REFUSED, Taken,
+        error_response,
     },
 };
 

@@ -1,24 +1,12 @@
 //! What client and server say to each other in a session, beside plain answers: questions,
 //! notifications, streams that break and are taken up again, batches.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::atomic::Ordering;
 
-use mcp_server::{config::HttpConfig, transport::http::SessionSink};
-use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-        ProgressNotificationParam, ServerCapabilities, ServerConfig, ServerNotification,
-        ToolListChangedNotification,
-    },
-    service::RequestContext,
-};
+use mcp_server::config::HttpConfig;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
+use super::talk::{Peer, Talkative, event, message, talkative, text};
 use crate::support::{
     WriteLock,
     http::Http,
@@ -27,184 +15,6 @@ use crate::support::{
     server::Server,
     until, within,
 };
-
-/// A server whose tools talk to the client while they run. Clones share the gate.
-#[derive(Clone)]
-struct Talkative {
-    gate: Arc<Semaphore>,
-    working: Arc<AtomicUsize>,
-}
-
-/// Counts a call at work.
-struct Working(Arc<AtomicUsize>);
-
-impl Drop for Working {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Talkative {
-    fn new() -> Self {
-        Self {
-            gate: Arc::new(Semaphore::new(0)),
-            working: Arc::default(),
-        }
-    }
-}
-
-fn said(text: impl Into<String>) -> Result<CallToolResponse, ErrorData> {
-    Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
-}
-
-#[expect(deprecated, reason = "clients of sessions are asked for their roots")]
-impl ServerHandler for Talkative {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-    }
-
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        self.working.fetch_add(1, Ordering::SeqCst);
-        let _working = Working(self.working.clone());
-        match &*request.name {
-            "ask" => match context.peer.list_roots().await {
-                Ok(result) => said(result.roots[0].uri.clone()),
-                Err(error) => said(format!("refused: {error}")),
-            },
-            "report" => {
-                let token = context.meta.get_progress_token().expect("it has one");
-                for step in 1..=3 {
-                    let progress = ProgressNotificationParam::new(token.clone(), f64::from(step));
-                    context.peer.notify_progress(progress).await.expect("there is a stream");
-                }
-                self.gate.acquire().await.expect("never closed").forget();
-                said("reported")
-            }
-            "flood" => {
-                let token = context.meta.get_progress_token().expect("it has one");
-                for step in 1..=200 {
-                    let progress = ProgressNotificationParam::new(token.clone(), f64::from(step))
-                        .with_message("x".repeat(1_000));
-                    context.peer.notify_progress(progress).await.expect("there is a stream");
-                }
-                said("flooded")
-            }
-            "announce" => {
-                let parts = context.extensions.get::<http::request::Parts>();
-                let sink = parts.and_then(|parts| parts.extensions.get::<SessionSink>());
-                let changed = ToolListChangedNotification {
-                    method: Default::default(),
-                    extensions: Default::default(),
-                };
-                let changed = ServerNotification::ToolListChangedNotification(changed);
-                match sink.expect("it is a session").notify(changed) {
-                    Ok(()) => said("announced"),
-                    Err(error) => said(error.to_string()),
-                }
-            }
-            "panic" => panic!("of its own free will"),
-            name => said(name.to_owned()),
-        }
-    }
-}
-
-/// A client in a session.
-struct Peer<'a> {
-    server: &'a Server,
-    session: String,
-}
-
-/// One event of a stream.
-#[derive(Debug, Default, PartialEq)]
-struct Event {
-    id: String,
-    name: String,
-    data: Value,
-}
-
-impl<'a> Peer<'a> {
-    async fn open(server: &'a Server) -> Self {
-        let session = open_session(&mut Http::connect(server.address).await).await;
-        Self { server, session }
-    }
-
-    async fn post(&self, message: &Value) -> Http {
-        let mut connection = Http::connect(self.server.address).await;
-        let headers = legacy_headers(&self.session);
-        connection
-            .request("POST", "/mcp", &headers, message.to_string())
-            .await;
-        connection
-    }
-
-    /// Calls a tool and returns its stream.
-    async fn call(&self, id: u64, tool: &str) -> Http {
-        let meta = json!({"progressToken": id});
-        let params = json!({"name": tool, "arguments": {}, "_meta": meta});
-        let mut connection = self.post(&request(id, "tools/call", &params)).await;
-        assert_eq!(connection.head().await.status, 200);
-        connection
-    }
-
-    async fn tell(&self, message: &Value) {
-        assert_eq!(self.post(message).await.head().await.status, 202);
-    }
-
-    /// The client's stream, from `last` on if there was one before.
-    async fn listen(&self, last: Option<&str>) -> Http {
-        let mut connection = Http::connect(self.server.address).await;
-        let mut headers = legacy_headers(&self.session);
-        headers.extend(last.map(|last| ("Last-Event-ID", last)));
-        connection.request("GET", "/mcp", &headers, "").await;
-        let head = connection.head().await;
-        assert_eq!(head.status, 200);
-        assert_eq!(head.header("content-type"), Some("text/event-stream"));
-        connection
-    }
-}
-
-/// The next event; `None` at the end of the stream.
-async fn event(stream: &mut Http) -> Option<Event> {
-    loop {
-        let chunk = stream.chunk().await.expect("the stream is open")?;
-        let text = String::from_utf8(chunk).expect("streams are UTF-8");
-        let mut event = Event::default();
-        for line in text.lines() {
-            match line.split_once(':').map(|(name, value)| (name, value.trim())) {
-                Some(("id", id)) => event.id = id.to_owned(),
-                Some(("event", name)) => event.name = name.to_owned(),
-                Some(("data", "")) => {}
-                Some(("data", data)) => event.data = serde_json::from_str(data).expect("JSON"),
-                _ => {}
-            }
-        }
-        if event != Event::default() {
-            return Some(event);
-        }
-    }
-}
-
-async fn message(stream: &mut Http) -> Event {
-    let event = event(stream).await.expect("the stream goes on");
-    assert_eq!(event.name, "", "{event:?}");
-    event
-}
-
-fn text(event: &Event) -> &str {
-    event.data["result"]["content"][0]["text"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text in {event:?}"))
-}
-
-async fn talkative() -> (Server, Talkative) {
-    let handler = Talkative::new();
-    let server = Server::start(handler.clone(), HttpConfig::default()).await;
-    (server, handler)
-}
 
 #[tokio::test]
 async fn questions_find_their_way_back() {
@@ -250,9 +60,8 @@ async fn another_session_cannot_answer() {
     let mut stream = peer.call(1, "ask").await;
     message(&mut stream).await;
     let question = message(&mut stream).await.data["id"].clone();
-    let answer = |uri: &str| {
-        json!({"jsonrpc": "2.0", "id": question, "result": {"roots": [{"uri": uri}]}})
-    };
+    let answer =
+        |uri: &str| json!({"jsonrpc": "2.0", "id": question, "result": {"roots": [{"uri": uri}]}});
     other.tell(&answer("file:///theirs")).await;
     let cancelled = json!({"requestId": 1});
     other
@@ -313,10 +122,15 @@ async fn what_is_lost_is_a_gap() {
     // 200 reports and the answer.
     assert_eq!(missed + seen, 201);
     assert!(missed > 100, "{missed}");
-    for (peer, last) in [(&other, primed.as_str()), (&peer, "1-2-3-4"), (&peer, "nonsense")] {
-        let mut stream = peer.listen(Some(last)).await;
-        assert_eq!(event(&mut stream).await.unwrap().name, "gap", "{last}");
-        assert_eq!(event(&mut stream).await, None, "{last}");
+    for (peer, last) in [
+        (&other, primed.as_str()),
+        (&peer, "1-2-3-4"),
+        (&peer, "nonsense"),
+    ] {
+        let mut stream = peer.listen_head(Some(last)).await;
+        let head = stream.head().await;
+        let lost = stream.rest_of(head).await.body;
+        assert_eq!(lost, "event: gap\ndata: {}\n\n", "{last}");
     }
     server.stop().await;
 }
@@ -411,16 +225,26 @@ async fn what_belongs_to_no_request_comes_on_the_open_stream() {
 #[tokio::test]
 async fn nothing_lives_between_requests() {
     let (server, handler) = talkative().await;
-    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let alive = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
     let warm = Peer::open(&server).await;
     to_its_end(warm.call(1, "hello").await).await;
-    until("rest", async || (handler.working.load(Ordering::SeqCst) == 0).then_some(())).await;
+    until("rest", async || {
+        (handler.working.load(Ordering::SeqCst) == 0).then_some(())
+    })
+    .await;
     let before = alive();
     for _ in 0..50 {
         let peer = Peer::open(&server).await;
         to_its_end(peer.call(1, "hello").await).await;
     }
-    until("no more tasks than before", async || (alive() <= before).then_some(())).await;
+    until("no more tasks than before", async || {
+        (alive() <= before).then_some(())
+    })
+    .await;
     server.stop().await;
 }
 
@@ -435,17 +259,26 @@ async fn only_the_revision_that_has_batches_may_send_them() {
     for version in ["2025-03-26", "2025-06-18", LEGACY] {
         let mut connection = Http::connect(server.address).await;
         let body = initialize(version).to_string();
-        connection.request("POST", "/mcp", &[JSON, ACCEPT], body).await;
+        connection
+            .request("POST", "/mcp", &[JSON, ACCEPT], body)
+            .await;
         let opened = connection.response().await;
         let session = opened.head.header("mcp-session-id").unwrap().to_owned();
         // This revision knows no header for itself.
         let headers = [JSON, ACCEPT, ("Mcp-Session-Id", session.as_str())];
         let call = |id: u64, tool: &str| request(id, "tools/call", &json!({"name": tool}));
-        let batch = json!([call(1, "one"), initialized(), call(2, "two"), {"id": 3}, initialize(version)]);
-        connection.request("POST", "/mcp", &headers, batch.to_string()).await;
+        let batch =
+            json!([call(1, "one"), initialized(), call(2, "two"), {"id": 3}, initialize(version)]);
+        connection
+            .request("POST", "/mcp", &headers, batch.to_string())
+            .await;
         if version != "2025-03-26" {
             let refused = connection.response().await;
-            assert_eq!((refused.status(), refused.code()), (400, Some(-32600)), "{version}");
+            assert_eq!(
+                (refused.status(), refused.code()),
+                (400, Some(-32600)),
+                "{version}"
+            );
             continue;
         }
         assert_eq!(connection.head().await.status, 200);
@@ -458,7 +291,11 @@ async fn only_the_revision_that_has_batches_may_send_them() {
             let answer = of(json!(id)).unwrap();
             assert_eq!(answer["result"]["content"][0]["text"], tool, "{answer}");
         }
-        assert_eq!(of(json!(0)).unwrap()["error"]["code"], -32600, "no `initialize` here");
+        assert_eq!(
+            of(json!(0)).unwrap()["error"]["code"],
+            -32600,
+            "no `initialize` here"
+        );
         assert_eq!(answers.len(), 4, "{answers:?}");
 
         let notes = json!([initialized(), initialized()]).to_string();

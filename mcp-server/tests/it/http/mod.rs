@@ -1,10 +1,11 @@
 //! HTTP: what is refused, how, and when; and that the server lives on.
 
 mod bodies;
-mod guard;
 mod conversation;
+mod guard;
 mod limits;
 mod sessions;
+mod talk;
 
 use std::net::SocketAddr;
 

@@ -9,7 +9,9 @@ use tokio::{task::JoinSet, time::Instant};
 use super::assert_alive;
 use crate::support::{
     http::{Http, Response},
-    mcp::{ACCEPT, JSON, LEGACY, initialize, legacy_headers, open_session, request, try_open_session},
+    mcp::{
+        ACCEPT, JSON, LEGACY, initialize, legacy_headers, open_session, request, try_open_session,
+    },
     server::Server,
     until,
 };

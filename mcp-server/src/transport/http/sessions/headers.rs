@@ -54,11 +54,7 @@ impl Meta {
         struct Keys<'a> {
             #[serde(default, rename = "io.modelcontextprotocol/protocolVersion")]
             version: Option<String>,
-            #[serde(
-                borrow,
-                default,
-                rename = "io.modelcontextprotocol/clientCapabilities"
-            )]
+            #[serde(borrow, default, rename = "io.modelcontextprotocol/clientCapabilities")]
             capabilities: Option<&'a RawValue>,
         }
         let params = params.and_then(|raw| serde_json::from_str::<Params<'_>>(raw.get()).ok());

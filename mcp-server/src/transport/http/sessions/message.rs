@@ -156,7 +156,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
             Err(waits) => {
                 let stop = record.stop.child_token();
                 let work = Work::begin(record, id, Running::Task(stop.clone()));
-                let task = self.calls.spawn(async move {
+                let task = self.work.spawn(async move {
                     let _work = work;
                     tokio::select! {
                         biased;
@@ -186,7 +186,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         let served = Served::new(self.handler.clone(), record.clone(), message, outlet);
         let work = Work::begin(&record, &id, Running::Service(served.inbox().clone()));
         let stop = record.stop.child_token();
-        self.calls.spawn(async move {
+        self.work.spawn(async move {
             let _work = work;
             served.run(stop).await;
         });
@@ -245,9 +245,12 @@ impl<H: ServerHandler + Clone> Sessions<H> {
         let outlet = Outlet::Session(record.standing());
         let served = Served::new(self.handler.clone(), record.clone(), message, outlet);
         let stop = record.stop.child_token();
-        self.calls.spawn(async move {
+        self.work.spawn(async move {
             let run = served.run(stop);
-            if tokio::time::timeout(NOTIFICATION_TIMEOUT, run).await.is_err() {
+            if tokio::time::timeout(NOTIFICATION_TIMEOUT, run)
+                .await
+                .is_err()
+            {
                 tracing::warn!("a notification was not handled in time");
             }
         });

@@ -67,7 +67,8 @@ pub(super) struct Sessions<H> {
     opening: Stateless<H>,
     config: Live<HttpConfig>,
     clients: Clients,
-    calls: TaskTracker,
+    /// Requests at work. Each ends with its session, and those with `streams`.
+    work: TaskTracker,
     streams: CancellationToken,
 }
 
@@ -98,14 +99,13 @@ impl Open {
 }
 
 impl<H: ServerHandler + Clone> Sessions<H> {
-    /// `calls` tracks the work that goes on when its client has left; `streams` ends all.
+    /// Streams and the work for clients that have left end with `rmcp_config`'s token.
     pub(super) fn new(
         handler: &H,
         front: Option<Front>,
         rmcp_config: &StreamableHttpServerConfig,
         config: Live<HttpConfig>,
         clients: Clients,
-        calls: TaskTracker,
     ) -> Self {
         let streams = rmcp_config.cancellation_token.clone();
         let stateless = |sessions| {
@@ -122,7 +122,7 @@ impl<H: ServerHandler + Clone> Sessions<H> {
             opening: stateless(false),
             config,
             clients,
-            calls,
+            work: TaskTracker::new(),
             streams,
         }
     }
@@ -188,7 +188,6 @@ fn registry(config: &HttpConfig) -> mcp_streaming::Sessions {
         idle_timeout: config.session_idle_timeout,
         life_time: None,
     };
-    let sessions =
-        budget.and_then(|budget| mcp_streaming::Sessions::new(&budget, &session_config));
+    let sessions = budget.and_then(|budget| mcp_streaming::Sessions::new(&budget, &session_config));
     sessions.expect("the settings were validated")
 }

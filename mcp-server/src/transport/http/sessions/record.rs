@@ -102,7 +102,8 @@ impl Record {
         let mut work = self.lock();
         work.running.remove(id);
         if let Some(inbox) = inbox {
-            work.asked.retain(|_, (asker, _)| !asker.same_channel(inbox));
+            work.asked
+                .retain(|_, (asker, _)| !asker.same_channel(inbox));
         }
     }
 

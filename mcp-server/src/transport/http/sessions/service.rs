@@ -119,7 +119,8 @@ impl<S: Service<RoleServer>> Service<RoleServer> for One<S> {
         // What the client says while a request is served is not what this service is there for.
         let own = !matches!(
             notification,
-            ClientNotification::CancelledNotification(_) | ClientNotification::ProgressNotification(_)
+            ClientNotification::CancelledNotification(_)
+                | ClientNotification::ProgressNotification(_)
         );
         let handled = Caught::new(self.service.handle_notification(notification, context)).await;
         if own {
