@@ -1,6 +1,8 @@
 //! The front of standard input and output against rmcp: the same messages to a server with it and
 //! to one without must get the same answers, in both eras.
 
+mod messages;
+
 use std::time::Duration;
 
 use mcp_server::{
