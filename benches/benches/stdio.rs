@@ -38,7 +38,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    tool::{BenchText, Plain},
+    tool::{BenchText, CALL, Plain},
     usage::cpu_seconds,
 };
 
@@ -50,8 +50,6 @@ const DURATION: Duration = Duration::from_millis(1_500);
 const TEXT_BYTES: usize = 100;
 /// By how much the front should beat rmcp's `stdio()` at a depth of 16.
 const TARGET: f64 = 2.0;
-
-const CALL: &str = r#"{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"bench_text","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0.0"}}}}"#;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -9,10 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Failure, usage::cpu_seconds};
-
-/// The call.
-pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"bench_text","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0.0"}}}}"#;
+use super::{Failure, tool::CALL, usage::cpu_seconds};
 
 /// Calls to one server.
 pub(crate) struct Load {
@@ -82,8 +79,8 @@ async fn call_until(address: SocketAddr, end: Instant) -> Result<Vec<Duration>, 
     let request = format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: \
          application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: \
-         tools/call\r\nmcp-name: bench_text\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
+         tools/call\r\nmcp-name: bench_text\r\ncontent-length: {}\r\n\r\n{CALL}",
+        CALL.len()
     );
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure,
-    tool::{BenchText, Plain},
+    tool::{BenchText, CALL, Plain},
 };
 
 /// What answers.
@@ -88,15 +88,19 @@ async fn ours(
         front,
         ..mcp_http::Options::default()
     };
-    let (config, never) = (HttpConfig::default(), CancellationToken::new());
+    let config = HttpConfig {
+        // All connections of a load are one client.
+        sessions_per_client_max: 10_000,
+        ..HttpConfig::default()
+    };
+    let never = CancellationToken::new();
     mcp_http::serve(listener, handler, options, config, never).await?;
     Ok(())
 }
 
 /// The very bytes that the server answers with.
 async fn fixed(front: &Front) -> Result<Bytes, Failure> {
-    let request = super::load::BODY;
-    let envelope = Envelope::parse(request.as_bytes())?;
+    let envelope = Envelope::parse(CALL.as_bytes())?;
     let headers = [
         (
             header::ACCEPT.as_str(),

@@ -16,3 +16,12 @@ pub(crate) fn cpu_seconds(process: u32) -> Result<f64, Failure> {
         || -> Result<f64, Failure> { Ok(ticks.next().ok_or("a line of /proc")?.parse()?) };
     Ok((next()? + next()?) / TICKS_PER_SECOND)
 }
+
+/// Bytes of memory that a process has in use.
+#[allow(dead_code, reason = "not every benchmark asks")]
+pub(crate) fn resident_bytes(process: u32) -> Result<u64, Failure> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
+    Ok(kib.ok_or("a line of /proc")?.trim().parse::<u64>()? * 1024)
+}

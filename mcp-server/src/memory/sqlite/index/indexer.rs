@@ -193,7 +193,7 @@ impl Worker {
             self.live.reset();
         }
         match self.followed() {
-            Ok(Some(disk)) => self.live.show(disk),
+            Ok(Some(disk)) => self.live.show(disk, &self.db),
             Ok(None) => {}
             // Whoever holds the lock mends it.
             Err(error) => tracing::debug!(%error, "no search index to follow"),
@@ -236,7 +236,7 @@ impl Worker {
             tracing::warn!("the search index is of another history of the database");
             return Ok(false);
         }
-        self.live.show(disk);
+        self.live.show(disk, &self.db);
         Ok(true)
     }
 
@@ -279,7 +279,7 @@ impl Worker {
             && let Some(disk) = self.live.disk()
             && disk.is_outdated()?
         {
-            self.live.show(disk.reloaded()?);
+            self.live.show(disk.reloaded()?, &self.db);
         }
         Ok(())
     }
@@ -330,11 +330,8 @@ impl Worker {
         let mark = changes::watermark(&self.db, upto).map_err(unreadable)?;
         let mark = mark.unwrap_or_default();
         writer.commit(mark)?;
-        self.live.show(writer.view()?);
+        self.live.show(writer.view()?, &self.db);
         self.writer = Some(writer);
-        if let Err(error) = self.live.warm(&self.db) {
-            tracing::debug!(%error, "the search index is behind");
-        }
         Ok(())
     }
 }
