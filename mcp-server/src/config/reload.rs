@@ -11,6 +11,7 @@ pub const RELOADABLE: &[&str] = &[
     "http.body_timeout",
     "http.drain_timeout",
     "http.sessions_max",
+    "http.sessions_per_client_max",
     "lanes",
     "log.filter",
     "memory.limits",

@@ -59,9 +59,8 @@ impl std::fmt::Debug for Options {
 /// Serves MCP with `handler` on `listener` until `shutdown`, then drains: no new connections, calls
 /// in flight are answered within `config.drain_timeout`, streams that only wait are closed.
 ///
-/// `handler` is cloned for every session and for every stateless request that the front does not
-/// take. Those of the settings that are
-/// reloadable may be exchanged meanwhile.
+/// `handler` is cloned for every message that the front does not take. Those of the settings that
+/// are reloadable may be exchanged meanwhile.
 ///
 /// # Errors
 ///

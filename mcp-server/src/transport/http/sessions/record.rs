@@ -46,6 +46,14 @@ impl Kept {
     }
 }
 
+/// What belongs to no request is whole when the session ends.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let standing = self.record.with_standing(std::mem::take);
+        standing.iter().for_each(Tx::finish);
+    }
+}
+
 #[derive(Debug, Default)]
 struct Work {
     /// Requests of the client, by their id.
