@@ -16,6 +16,10 @@
 mod load;
 #[path = "front/servers.rs"]
 mod servers;
+#[path = "front/tool.rs"]
+mod tool;
+#[path = "front/usage.rs"]
+mod usage;
 
 use std::{
     error::Error,

@@ -69,6 +69,7 @@ pub enum BuildError {
 pub struct App {
     handler: McpHandler,
     front: bool,
+    stdio_front: bool,
     registry: Arc<Registry>,
     readers: usize,
     /// `None` in safe mode.
@@ -134,6 +135,7 @@ impl App {
         Ok(Self {
             handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
+            stdio_front: config.stdio.front && !config.safe_mode,
             registry,
             readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
@@ -166,6 +168,13 @@ impl App {
             .connect(Owner::local(), first, Transport::Stdio);
         let admission = self.admission.clone();
         Strict::new(self.handler.for_client(client, lane, admission))
+    }
+
+    /// The fast way to the answers of a [`stdio_handler`](Self::stdio_handler), unless the
+    /// configuration leaves it out.
+    #[must_use]
+    pub fn stdio_front(&self, handler: &Strict<McpHandler>) -> Option<Front> {
+        self.stdio_front.then(|| Front::new(handler))
     }
 
     /// What an HTTP server works with beside the handler.

@@ -24,6 +24,7 @@
 pub mod adapters;
 pub mod admission;
 pub mod app;
+mod attempt;
 pub mod auth;
 pub mod bench;
 pub mod call;

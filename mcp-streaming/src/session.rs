@@ -10,6 +10,7 @@ use crate::{
     wheel::Key,
 };
 use std::{
+    any::Any,
     fmt,
     panic::Location,
     sync::{
@@ -81,6 +82,7 @@ struct Shared {
 struct State {
     streams: Vec<Arc<Stream>>,
     end: Option<EndReason>,
+    attachment: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// One client's session, made by [`Sessions::open`]. It has no task and no
@@ -180,6 +182,26 @@ impl StreamingSession {
             .fetch_max(self.shared.hub.coarse_ms(), Ordering::Relaxed);
     }
 
+    /// Keeps `attachment` with the session, in the place of the one before, until the session
+    /// ends: what its user knows of the client. An attachment that holds the session keeps it
+    /// from being dropped, not from ending.
+    pub fn attach(&self, attachment: Arc<dyn Any + Send + Sync>) {
+        let mut state = lock(&self.state);
+        let gone = match state.end {
+            None => state.attachment.replace(attachment),
+            Some(_) => Some(attachment),
+        };
+        drop(state);
+        drop(gone);
+    }
+
+    /// What is kept with the session, if it is a `T` and the session has not ended.
+    #[must_use]
+    pub fn attachment<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        let attachment = lock(&self.state).attachment.clone();
+        attachment?.downcast().ok()
+    }
+
     /// Whether and why it has ended.
     #[must_use]
     pub fn end(&self) -> Option<EndReason> {
@@ -254,14 +276,15 @@ impl StreamingSession {
     }
 
     fn end_with(&self, reason: EndReason) {
-        let streams = {
+        let (streams, attachment) = {
             let mut state = lock(&self.state);
             if state.end.is_some() {
                 return;
             }
             state.end = Some(reason);
-            std::mem::take(&mut state.streams)
+            (std::mem::take(&mut state.streams), state.attachment.take())
         };
+        drop(attachment);
         for stream in &streams {
             stream.end(reason);
         }

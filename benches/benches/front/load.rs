@@ -1,6 +1,6 @@
 //! The load: connections that call, each as soon as it was answered, on one thread.
 
-use std::{fs, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -9,13 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::Failure;
-
-/// The unit of times in `/proc/PID/stat`.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// The call.
-pub(crate) const BODY: &str = r#"{"jsonrpc":"2.0","id":12,"method":"tools/call","params":{"name":"bench_text","arguments":{},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1.0.0"}}}}"#;
+use super::{Failure, tool::CALL, usage::cpu_seconds};
 
 /// Calls to one server.
 pub(crate) struct Load {
@@ -85,8 +79,8 @@ async fn call_until(address: SocketAddr, end: Instant) -> Result<Vec<Duration>, 
     let request = format!(
         "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\naccept: \
          application/json, text/event-stream\r\nmcp-protocol-version: 2026-07-28\r\nmcp-method: \
-         tools/call\r\nmcp-name: bench_text\r\ncontent-length: {}\r\n\r\n{BODY}",
-        BODY.len()
+         tools/call\r\nmcp-name: bench_text\r\ncontent-length: {}\r\n\r\n{CALL}",
+        CALL.len()
     );
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
@@ -135,14 +129,4 @@ async fn read_head(
             length = Some(value.trim().parse()?);
         }
     }
-}
-
-/// User and system time of a process so far.
-fn cpu_seconds(process: u32) -> Result<f64, Failure> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let fields = stat.rsplit_once(')').ok_or("a line of /proc")?.1;
-    let mut ticks = fields.split_whitespace().skip(11).take(2);
-    let mut next =
-        || -> Result<f64, Failure> { Ok(ticks.next().ok_or("a line of /proc")?.parse()?) };
-    Ok((next()? + next()?) / TICKS_PER_SECOND)
 }

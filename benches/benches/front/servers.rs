@@ -9,25 +9,19 @@ use mcp_server::{
     call::Call,
     config::HttpConfig,
     protocol::{Envelope, Front, McpHandler, Strict},
-    tools::{Effect, Registry, Tool, ToolError},
+    tools::{Registry, Tool},
     transport::http as mcp_http,
 };
-use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ServerCapabilities, ServerConfig,
-    },
-    service::RequestContext,
-    transport::streamable_http_server::{
-        StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
-    },
+use rmcp::transport::streamable_http_server::{
+    StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{
+    Failure,
+    tool::{BenchText, CALL, Plain},
+};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,15 +88,19 @@ async fn ours(
         front,
         ..mcp_http::Options::default()
     };
-    let (config, never) = (HttpConfig::default(), CancellationToken::new());
+    let config = HttpConfig {
+        // All connections of a load are one client.
+        sessions_per_client_max: 10_000,
+        ..HttpConfig::default()
+    };
+    let never = CancellationToken::new();
     mcp_http::serve(listener, handler, options, config, never).await?;
     Ok(())
 }
 
 /// The very bytes that the server answers with.
 async fn fixed(front: &Front) -> Result<Bytes, Failure> {
-    let request = super::load::BODY;
-    let envelope = Envelope::parse(request.as_bytes())?;
+    let envelope = Envelope::parse(CALL.as_bytes())?;
     let headers = [
         (
             header::ACCEPT.as_str(),
@@ -142,49 +140,4 @@ async fn rmcp_serve(listener: TcpListener, text: Arc<str>) -> Result<(), Failure
         let _ = stream.set_nodelay(true);
     });
     Ok(axum::serve(listener, router).await?)
-}
-
-/// A tool that costs nothing but its answer.
-struct BenchText(Arc<str>);
-
-#[derive(Deserialize, JsonSchema)]
-struct Nothing {}
-
-#[derive(Serialize, JsonSchema)]
-struct Text {
-    text: String,
-}
-
-impl Tool for BenchText {
-    type Arguments = Nothing;
-    type Output = Text;
-
-    const NAME: &'static str = "bench_text";
-    const TITLE: &'static str = "Text";
-    const DESCRIPTION: &'static str = "Answers with a text.";
-    const EFFECT: Effect = Effect::Reads;
-
-    async fn call(&self, _call: &Call, _arguments: Nothing) -> Result<Text, ToolError> {
-        let text = self.0.as_ref().to_owned();
-        Ok(Text { text })
-    }
-}
-
-/// The same for rmcp, without a router in between.
-#[derive(Clone)]
-struct Plain(Arc<str>);
-
-impl ServerHandler for Plain {
-    fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-    }
-
-    async fn call_tool(
-        &self,
-        _request: CallToolRequestParams,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, ErrorData> {
-        let text = self.0.as_ref();
-        Ok(CallToolResult::structured(serde_json::json!({ "text": text })).into())
-    }
 }

@@ -76,7 +76,8 @@ async fn serve(
     let handler = Strict::new(handler);
     if let Some(Transport::Stdio) = args.transport {
         let (input, output) = stdio_pipes();
-        stdio::serve(handler, input, output, &StdioConfig::default(), shutdown).await?;
+        let config = StdioConfig::default();
+        stdio::serve(handler, None, input, output, &config, shutdown).await?;
         return Ok(());
     }
     let listener = TcpListener::bind(args.listen).await?;

@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Mutex};
 
+use mcp_server::transport::http::SessionSink;
 use rmcp::{
     ErrorData, Peer, RoleServer,
-    model::ResourceUpdatedNotificationParam,
+    model::{ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification},
     service::{RequestContext, SubscriptionContext, SubscriptionSink},
 };
 
@@ -29,7 +30,7 @@ pub(crate) enum Change {
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     streams: Mutex<Streams>,
-    watches: Mutex<BTreeMap<Watch, Peer<RoleServer>>>,
+    watches: Mutex<BTreeMap<Watch, Watcher>>,
 }
 
 #[derive(Debug, Default)]
@@ -40,6 +41,48 @@ struct Streams {
 
 /// A session (none over stdio) and the URI that it watches.
 type Watch = (Option<String>, String);
+
+/// The way to a session. Over HTTP the peer of a request is gone with its answer.
+#[derive(Clone, Debug)]
+enum Watcher {
+    Http(SessionSink),
+    Stdio(Peer<RoleServer>),
+}
+
+impl Watcher {
+    fn of(context: &RequestContext<RoleServer>) -> Self {
+        let parts = context.extensions.get::<http::request::Parts>();
+        match parts.and_then(|parts| parts.extensions.get::<SessionSink>()) {
+            Some(sink) => Self::Http(sink.clone()),
+            None => Self::Stdio(context.peer.clone()),
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Http(sink) => sink.is_closed(),
+            Self::Stdio(peer) => peer.is_transport_closed(),
+        }
+    }
+
+    async fn updated(&self, uri: &str) {
+        let update = ResourceUpdatedNotificationParam::new(uri);
+        let sent = match self {
+            Self::Http(sink) => {
+                let notification = ResourceUpdatedNotification::new(update);
+                let notification = ServerNotification::ResourceUpdatedNotification(notification);
+                sink.notify(notification).map_err(|error| error.to_string())
+            }
+            Self::Stdio(peer) => peer
+                .notify_resource_updated(update)
+                .await
+                .map_err(|error| error.to_string()),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(error, uri, "not announced");
+        }
+    }
+}
 
 impl Hub {
     /// Keeps a stream informed until its client goes away.
@@ -61,11 +104,11 @@ impl Hub {
         context: &RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let mut watches = lock(&self.watches);
-        watches.retain(|_, peer| !peer.is_transport_closed());
+        watches.retain(|_, watcher| !watcher.is_gone());
         if watches.len() >= WATCHES_MAX {
             return Err(ErrorData::internal_error("too many subscriptions", None));
         }
-        watches.insert((session(context), uri), context.peer.clone());
+        watches.insert((session(context), uri), Watcher::of(context));
         Ok(())
     }
 
@@ -88,18 +131,20 @@ impl Hub {
                 tracing::debug!(%error, ?change, "not announced");
             }
         }
-        for peer in self.sessions(change, cause) {
-            let sent = match change {
-                Change::Tools => peer.notify_tool_list_changed().await,
-                Change::Prompts => peer.notify_prompt_list_changed().await,
-                Change::Resource(uri) => {
-                    let update = ResourceUpdatedNotificationParam::new(uri);
-                    peer.notify_resource_updated(update).await
+        let sent = match change {
+            Change::Resource(uri) => {
+                for watcher in self.watchers(uri) {
+                    watcher.updated(uri).await;
                 }
-            };
-            if let Err(error) = sent {
-                tracing::debug!(%error, ?change, "not announced");
+                return;
             }
+            // Nobody else had to subscribe to a list.
+            _ if is_stateless(cause) => return,
+            Change::Tools => cause.peer.notify_tool_list_changed().await,
+            Change::Prompts => cause.peer.notify_prompt_list_changed().await,
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, ?change, "not announced");
         }
     }
 
@@ -111,22 +156,13 @@ impl Hub {
         Registered { hub: self, key }
     }
 
-    /// The sessions of older revisions that hear of `change`. A changed list is
-    /// told to its cause only, since nobody else had to subscribe to it.
-    fn sessions(
-        &self,
-        change: &Change,
-        cause: &RequestContext<RoleServer>,
-    ) -> Vec<Peer<RoleServer>> {
-        match change {
-            Change::Resource(changed) => lock(&self.watches)
-                .iter()
-                .filter(|((_, uri), _)| uri == changed)
-                .map(|(_, peer)| peer.clone())
-                .collect(),
-            Change::Tools | Change::Prompts if is_stateless(cause) => Vec::new(),
-            Change::Tools | Change::Prompts => vec![cause.peer.clone()],
-        }
+    /// The sessions of older revisions that watch a resource.
+    fn watchers(&self, uri: &str) -> Vec<Watcher> {
+        lock(&self.watches)
+            .iter()
+            .filter(|((_, watched), _)| watched == uri)
+            .map(|(_, watcher)| watcher.clone())
+            .collect()
     }
 }
 

@@ -31,8 +31,9 @@ pub(super) async fn run(
         reloader.run(&app).await;
     };
     let handler = app.stdio_handler(name.as_deref().map(client::lane_of));
+    let front = app.stdio_front(&handler);
     let served = tokio::select! {
-        served = stdio::serve(handler, input, output, &stdio_config, shutdown) => served,
+        served = stdio::serve(handler, front, input, output, &stdio_config, shutdown) => served,
         () = beside => unreachable!("it runs until it is dropped"),
         // Nobody is there to answer.
         () = output_closed() => {

@@ -16,6 +16,9 @@ const JSON_DEPTH_MAX: usize = 128;
 /// Less than this hyper does not take.
 const HEADER_BYTES_MIN: usize = 8_192;
 
+/// With less, a stream would hold hardly a message.
+const SESSION_BYTES_MIN: u64 = 64 << 10;
+
 /// Configuration of the HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -70,8 +73,16 @@ pub struct HttpConfig {
     pub connections_max: NonZeroUsize,
     /// The most sessions at once (clients before revision 2026-07-28 only). For one more, the
     /// longest idle is closed; where all were used within the last minute it is refused with 503.
-    /// Default 1,000. Each costs about 60 KiB. Reloadable.
+    /// Default 10,000. Each costs a few KiB. Reloadable.
     pub sessions_max: usize,
+    /// The most sessions of one client at once; without authentication there is one client.
+    /// Default 100. Reloadable.
+    pub sessions_per_client_max: usize,
+    /// Bytes that the streams of one session may hold, unread and kept for a client that comes
+    /// back; half of it in one stream, so that a larger answer does not get into one. Default 32 MiB.
+    pub session_bytes_max: u64,
+    /// Bytes that the streams of all sessions may hold. Default 256 MiB.
+    pub sessions_bytes_max: u64,
     /// How long a session may go without a message before it is closed; an open stream is none.
     /// Default 4 h. A client whose session has gone must open another, which not all do.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
@@ -102,7 +113,10 @@ impl Default for HttpConfig {
             write_timeout: Duration::from_secs(30),
             rate_limit: RateLimitConfig::default(),
             connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
-            sessions_max: 1_000,
+            sessions_max: 10_000,
+            sessions_per_client_max: 100,
+            session_bytes_max: 32 << 20,
+            sessions_bytes_max: 256 << 20,
             session_idle_timeout: Duration::from_secs(4 * 3600),
             drain_timeout: Duration::from_secs(10),
         }
@@ -153,6 +167,16 @@ impl HttpConfig {
             ));
         }
         self.rate_limit.validate()?;
+        let bytes = SESSION_BYTES_MIN..=mcp_streaming::BUDGET_BYTES_MAX;
+        for (field, bytes_max) in [
+            ("http.session_bytes_max", self.session_bytes_max),
+            ("http.sessions_bytes_max", self.sessions_bytes_max),
+        ] {
+            if !bytes.contains(&bytes_max) {
+                let reason = format!("must be from {} to {}", bytes.start(), bytes.end());
+                return Err(ConfigError::invalid(field, reason));
+            }
+        }
         for (field, timeout) in [
             ("http.header_timeout", self.header_timeout),
             ("http.body_timeout", self.body_timeout),

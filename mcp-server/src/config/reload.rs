@@ -13,6 +13,7 @@ pub const RELOADABLE: &[&str] = &[
     "http.json_depth_max",
     "http.rate_limit",
     "http.sessions_max",
+    "http.sessions_per_client_max",
     "lanes",
     "log.filter",
     "memory.limits",

@@ -14,6 +14,9 @@ const LINE_BYTES_MIN: usize = 4096;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StdioConfig {
+    /// Whether requests that can be decided in one pass are answered without the SDK. The answers
+    /// are the same. Default true.
+    pub front: bool,
     /// The longest message, in bytes; a longer line is refused and skipped. Default 16 MiB.
     pub line_bytes_max: usize,
     /// The most requests at work at once; one more is refused at once. Default 1,000.
@@ -27,6 +30,7 @@ pub struct StdioConfig {
 impl Default for StdioConfig {
     fn default() -> Self {
         Self {
+            front: true,
             line_bytes_max: 16 * 1024 * 1024,
             requests_in_flight_max: NonZeroUsize::new(1_000).expect("1,000 is not zero"),
             drain_timeout: Duration::from_secs(10),

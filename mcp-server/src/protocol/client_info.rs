@@ -1,8 +1,9 @@
 //! Who a request says it comes from, read without parsing the rest.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 #[derive(Deserialize)]
 struct Request<'a> {
@@ -39,6 +40,12 @@ pub fn client_name(request: &[u8]) -> Option<Cow<'_, str>> {
     let params = serde_json::from_slice::<Request<'_>>(request).ok()?.params;
     let in_meta = params.meta.and_then(|meta| meta.client_info);
     in_meta.or(params.client_info).map(|client| client.name)
+}
+
+/// The name in what a client says of itself.
+pub(super) fn name_of(client_info: &RawValue) -> Option<Arc<str>> {
+    let info = serde_json::from_str::<ClientInfo<'_>>(client_info.get()).ok()?;
+    Some(info.name.into())
 }
 
 #[cfg(test)]

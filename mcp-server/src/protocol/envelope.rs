@@ -16,6 +16,8 @@ use crate::admission::Overloaded;
 pub const PARSE_ERROR: i32 = -32700;
 /// The error code of JSON that is no message (JSON-RPC 2.0 §5.1).
 pub const INVALID_REQUEST: i32 = -32600;
+/// The error code of parameters that are wrong (JSON-RPC 2.0 §5.1).
+pub const INVALID_PARAMS: i32 = -32602;
 /// The error code of a message that the transport refuses for its size or for lack of room
 /// (JSON-RPC 2.0 §5.1, server errors).
 pub const REFUSED: i32 = -32000;

@@ -19,7 +19,7 @@ use super::{
     answer::Answer, envelope::overloaded_error, scopes::insufficient_scope, strict::no_such_method,
 };
 use crate::{
-    admission::{Admission, Admitted},
+    admission::{Admission, Admitted, Overloaded},
     auth::Caller,
     call::{Call, Lane},
     client::{self, Client},
@@ -104,6 +104,22 @@ impl McpHandler {
         &self.registry
     }
 
+    /// A call of whom all requests come from, where that is known before the first.
+    pub(super) fn begin_call(&self) -> Call {
+        self.caller.as_ref().map_or_else(Call::local, Call::by)
+    }
+
+    /// A call's lane, and the place that it waits for where the transport carries one client.
+    pub(super) async fn enter(
+        &self,
+        name: Option<&str>,
+    ) -> Result<(Lane, Option<Admitted>), Overloaded> {
+        match &self.connection {
+            Some(connection) => connection.enter(name).await,
+            None => Ok((Lane::Other, None)),
+        }
+    }
+
     /// What the server says of itself.
     pub(super) fn discovered(&self) -> DiscoverResult {
         let versions = self.supported_protocol_versions().into_owned();
@@ -135,34 +151,42 @@ impl McpHandler {
             return Err(insufficient_scope(required));
         }
         let (lane, _place) = match &self.connection {
-            Some(connection) => connection.enter(context).await?,
+            Some(connection) => {
+                let name = context.client_info().map(|info| info.name);
+                let entered = connection.enter(name.as_deref()).await;
+                entered.map_err(|full| overloaded_error(&full))?
+            }
             None => (lane_of_request(context), None),
         };
         call.lane = lane;
         call.bypass_cache = context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true));
         let started = Instant::now();
-        let result = tool.call(&call, arguments).await;
+        let result = tokio::select! {
+            biased;
+            result = tool.call(&call, arguments) => result,
+            // Nobody waits for the answer.
+            () = context.ct.cancelled() => {
+                return Err(ErrorData::internal_error("the call was cancelled", None));
+            }
+        };
         Ok(Answer::new(tool, &call, started, result))
     }
 }
 
 impl Connection {
-    async fn enter(
-        &self,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+    /// Waits for a place for a call of the client, which calls itself `name` in it.
+    async fn enter(&self, name: Option<&str>) -> Result<(Lane, Option<Admitted>), Overloaded> {
         self.client.count_call();
         if !self.lane_is_given
-            && let Some(info) = context.client_info()
+            && let Some(name) = name
         {
-            self.client.set_lane(client::lane_of(&info.name));
+            self.client.set_lane(client::lane_of(name));
         }
         let lane = self.client.lane();
         let place = match &self.admission {
-            Some(admission) => Some(admission.enter(lane).await),
+            Some(admission) => Some(admission.enter(lane).await?),
             None => None,
         };
-        let place = place.transpose().map_err(|full| overloaded_error(&full))?;
         Ok((lane, place))
     }
 }

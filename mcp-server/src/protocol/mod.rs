@@ -13,10 +13,11 @@ pub mod transcode;
 pub use client_info::client_name;
 pub use depth::is_deeper_than;
 pub use envelope::{
-    Envelope, EnvelopeError, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, error_response,
-    overloaded_response, rate_limited_response,
+    Envelope, EnvelopeError, INVALID_PARAMS, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED,
+    error_response, overloaded_response, rate_limited_response,
 };
 pub use front::Front;
+pub(crate) use front::{Caller, LineFront, OwnedCall, Taken};
 pub use handler::McpHandler;
 pub use scopes::{Scopes, insufficient_scope_message};
 pub use strict::{Strict, is_work};

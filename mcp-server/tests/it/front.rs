@@ -98,7 +98,7 @@ fn borrowed(draft: &Draft) -> Vec<(&str, &str)> {
 }
 
 /// An answer without what differs between any two calls, and with its text read as JSON.
-fn comparable(mut answer: Value) -> Value {
+pub(crate) fn comparable(mut answer: Value) -> Value {
     let result = &mut answer["result"];
     if let Some(meta) = result.get_mut("_meta").and_then(Value::as_object_mut) {
         // Whoever asks second may be answered by the cache.

@@ -24,6 +24,7 @@ mod protocol;
 mod reload;
 mod settings;
 mod stdio;
+mod stdio_front;
 mod store;
 mod support;
 mod tidy;

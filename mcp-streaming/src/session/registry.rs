@@ -12,7 +12,7 @@ use std::{
     fmt,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 use thiserror::Error;
@@ -73,6 +73,8 @@ pub struct Sessions(Arc<Registry>);
 pub(crate) struct Registry {
     shared: Arc<Shared>,
     routes: Mutex<Routes<Arc<StreamingSession>>>,
+    sessions_max: AtomicUsize,
+    sessions_per_owner_max: AtomicUsize,
     opened: AtomicU64,
     refused: AtomicU64,
     closed: AtomicU64,
@@ -98,6 +100,8 @@ impl Sessions {
                 config: config.clone(),
             }),
             routes: Mutex::new(Routes::new()),
+            sessions_max: AtomicUsize::new(config.sessions_max),
+            sessions_per_owner_max: AtomicUsize::new(config.sessions_per_owner_max),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             closed: AtomicU64::new(0),
@@ -149,6 +153,26 @@ impl Sessions {
     pub fn close(&self, owner: &str, id: &SessionId) -> bool {
         let session = lock(&self.0.routes).get(owner, id).cloned();
         session.inspect(|session| session.close()).is_some()
+    }
+
+    /// Ends all sessions. New ones may be opened.
+    pub fn close_all(&self) {
+        let sessions = lock(&self.0.routes).drain();
+        for session in sessions {
+            session.close();
+        }
+    }
+
+    /// From now on these caps hold instead of those of the configuration. Sessions beyond them stay
+    /// until they end; 0 lets none be opened.
+    pub fn set_caps(&self, sessions_max: usize, sessions_per_owner_max: usize) {
+        let caps = [
+            (&self.0.sessions_max, sessions_max),
+            (&self.0.sessions_per_owner_max, sessions_per_owner_max),
+        ];
+        for (cap, max) in caps {
+            cap.store(max, Ordering::Relaxed);
+        }
     }
 
     /// The counters at this moment.
@@ -210,7 +234,8 @@ impl Registry {
         evicted: &mut Vec<Arc<StreamingSession>>,
     ) -> Result<(), OpenError> {
         let may_go = |session: &Arc<StreamingSession>| !session.is_busy(now_ms);
-        let limit = self.shared.config.sessions_per_owner_max;
+        let limit = self.sessions_per_owner_max.load(Ordering::Relaxed);
+        let max = self.sessions_max.load(Ordering::Relaxed);
         let victim = if routes.len_of(owner) >= limit {
             // One that was never initialized goes before any other.
             let rank = |session: &Arc<StreamingSession>| {
@@ -220,10 +245,9 @@ impl Registry {
             };
             let oldest = routes.oldest_of(owner, rank);
             Some(oldest.ok_or(OpenError::TooManyOfOwner { limit })?)
-        } else if routes.len() >= self.shared.config.sessions_max {
-            let limit = self.shared.config.sessions_max;
+        } else if routes.len() >= max {
             let oldest = routes.oldest(may_go);
-            Some(oldest.ok_or(OpenError::TooMany { limit })?)
+            Some(oldest.ok_or(OpenError::TooMany { limit: max })?)
         } else {
             None
         };

@@ -3,9 +3,15 @@
 use crate::support::{KIB, Seen, budget, check_empty, observed, replaying, secs, weighing};
 use mcp_streaming::{
     Budget, BudgetConfig, EndReason, OpenError, OpenStreamError, Scope, SessionConfig, SessionId,
-    Sessions,
+    Sessions, StreamingSession,
 };
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 use tokio::time::sleep;
 
 fn config() -> SessionConfig {
@@ -239,4 +245,68 @@ async fn no_stream_outlives_its_session() {
             [Seen::Ended(reason), Seen::Over]
         );
     }
+}
+
+/// Tells when it is dropped.
+struct Attached(Arc<AtomicUsize>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attachment_goes_with_its_session() {
+    let budget = budget(1024 * KIB);
+    let sessions = sessions(&budget);
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let attach = |session: &StreamingSession| session.attach(Arc::new(Attached(dropped.clone())));
+    let count = || dropped.load(Ordering::SeqCst);
+
+    let session = sessions.open("ann").expect("room");
+    assert!(session.attachment::<Attached>().is_none());
+    attach(&session);
+    assert!(session.attachment::<Attached>().is_some());
+    assert!(session.attachment::<String>().is_none());
+    attach(&session);
+    assert_eq!(count(), 1, "the one before");
+    session.close();
+    assert_eq!(count(), 2);
+    assert!(session.attachment::<Attached>().is_none());
+    attach(&session);
+    assert_eq!(count(), 3, "an ended session keeps nothing");
+
+    for owner in ["ann", "bob"] {
+        attach(&sessions.open(owner).expect("room"));
+    }
+    sessions.close_all();
+    assert_eq!((count(), sessions.stats().open), (5, 0));
+    attach(&sessions.open("ann").expect("it goes on"));
+    drop(sessions);
+    assert_eq!(count(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn caps_may_change() {
+    let budget = budget(1024 * KIB);
+    let sessions = sessions(&budget);
+    let open = |owner: &str| {
+        let session = sessions.open(owner)?;
+        session.initialized();
+        Ok::<_, OpenError>(session)
+    };
+    sessions.set_caps(2, 1);
+    open("ann").expect("room");
+    assert_eq!(
+        open("ann").err(),
+        Some(OpenError::TooManyOfOwner { limit: 1 })
+    );
+    open("bob").expect("room");
+    assert_eq!(open("cid").err(), Some(OpenError::TooMany { limit: 2 }));
+    sessions.set_caps(3, 2);
+    open("ann").expect("room");
+    sessions.set_caps(0, 0);
+    assert!(open("dan").is_err());
+    assert_eq!(sessions.stats().open, 3, "those that are open stay");
 }

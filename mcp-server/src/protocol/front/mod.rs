@@ -2,16 +2,24 @@
 //! or to bytes that were made at the start. Every other is left to rmcp, which remains the
 //! reference: both must give the same answers.
 
+mod lines;
+mod owned;
 mod request;
+mod session;
 
 use std::sync::Arc;
 
 use http::HeaderMap;
+use rmcp::model::ServerResult;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use self::request::Request;
-use tokio::time::Instant;
+pub(crate) use self::{
+    lines::LineFront,
+    owned::{Caller, OwnedCall, Taken},
+};
 
 use super::{
     Envelope, McpHandler, Strict,
@@ -26,7 +34,7 @@ use crate::{
 /// Answers what it can decide in one pass. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Front {
-    handler: Strict<McpHandler>,
+    handler: Arc<Strict<McpHandler>>,
     stored: Arc<Stored>,
 }
 
@@ -34,7 +42,17 @@ pub struct Front {
 #[derive(Debug)]
 struct Stored {
     list: String,
+    list_in_session: String,
     discover: String,
+}
+
+/// Which revisions' form an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// 2026-07-28: a result says whether it is complete.
+    Complete,
+    /// Those before, which have sessions.
+    Session,
 }
 
 impl Front {
@@ -46,12 +64,16 @@ impl Front {
     #[must_use]
     pub fn new(handler: &Strict<McpHandler>) -> Self {
         let inner = handler.inner();
+        let list = handler.stamped(inner.listed());
+        let mut list_in_session = ServerResult::ListToolsResult(list.clone());
+        list_in_session.strip_result_type_for_legacy_peer();
         let stored = Stored {
-            list: json(&handler.stamped(inner.listed())),
+            list: json(&list),
+            list_in_session: json(&list_in_session),
             discover: json(&handler.stamped(inner.discovered())),
         };
         Self {
-            handler: handler.clone(),
+            handler: Arc::new(handler.clone()),
             stored: Arc::new(stored),
         }
     }
@@ -64,35 +86,57 @@ impl Front {
         &self,
         headers: &HeaderMap,
         envelope: &Envelope<'_>,
-        mut call: Call,
+        call: Call,
     ) -> Option<Vec<u8>> {
+        let request = Request::read(headers, envelope)?;
         let id = envelope.id?.get();
-        let result = match Request::read(headers, envelope)? {
-            Request::List => return Some(response(id, &self.stored.list)),
-            Request::Discover => return Some(response(id, &self.stored.discover)),
+        self.respond(id, request, call, Form::Complete).await
+    }
+
+    async fn respond(
+        &self,
+        id: &str,
+        request: Request<'_>,
+        mut call: Call,
+        form: Form,
+    ) -> Option<Vec<u8>> {
+        match request {
             Request::Call {
                 name,
                 arguments,
                 bypass_cache,
+                client: _,
             } => {
                 call.bypass_cache = bypass_cache;
                 let tool = self.handler.inner().registry().by_name(&name)?;
                 if call.scope < required_scope(tool.description()) {
                     return None;
                 }
-                self.call(tool.as_ref(), &call, arguments).await?
+                let arguments = arguments.map_or("{}", RawValue::get);
+                let result = self.call(tool.as_ref(), &call, arguments, form).await?;
+                Some(response(id, &result))
             }
-        };
-        Some(response(id, &result))
+            stored => Some(response(id, self.stored(&stored, form))),
+        }
+    }
+
+    /// The result of a request that is no call.
+    fn stored(&self, request: &Request<'_>, form: Form) -> &str {
+        match (request, form) {
+            (Request::List, Form::Complete) => &self.stored.list,
+            (Request::List, Form::Session) => &self.stored.list_in_session,
+            (Request::Discover, _) => &self.stored.discover,
+            (Request::Ping | Request::Call { .. }, _) => "{}",
+        }
     }
 
     async fn call(
         &self,
         tool: &dyn DynTool,
         call: &Call,
-        arguments: Option<&RawValue>,
+        arguments: &str,
+        form: Form,
     ) -> Option<String> {
-        let arguments = arguments.map_or("{}", RawValue::get);
         let started = Instant::now();
         let result = tool.call_json(call, arguments).await?;
         let answer = Answer::new(tool, call, started, result);
@@ -100,18 +144,26 @@ impl Front {
         meta.stamp(self.handler.server_info());
         let meta = meta.unwrap_or_default();
         Some(match answer.result {
-            Ok(value) => success(&value, &json(&meta)),
-            Err(error) => json(&failure(&error, meta)),
+            Ok(value) => success(&value, &json(&meta), form),
+            Err(error) => {
+                let mut result = failure(&error, meta);
+                result.result_type.take_if(|_| form == Form::Session);
+                json(&result)
+            }
         })
     }
 }
 
 /// The result of a call that went well, as [`rmcp::model::CallToolResult::structured`] has it: the
 /// value, and the same as a text for clients that read only that.
-fn success(value: &str, meta: &str) -> String {
+fn success(value: &str, meta: &str, form: Form) -> String {
     let text = json(value);
+    let result_type = match form {
+        Form::Complete => "\"resultType\":\"complete\",",
+        Form::Session => "",
+    };
     format!(
-        "{{\"resultType\":\"complete\",\"content\":[{{\"type\":\"text\",\"text\":{text}}}],\
+        "{{{result_type}\"content\":[{{\"type\":\"text\",\"text\":{text}}}],\
          \"structuredContent\":{value},\"isError\":false,\"_meta\":{meta}}}"
     )
 }

@@ -1,11 +1,14 @@
 //! What a request must look like for the front to take it. Everything here says yes or nothing:
 //! whatever is not known for certain to be right is left to rmcp, which also words the refusals.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use rmcp::model::{ClientCapabilities, Implementation, ProtocolVersion};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
 
 use crate::protocol::{Envelope, Kind, envelope::present};
@@ -32,53 +35,66 @@ pub(super) enum Request<'a> {
         arguments: Option<&'a RawValue>,
         /// Whether it asks to be answered past the cache.
         bypass_cache: bool,
+        /// What the client says of itself in the request, when it does.
+        client: Option<&'a RawValue>,
     },
     /// `tools/list`, its only page.
     List,
     /// `server/discover`.
     Discover,
+    /// `ping`, which revision 2026-07-28 has no more.
+    Ping,
 }
 
 impl<'a> Request<'a> {
     /// Reads a request of revision 2026-07-28: its headers agree with its body, its `_meta` is
     /// complete, and it asks for nothing that needs a stream or a second round.
     pub(super) fn read(headers: &HeaderMap, envelope: &Envelope<'a>) -> Option<Self> {
-        if !matches!(envelope.kind, Kind::Request(_)) || !common_headers_are_right(headers) {
+        if !common_headers_are_right(headers) || sole(headers, &METHOD)? != envelope.method {
             return None;
         }
-        let method = envelope.method.as_ref();
-        if sole(headers, &METHOD)? != method {
-            return None;
-        }
-        let params = envelope.params?.get();
-        if brackets(params) > BRACKETS_MAX {
-            return None;
-        }
-        match method {
+        let request = Self::read_complete(envelope)?;
+        let named = match &request {
+            Self::Call { name, .. } => sole(headers, &NAME)? == name.as_ref(),
+            _ => !headers.contains_key(&NAME),
+        };
+        named.then_some(request)
+    }
+
+    /// The same, where there are no headers to agree with.
+    pub(super) fn read_complete(envelope: &Envelope<'a>) -> Option<Self> {
+        let params = shallow(envelope)?;
+        match envelope.method.as_ref() {
             "tools/call" => {
-                let call: CallParams<'a> = serde_json::from_str(params).ok()?;
-                let name = sole(headers, &NAME)?;
-                let object = call.arguments.is_none_or(|raw| raw.get().starts_with('{'));
-                let taken = name == call.name.as_ref() && object && call.meta.is_complete();
-                taken.then_some(Self::Call {
+                let call: CallParams<'a, Object<Meta<'a>>> = serde_json::from_str(params).ok()?;
+                let complete = call.has_object() && call.meta.0.is_complete();
+                complete.then_some(Self::Call {
                     name: call.name,
                     arguments: call.arguments,
-                    bypass_cache: call
-                        .meta
-                        .bypass_cache
-                        .is_some_and(|raw| raw.get() == "true"),
+                    bypass_cache: is_true(call.meta.0.bypass_cache),
+                    client: call.meta.0.client,
                 })
             }
-            "tools/list" => without_arguments(headers, params).then_some(Self::List),
-            "server/discover" => without_arguments(headers, params).then_some(Self::Discover),
+            "tools/list" => only_meta(params).then_some(Self::List),
+            "server/discover" => only_meta(params).then_some(Self::Discover),
             _ => None,
         }
     }
 }
 
-fn without_arguments(headers: &HeaderMap, params: &str) -> bool {
-    !headers.contains_key(&NAME)
-        && serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.is_complete())
+/// The parameters of a request, if any parser can read them.
+pub(super) fn shallow<'a>(envelope: &Envelope<'a>) -> Option<&'a str> {
+    let params = envelope.params.map_or("{}", RawValue::get);
+    let taken = matches!(envelope.kind, Kind::Request(_)) && brackets(params) <= BRACKETS_MAX;
+    taken.then_some(params)
+}
+
+fn only_meta(params: &str) -> bool {
+    serde_json::from_str::<OnlyMeta<'_>>(params).is_ok_and(|only| only.meta.0.is_complete())
+}
+
+pub(super) fn is_true(member: Option<&RawValue>) -> bool {
+    member.is_some_and(|raw| raw.get() == "true")
 }
 
 fn common_headers_are_right(headers: &HeaderMap) -> bool {
@@ -120,21 +136,54 @@ fn brackets(text: &str) -> usize {
 
 /// Any other parameter, and any that is there twice, is none of the front's business.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CallParams<'a> {
+#[serde(
+    deny_unknown_fields,
+    bound(deserialize = "M: Deserialize<'de>, 'de: 'a")
+)]
+pub(super) struct CallParams<'a, M> {
     #[serde(borrow)]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     #[serde(borrow, default)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow, rename = "_meta")]
-    meta: Meta<'a>,
+    pub(super) arguments: Option<&'a RawValue>,
+    #[serde(rename = "_meta")]
+    pub(super) meta: M,
+}
+
+impl<M> CallParams<'_, M> {
+    /// Whether the arguments, when there are any, are an object.
+    pub(super) fn has_object(&self) -> bool {
+        self.arguments.is_none_or(|raw| raw.get().starts_with('{'))
+    }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OnlyMeta<'a> {
     #[serde(borrow, rename = "_meta")]
-    meta: Meta<'a>,
+    meta: Object<Meta<'a>>,
+}
+
+/// A structure out of an object only: serde would take an array of its members, too.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
 
 #[derive(Deserialize)]

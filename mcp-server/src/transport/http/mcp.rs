@@ -1,43 +1,39 @@
 //! `/mcp`: what rmcp leaves open is settled before a request reaches it: size and time of the
 //! body, JSON-RPC errors for bad bodies, the number of sessions, calls counted for the drain.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{body::Body, extract::Request, response::Response};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderMap, Method, StatusCode, request::Parts};
 use http_body_util::Full;
 use rmcp::{
     ServerHandler,
     model::{ErrorCode, RequestId},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     auth::{Auth, insufficient_scope},
-    body::{self, BodyError, Holding},
-    coding::{Coding, Unpacker},
-    msgpack::{self, Form},
-    sessions::{NoRoom, RmcpResponse, SESSION_ID, Sessions},
+    body::{self, Holding},
+    intake::Intake,
+    msgpack,
+    refusals::{no_such_session, refuse_call, refuse_session, settled, too_deep},
+    sessions::{self, Batch, Message, Open, Reply, Sessions},
     stats::{Counters, Event},
 };
 use crate::{
     admission::{Admission, Overloaded},
-    auth::Caller,
+    auth::{Caller, Scope},
     call::{Call, Lane},
     client,
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, PARSE_ERROR, REFUSED, client_name, error_response,
-        is_deeper_than, is_work, overloaded_response, transcode::TranscodeError,
+        Envelope, Front, Kind, REFUSED, client_name, error_response, insufficient_scope_message,
+        is_deeper_than, is_work, overloaded_response,
     },
 };
-
-/// The id of no session.
-const NO_SESSION: HeaderValue = HeaderValue::from_static("none");
-/// How long a client that was refused for lack of room should wait, in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The endpoint's state, shared by all requests.
 pub(super) struct McpEndpoint<H> {
@@ -49,7 +45,7 @@ pub(super) struct McpEndpoint<H> {
     auth: Option<Arc<Auth>>,
     /// Who shows no token.
     local: Caller,
-    unpacker: Unpacker,
+    intake: Intake,
     counters: Counters,
 }
 
@@ -64,6 +60,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         calls: TaskTracker,
     ) -> Self {
         Self {
+            intake: Intake::new(config.clone(), counters.clone()),
             sessions,
             front,
             calls,
@@ -71,7 +68,6 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             admission,
             auth,
             local: Caller::local(),
-            unpacker: Unpacker::default(),
             counters,
         }
     }
@@ -82,7 +78,6 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
             return body::json(StatusCode::BAD_REQUEST, error);
         }
-        self.hide_foreign_session(&mut request);
         let lane = match lane_of_path(request.uri().path()) {
             Ok(lane) => lane,
             Err(NoSuchLane) => return body::plain(StatusCode::NOT_FOUND, NO_SUCH_LANE),
@@ -90,8 +85,16 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let as_msgpack = msgpack::take_wish(request.headers_mut());
         let response = match *request.method() {
             Method::POST => self.post(request, lane).await,
-            Method::DELETE => self.delete(request).await,
-            _ => self.sessions.handle(request).await.map(Body::new),
+            Method::GET | Method::DELETE if sessions::is_of_a_session(request.headers(), None) => {
+                match self.find(request.headers(), request.extensions()) {
+                    Some(open) if request.method() == Method::GET => {
+                        self.sessions.stream(&open, request.headers())
+                    }
+                    Some(open) => self.sessions.close(&open),
+                    None => no_such_session(),
+                }
+            }
+            _ => self.sessions.stateless(request).await.map(Body::new),
         };
         match as_msgpack {
             true => msgpack::write(response).await,
@@ -100,82 +103,51 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     }
 
     /// `lane`: the one that the path names, if it names one.
-    async fn post(&self, request: Request, lane: Option<Lane>) -> Response {
-        let Some(form) = Form::of_body(request.headers()) else {
-            return body::plain(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send Content-Type: application/json, or application/msgpack",
-            );
-        };
-        let Ok(coding) = Coding::of_body(request.headers()) else {
-            let mut refusal = body::plain(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "send the body as it is, or packed once as zstd, br, gzip or deflate",
-            );
-            // RFC 9110 §15.5.16.
-            let known = HeaderValue::from_static("zstd, br, gzip, deflate");
-            refusal.headers_mut().insert(header::ACCEPT_ENCODING, known);
-            return refusal;
-        };
+    async fn post(self: &Arc<Self>, request: Request, lane: Option<Lane>) -> Response {
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
-        let (mut head, mut raw) = request.into_parts();
-        let (bytes_max, depth_max, timeout) = {
-            let config = self.config.load();
-            let depth_max = config.json_depth_max;
-            (config.body_bytes_max, depth_max, config.body_timeout)
+        let (mut head, bytes) = match self.intake.read(request).await {
+            Ok(read) => read,
+            Err(refusal) => return refusal,
         };
-        let bytes = match body::read(&head.headers, &mut raw, bytes_max, timeout).await {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                if error == BodyError::TooLarge {
-                    body::discard(&head.headers, raw, timeout);
-                }
-                return self.unread(error, bytes_max, timeout);
-            }
-        };
-        let bytes = match coding {
-            None => bytes,
-            Some(coding) => {
-                self.counters.count(Event::BodyUnpacked);
-                match self.unpacker.unpack(bytes, coding, bytes_max).await {
-                    Ok(bytes) => bytes,
-                    Err(error) => return self.unread(error.into(), bytes_max, timeout),
-                }
-            }
-        };
-        let bytes = match form {
-            Form::Json => bytes,
-            Form::Msgpack => match msgpack::read(&mut head.headers, &bytes, depth_max, bytes_max) {
-                Ok(json) => json,
-                Err(TranscodeError::TooLarge { .. }) => {
-                    return self.unread(BodyError::TooLarge, bytes_max, timeout);
-                }
-                Err(error) => {
-                    let error = error_response(None, PARSE_ERROR, &error.to_string());
-                    return body::json(StatusCode::BAD_REQUEST, error);
-                }
-            },
-        };
+        let depth_max = self.config.load().json_depth_max;
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
-            Err(error) => return body::json(StatusCode::BAD_REQUEST, error.to_response()),
+            Err(error) => {
+                if let Some(open) = self.batch_of(&head, &bytes) {
+                    return match is_deeper_than(&bytes, depth_max) {
+                        true => self.too_deep(depth_max, None),
+                        false => self.batch(&open, &head, &bytes, lane, call),
+                    };
+                }
+                return body::json(StatusCode::BAD_REQUEST, error.to_response());
+            }
+        };
+        let open = match sessions::is_of_a_session(&head.headers, Some(&envelope)) {
+            true => match self.session(&head) {
+                Ok(open) => Some(open),
+                Err(refusal) => return refusal,
+            },
+            false => None,
         };
         if is_deeper_than(&bytes, depth_max) {
-            self.counters.count(Event::TooDeep);
-            return too_deep(depth_max, id_of(&envelope.kind));
+            return self.too_deep(depth_max, id_of(&envelope.kind));
         }
-        if let Some(auth) = &self.auth
-            && let Some(scope) = auth.missing_scope(&head, &envelope)
-        {
-            self.counters.count(Event::OutOfScope);
+        if let Some(scope) = self.missing_scope(&head, &envelope) {
             return insufficient_scope(scope, id_of(&envelope.kind));
         }
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
-            && let Err(overloaded) = self.admit(&mut head, &bytes, lane).await
+            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, open.as_ref()).await
         {
             return refuse_call(&overloaded, id);
+        }
+        if let Some(open) = open {
+            let message = Message {
+                head,
+                bytes: bytes.clone(),
+            };
+            return self.sessions.post(&open, message, &envelope, call).await;
         }
         if let Some(answer) = self.fast_answer(&head, &envelope).await {
             let body = Holding::new(Full::new(Bytes::from(answer)), call);
@@ -188,45 +160,19 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             ("initialize", Some(id)) => {
                 let lane = lane.unwrap_or_else(|| lane_of_body(&bytes));
                 let owner = self.caller(request.extensions()).owner.clone();
-                match self.sessions.open(request, &bytes, lane, owner).await {
-                    Ok(response) => response,
-                    Err(full) => return refuse_session(&full, id),
-                }
+                return match self.sessions.open(request, &bytes, lane, owner).await {
+                    Ok(response) => response.map(|body| Body::new(Holding::new(body, call))),
+                    Err(full) => refuse_session(&full, id),
+                };
             }
             // A subscription lives until somebody ends it; a drain does not wait for it.
             ("subscriptions/listen", Some(_)) => {
                 drop(call);
-                return settled(self.sessions.handle(request).await, id.as_ref());
+                return settled(self.sessions.stateless(request).await, id.as_ref());
             }
-            _ => self.sessions.handle(request).await,
+            _ => self.sessions.stateless(request).await,
         };
         settled(response, id.as_ref()).map(|body| Body::new(Holding::new(body, call)))
-    }
-
-    /// Refuses a body that was not read to its end; the connection can not go on behind it.
-    fn unread(&self, error: BodyError, bytes_max: usize, timeout: Duration) -> Response {
-        let (status, message) = match error {
-            BodyError::TooLarge => {
-                self.counters.count(Event::BodyTooLarge);
-                let message = format!(
-                    "the request is larger than {bytes_max} bytes; see http.body_bytes_max"
-                );
-                (StatusCode::PAYLOAD_TOO_LARGE, message)
-            }
-            BodyError::TooSlow => {
-                self.counters.count(Event::BodyTooSlow);
-                let message = format!("the request's body took longer than {timeout:?}");
-                (StatusCode::REQUEST_TIMEOUT, message)
-            }
-            BodyError::Broken => (
-                StatusCode::BAD_REQUEST,
-                "the request's body broke off, or is not what its Content-Encoding says".to_owned(),
-            ),
-        };
-        let mut response = body::json(status, error_response(None, REFUSED, &message));
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-        response
     }
 
     /// The answer to a request that the front takes; for every other, nothing has been done.
@@ -240,20 +186,21 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         front.answer(&head.headers, envelope, call).await
     }
 
+    fn too_deep(&self, depth_max: usize, id: Option<&RequestId>) -> Response {
+        self.counters.count(Event::TooDeep);
+        too_deep(depth_max, id)
+    }
+
+    /// What a request takes, if its caller may not do that much.
+    fn missing_scope(&self, head: &Parts, envelope: &Envelope<'_>) -> Option<Scope> {
+        let missing = self.auth.as_ref()?.missing_scope(head, envelope)?;
+        self.counters.count(Event::OutOfScope);
+        Some(missing)
+    }
+
     /// In whose name a request is made.
     fn caller<'a>(&'a self, found: &'a Extensions) -> &'a Caller {
         found.get().unwrap_or(&self.local)
-    }
-
-    /// A session of another owner is as unknown to the caller as one that never was.
-    fn hide_foreign_session(&self, request: &mut Request) {
-        let Some(owner) = self.sessions.owner_of(request.headers()) else {
-            return;
-        };
-        if owner != self.caller(request.extensions()).owner {
-            tracing::warn!("refused the use of another owner's session");
-            request.headers_mut().insert(SESSION_ID, NO_SESSION);
-        }
     }
 
     /// Waits until there is a place for a call, and puts it into the call's head with the lane, so
@@ -264,8 +211,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         head: &mut Parts,
         body: &[u8],
         lane: Option<Lane>,
+        open: Option<&Open>,
     ) -> Result<(), Overloaded> {
-        let session = self.sessions.lane_of_call(&head.headers);
+        let session = open.inspect(|open| open.count_call()).map(Open::lane);
         let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
         if let Some(admission) = &self.admission {
             let place = admission.enter(lane).await?;
@@ -275,18 +223,78 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         Ok(())
     }
 
-    /// rmcp answers 202 whether or not there was a session; clients take that for a failure.
-    async fn delete(&self, request: Request) -> Response {
-        let headers = request.headers().clone();
-        if headers.contains_key(SESSION_ID) && !self.sessions.has(&headers).await {
-            return body::plain(StatusCode::NOT_FOUND, "there is no such session");
+    /// The caller's session that a request names.
+    fn find(&self, headers: &HeaderMap, found: &Extensions) -> Option<Open> {
+        self.sessions.find(headers, &self.caller(found).owner)
+    }
+
+    /// The session of a POST.
+    fn session(&self, head: &Parts) -> Result<Open, Response> {
+        let needs = ["application/json", "text/event-stream"];
+        match sessions::refuse(&head.headers, &needs) {
+            Some(refusal) => Err(refusal),
+            None => self
+                .find(&head.headers, &head.extensions)
+                .ok_or_else(no_such_session),
         }
-        let mut response = self.sessions.handle(request).await.map(Body::new);
-        if response.status() == StatusCode::ACCEPTED {
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            self.sessions.forget(&headers);
+    }
+
+    /// The session of a POST that may be a batch: only revision 2025-03-26 has them.
+    fn batch_of(&self, head: &Parts, bytes: &[u8]) -> Option<Open> {
+        let is_array = bytes.trim_ascii_start().starts_with(b"[");
+        if !is_array || !sessions::is_of_a_session(&head.headers, None) {
+            return None;
+        }
+        self.session(head).ok().filter(Open::has_batches)
+    }
+
+    fn batch(
+        self: &Arc<Self>,
+        open: &Open,
+        head: &Parts,
+        bytes: &Bytes,
+        lane: Option<Lane>,
+        call: TaskTrackerToken,
+    ) -> Response {
+        let batch = match Batch::read(bytes) {
+            Ok(batch) => batch,
+            Err(refusal) => return body::json(StatusCode::BAD_REQUEST, refusal),
+        };
+        let (response, requests) = self.sessions.batch(open, head, batch, call);
+        for (bytes, reply) in requests {
+            let (this, open) = (self.clone(), open.clone());
+            let head = head.clone();
+            let one = async move { this.one_of_batch(&open, head, bytes, reply, lane).await };
+            self.calls.spawn(one);
         }
         response
+    }
+
+    async fn one_of_batch(
+        &self,
+        open: &Open,
+        mut head: Parts,
+        bytes: Bytes,
+        reply: Reply,
+        lane: Option<Lane>,
+    ) {
+        let Ok(envelope) = Envelope::parse(&bytes) else {
+            return;
+        };
+        if let Some(scope) = self.missing_scope(&head, &envelope) {
+            let message = insufficient_scope_message(scope);
+            let refusal = error_response(Some(reply.id()), REFUSED, &message);
+            return reply.answer(refusal).await;
+        }
+        if is_work(&envelope.method)
+            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, Some(open)).await
+        {
+            let refusal = overloaded_response(reply.id(), &overloaded);
+            return reply.answer(refusal).await;
+        }
+        let bytes = bytes.clone();
+        let message = Message { head, bytes };
+        self.sessions.answer(open, message, &envelope, reply).await;
     }
 }
 
@@ -295,14 +303,6 @@ fn id_of(kind: &Kind) -> Option<&RequestId> {
         Kind::Request(id) => Some(id),
         Kind::Notification | Kind::Response => None,
     }
-}
-
-fn too_deep(depth_max: usize, id: Option<&RequestId>) -> Response {
-    let message = format!(
-        "invalid request: it is nested more than {depth_max} deep; see http.json_depth_max"
-    );
-    let error = error_response(id, INVALID_REQUEST, &message);
-    body::json(StatusCode::BAD_REQUEST, error)
 }
 
 /// A lane that is none.
@@ -323,46 +323,6 @@ fn lane_of_path(path: &str) -> Result<Option<Lane>, NoSuchLane> {
 /// The lane of the name that the client gives itself.
 fn lane_of_body(body: &[u8]) -> Lane {
     client_name(body).map_or(Lane::Other, |name| client::lane_of(&name))
-}
-
-fn refuse_call(overloaded: &Overloaded, id: &RequestId) -> Response {
-    tracing::debug!(lane = %overloaded.lane, waiting = overloaded.waiting, "refused a call");
-    let error = overloaded_response(id, overloaded);
-    let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, error);
-    // Whole seconds, at least one: the exact time is in the error.
-    let seconds = overloaded.retry_after.as_secs_f64().ceil().max(1.0);
-    let retry_after =
-        HeaderValue::from_str(&seconds.to_string()).expect("a number is visible text");
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, retry_after);
-    response
-}
-
-fn refuse_session(full: &NoRoom, id: &RequestId) -> Response {
-    let open = full.open;
-    tracing::warn!(
-        open,
-        "refused a session: all of http.sessions_max are in use"
-    );
-    let message = format!("{open} sessions are in use and no more are taken: try again later");
-    let error = error_response(Some(id), REFUSED, &message);
-    let mut response = body::json(StatusCode::SERVICE_UNAVAILABLE, error);
-    response
-        .headers_mut()
-        .insert(header::RETRY_AFTER, RETRY_AFTER);
-    response
-}
-
-/// rmcp answers a message that it cannot type with 415 and a text. The content type was right and
-/// the message well-formed, so it is an invalid request.
-fn settled(response: RmcpResponse, id: Option<&RequestId>) -> Response {
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-        let message = "invalid request: not a message of this protocol";
-        let error = error_response(id, INVALID_REQUEST, message);
-        return body::json(StatusCode::BAD_REQUEST, error);
-    }
-    response.map(Body::new)
 }
 
 /// Which header that decides on the request's meaning is there twice: whoever reads the other one

@@ -8,9 +8,11 @@ mod connections;
 mod ending;
 mod guard;
 mod health;
+mod intake;
 mod mcp;
 mod msgpack;
 mod rate;
+mod refusals;
 mod sessions;
 mod socket;
 mod stats;
@@ -28,6 +30,7 @@ use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use auth::Auth;
+pub use sessions::{SessionSink, SinkError};
 pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
 
@@ -79,9 +82,8 @@ impl std::fmt::Debug for Options {
 /// Serves MCP with `handler` on `listener` until `shutdown`, then drains: no new connections, calls
 /// in flight are answered within `config.drain_timeout`, streams that only wait are closed.
 ///
-/// `handler` is cloned for every session and for every stateless request that the front does not
-/// take. Those of the settings that are
-/// reloadable may be exchanged meanwhile.
+/// `handler` is cloned for every message that the front does not take. Those of the settings that
+/// are reloadable may be exchanged meanwhile.
 ///
 /// # Errors
 ///
@@ -103,7 +105,7 @@ where
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
     let counters = options.counters.clone();
-    let router = router(&handler, options, &config, address, &calls, &streams);
+    let (router, sessions) = router(&handler, options, &config, address, &calls, &streams);
 
     let settings = config.load_full();
     let connections = Connections::accept(listener, router, &settings, counters, &shutdown).await;
@@ -113,6 +115,7 @@ where
     let answered = async {
         let answered = tokio::time::timeout_at(deadline, calls.wait()).await;
         streams.cancel();
+        sessions.close_all();
         answered.is_ok()
     };
     let (answered, sent) = tokio::join!(answered, connections.close(&streams, deadline));
@@ -129,7 +132,7 @@ fn router<H: ServerHandler + Clone>(
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
-) -> Router {
+) -> (Router, mcp_streaming::Sessions) {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -139,7 +142,14 @@ fn router<H: ServerHandler + Clone>(
         // The guard in front checks both headers on every path.
         .disable_allowed_hosts()
         .disable_allowed_origins();
-    let sessions = Sessions::new(handler, &rmcp_config, config.clone(), options.clients);
+    let sessions = Sessions::new(
+        handler,
+        options.front.clone(),
+        &rmcp_config,
+        config.clone(),
+        options.clients,
+    );
+    let registry = sessions.registry();
     let auth = options.auth.map(Arc::new);
     let endpoint = McpEndpoint::new(
         sessions,
@@ -176,7 +186,7 @@ fn router<H: ServerHandler + Clone>(
         async move { access.check(request, next).await }
     };
     if config.allowed_origins.is_empty() {
-        return routes.layer(middleware::from_fn(move |request, next| {
+        let router = routes.layer(middleware::from_fn(move |request, next| {
             let refusal = guard.refusal(&request);
             let checked = check(request, next);
             async move {
@@ -186,9 +196,10 @@ fn router<H: ServerHandler + Clone>(
                 }
             }
         }));
+        return (router, registry);
     }
     // A browser shows no token when it asks whether a page may call.
-    routes
+    let router = routes
         .layer(middleware::from_fn(check))
         .layer(guard::cors(&config))
         .layer(middleware::from_fn(move |request, next: Next| {
@@ -199,5 +210,6 @@ fn router<H: ServerHandler + Clone>(
                     None => next.run(request).await,
                 }
             }
-        }))
+        }));
+    (router, registry)
 }

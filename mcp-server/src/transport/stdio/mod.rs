@@ -1,6 +1,8 @@
 //! MCP over standard input and output: one message a line, nothing else on standard output.
 
+mod calls;
 mod lines;
+mod output;
 mod pending;
 mod transport;
 
@@ -12,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use self::transport::StdioTransport;
-use crate::config::StdioConfig;
+use crate::{config::StdioConfig, protocol::Front};
 
 /// Why a stdio server ended badly. The end of its input is not among these: that is its regular
 /// end.
@@ -28,7 +30,8 @@ pub enum StdioError {
 }
 
 /// Serves one client on `input` and `output` until the input ends or `shutdown`, then answers the
-/// calls in flight within `config.drain_timeout`.
+/// calls in flight within `config.drain_timeout`. `front`, if there is one, answers the requests
+/// that it can decide in one pass; it must have been made for `handler`.
 ///
 /// Lines that are no messages are answered with a JSON-RPC error and skipped.
 ///
@@ -37,6 +40,7 @@ pub enum StdioError {
 /// [`StdioError`], never for a client that just leaves.
 pub async fn serve<H, R, W>(
     handler: H,
+    front: Option<Front>,
     input: R,
     output: W,
     config: &StdioConfig,
@@ -47,7 +51,7 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    let transport = StdioTransport::new(input, output, config, shutdown);
+    let transport = StdioTransport::new(front, input, output, config, shutdown);
     let cut = transport.cut();
     let service = match serve_server(handler, transport).await {
         Ok(service) => service,

@@ -20,11 +20,16 @@ impl Pending {
     #[must_use]
     pub(super) fn start(&self, id: RequestId, max: usize) -> bool {
         let mut ids = self.lock();
-        let room = ids.len() < max;
+        let room = ids.len() < max || ids.contains(&id);
         if room {
             ids.insert(id);
         }
         room
+    }
+
+    /// Whether a request of this id is at work.
+    pub(super) fn has(&self, id: &RequestId) -> bool {
+        self.lock().contains(id)
     }
 
     /// The request was answered, or was cancelled and will not be.

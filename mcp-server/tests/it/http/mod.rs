@@ -3,10 +3,12 @@
 mod attacks;
 mod bodies;
 mod coding;
+mod conversation;
 mod guard;
 mod limits;
 mod msgpack;
 mod sessions;
+mod talk;
 
 use std::net::SocketAddr;
 

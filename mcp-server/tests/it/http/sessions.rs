@@ -9,7 +9,9 @@ use tokio::{task::JoinSet, time::Instant};
 use super::assert_alive;
 use crate::support::{
     http::{Http, Response},
-    mcp::{ACCEPT, JSON, legacy_headers, open_session, request, try_open_session},
+    mcp::{
+        ACCEPT, JSON, LEGACY, initialize, legacy_headers, open_session, request, try_open_session,
+    },
     server::Server,
     until,
 };
@@ -73,17 +75,50 @@ async fn the_cap_holds_for_simultaneous_sessions() {
             try_open_session(&mut connection).await.status()
         });
     }
+    // Those that were only begun make room for each other.
     let statuses = opens.join_all().await;
-    let open = statuses.iter().filter(|status| **status == 200).count();
-    let refused = statuses.iter().filter(|status| **status == 503).count();
-    assert_eq!(open + refused, 20, "{statuses:?}");
-    // Two that come at once may each see the other's place taken, never a free one too many.
-    assert!((1..=5).contains(&open), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [200, 503].contains(status)),
+        "{statuses:?}"
+    );
+    assert_eq!(server.app().clients().stats().len(), 5);
     let mut connection = Http::connect(server.address).await;
-    for _ in open..5 {
+    for _ in 0..5 {
         open_session(&mut connection).await;
     }
+    assert_eq!(server.app().clients().stats().len(), 5);
     assert_eq!(try_open_session(&mut connection).await.status(), 503);
+}
+
+#[tokio::test]
+async fn one_client_has_its_share_of_the_sessions() {
+    let config = HttpConfig {
+        sessions_per_client_max: 3,
+        ..HttpConfig::default()
+    };
+    let server = Server::memory(config).await;
+    let mut connection = Http::connect(server.address).await;
+    for _ in 0..3 {
+        open_session(&mut connection).await;
+    }
+    let refused = try_open_session(&mut connection).await;
+    assert_eq!((refused.status(), refused.code()), (503, Some(-32000)));
+    assert_alive(server.address).await;
+}
+
+#[tokio::test]
+async fn what_a_client_says_of_itself_is_bounded() {
+    let server = Server::memory(HttpConfig::default()).await;
+    let mut connection = Http::connect(server.address).await;
+    let mut message = initialize(LEGACY);
+    message["params"]["clientInfo"]["title"] = json!("x".repeat(20_000));
+    let body = message.to_string();
+    connection
+        .request("POST", "/mcp", &[JSON, ACCEPT], body)
+        .await;
+    let refused = connection.response().await;
+    assert_eq!((refused.status(), refused.code()), (400, Some(-32602)));
+    assert_eq!(server.app().clients().stats(), []);
 }
 
 #[tokio::test]

@@ -192,7 +192,7 @@ impl Http {
     }
 
     /// The next chunk of a chunked body; `None` at its end.
-    async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+    pub(crate) async fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
         let size = self.line().await?;
         let size = usize::from_str_radix(&size, 16).expect("a chunk size");
         let chunk = self.exactly(size).await?;
