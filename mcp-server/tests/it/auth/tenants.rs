@@ -1,7 +1,9 @@
 //! No sequence of requests by one tenant shows another anything: one tenant's answers are the same
 //! whether or not there is another one, who does as it likes.
 
-use mcp_server::{auth::Scope, config::HttpConfig};
+use std::time::Duration;
+
+use mcp_server::{auth::Scope, config::HttpConfig, memory::sqlite::IndexConfig};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -62,7 +64,13 @@ struct World {
 impl World {
     async fn new() -> Self {
         let callers = [("ann", Scope::Write), ("bob", Scope::Admin)];
-        let (server, tokens) = Server::with_tokens(HttpConfig::default(), &callers).await;
+        // What was changed or deleted counts until it is merged away, which is a matter of time.
+        let index = IndexConfig {
+            interval: Duration::from_secs(3_600),
+            ..IndexConfig::default()
+        };
+        let config = HttpConfig::default();
+        let (server, tokens) = Server::with_tokens_and_index(config, &callers, index).await;
         let mut tenants = Vec::new();
         for token in tokens {
             let mut connection = Http::connect(server.address).await;

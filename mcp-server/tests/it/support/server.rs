@@ -9,6 +9,7 @@ use mcp_server::{
     app::App,
     auth::{Entry, Scope, Token, TokenFile},
     config::{Config, HttpConfig, MemoryConfig},
+    memory::sqlite::{IndexConfig, SqliteConfig},
     transport::http::{self, Drained},
 };
 use rmcp::ServerHandler;
@@ -45,7 +46,7 @@ impl Server {
 
     /// Serves the memory tools on an empty store.
     pub(crate) async fn memory(config: HttpConfig) -> Self {
-        Self::memory_in(folder(), config).await
+        Self::memory_in(folder(), config, IndexConfig::default()).await
     }
 
     /// The same, with a token for each tenant and scope; returns their secrets.
@@ -53,18 +54,31 @@ impl Server {
         config: HttpConfig,
         callers: &[(&str, Scope)],
     ) -> (Self, Vec<String>) {
+        Self::with_tokens_and_index(config, callers, IndexConfig::default()).await
+    }
+
+    /// The same, with a search index of these settings.
+    pub(crate) async fn with_tokens_and_index(
+        config: HttpConfig,
+        callers: &[(&str, Scope)],
+        index: IndexConfig,
+    ) -> (Self, Vec<String>) {
         let folder = folder();
         let tokens = callers
             .iter()
             .map(|(tenant, scope)| token(folder.path(), tenant, *scope).0)
             .collect();
-        (Self::memory_in(folder, config).await, tokens)
+        (Self::memory_in(folder, config, index).await, tokens)
     }
 
-    async fn memory_in(folder: TempDir, config: HttpConfig) -> Self {
+    async fn memory_in(folder: TempDir, config: HttpConfig, index: IndexConfig) -> Self {
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
             operation_timeout: PATIENCE,
+            sqlite: SqliteConfig {
+                index,
+                ..SqliteConfig::default()
+            },
             ..MemoryConfig::default()
         };
         let app = App::build(&Config {

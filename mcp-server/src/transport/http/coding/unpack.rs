@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 
 use super::{Coding, INLINE_BYTES_MAX};
 
-/// Bodies that are unpacked off the runtime at once: each holds buffers of a few hundred KiB beside
-/// what comes out of it.
-const AT_ONCE_MAX: usize = 8;
+/// Bodies that are unpacked off the runtime at once: whoever sends a bomb has others wait, and not
+/// the memory filled.
+const AT_ONCE_MAX: usize = 2;
 const BROTLI_BUFFER_LEN: usize = 4096;
 /// The largest window that a body may ask for, as a power of two (RFC 9659 §3).
 const ZSTD_WINDOW: u32 = 23;
@@ -48,45 +48,42 @@ impl Unpacker {
     ) -> Result<Bytes, UnpackError> {
         let mut source = reader(packed, coding).map_err(|_| UnpackError::Broken)?;
         let mut plain = Vec::new();
-        let whole = fill(&mut source, &mut plain, INLINE_BYTES_MAX.min(bytes_max))?;
-        if whole {
+        let next = fill(&mut source, &mut plain, INLINE_BYTES_MAX.min(bytes_max))?;
+        let Some(next) = next else {
             return Ok(plain.into());
-        }
-        if plain.len() > bytes_max {
+        };
+        if plain.len() >= bytes_max {
             return Err(UnpackError::TooLarge);
         }
+        plain.push(next);
         let place = self.0.clone().acquire_owned().await;
         let rest = tokio::task::spawn_blocking(move || {
             let _place = place;
             match fill(&mut source, &mut plain, bytes_max)? {
-                true => Ok(plain.into()),
-                false => Err(UnpackError::TooLarge),
+                None => Ok(plain.into()),
+                Some(_) => Err(UnpackError::TooLarge),
             }
         });
         rest.await.unwrap_or(Err(UnpackError::Broken))
     }
 }
 
-/// Reads until there are `bytes_max` bytes, or to the end. Whether it was the end.
+/// Reads until there are `bytes_max` bytes, or to the end. The byte behind them, if there is one.
 fn fill(
     source: &mut impl Read,
     plain: &mut Vec<u8>,
     bytes_max: usize,
-) -> Result<bool, UnpackError> {
+) -> Result<Option<u8>, UnpackError> {
     let room = bytes_max - plain.len();
     let read = source.by_ref().take(room as u64).read_to_end(plain);
     read.map_err(|_| UnpackError::Broken)?;
     if plain.len() < bytes_max {
-        return Ok(true);
+        return Ok(None);
     }
-    // One byte more decides whether this was all; it is kept for who reads on.
     let mut next = [0];
     match source.read(&mut next) {
-        Ok(0) => Ok(true),
-        Ok(_) => {
-            plain.push(next[0]);
-            Ok(false)
-        }
+        Ok(0) => Ok(None),
+        Ok(_) => Ok(Some(next[0])),
         Err(_) => Err(UnpackError::Broken),
     }
 }
