@@ -12,7 +12,7 @@ use crate::{
         RepeatableStore,
     },
     admission::Admission,
-    auth::{TokenFileError, Tokens},
+    auth::{Caller, TokenFileError, Tokens},
     call::Lane,
     client::{Clients, Transport},
     config::{Config, HttpConfig},
@@ -189,9 +189,21 @@ impl App {
                 required: self.tokens_required,
                 scopes: Scopes::new(self.registry.clone()),
             }),
+            websocket: Some(self.websocket()),
             clients: self.clients.clone(),
             counters: self.counters.clone(),
         }
+    }
+
+    /// Makes the handlers of clients on WebSockets.
+    fn websocket(&self) -> http::Connect {
+        let (handler, clients) = (self.handler.clone(), self.clients.clone());
+        let admission = self.admission.clone();
+        Arc::new(move |caller: Caller| {
+            let client = clients.connect(caller.owner.clone(), Lane::Other, Transport::WebSocket);
+            let handler = handler.in_name_of(caller);
+            Strict::new(handler.for_client(client, None, admission.clone()))
+        })
     }
 
     /// What the HTTP server has counted.

@@ -20,6 +20,8 @@ use crate::{call::Lane, memory::Owner};
 pub enum Transport {
     /// A session over HTTP.
     Http,
+    /// A WebSocket.
+    WebSocket,
     /// Standard input and output.
     Stdio,
 }

@@ -9,7 +9,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CompressionConfig, ConfigError, HostPort, Origin, RateLimitConfig};
+use super::{CompressionConfig, ConfigError, HostPort, Origin, RateLimitConfig, WebSocketConfig};
 
 /// As deep as the JSON parser goes.
 const JSON_DEPTH_MAX: usize = 128;
@@ -68,6 +68,8 @@ pub struct HttpConfig {
     pub write_timeout: Duration,
     /// How often one caller may ask. Reloadable.
     pub rate_limit: RateLimitConfig,
+    /// MCP over WebSockets.
+    pub websocket: WebSocketConfig,
     /// The most connections at once; further ones wait in the operating system's queue.
     /// Default 20,000. Each costs a file descriptor and a few KiB.
     pub connections_max: NonZeroUsize,
@@ -112,6 +114,7 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             rate_limit: RateLimitConfig::default(),
+            websocket: WebSocketConfig::default(),
             connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
             sessions_max: 10_000,
             sessions_per_client_max: 100,
@@ -167,6 +170,7 @@ impl HttpConfig {
             ));
         }
         self.rate_limit.validate()?;
+        self.websocket.validate()?;
         let bytes = SESSION_BYTES_MIN..=mcp_streaming::BUDGET_BYTES_MAX;
         for (field, bytes_max) in [
             ("http.session_bytes_max", self.session_bytes_max),

@@ -13,6 +13,7 @@ mod origin;
 mod rate;
 mod reload;
 mod stdio;
+mod websocket;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -34,6 +35,7 @@ pub use origin::{Origins, SetBy};
 pub use rate::RateLimitConfig;
 pub use reload::{RELOADABLE, Reload};
 pub use stdio::StdioConfig;
+pub use websocket::WebSocketConfig;
 
 use crate::{
     adapters::{BatchConfig, CacheConfig, GuardConfig},

@@ -33,6 +33,17 @@ pub enum Kind {
     Response,
 }
 
+impl Kind {
+    /// The id of a request.
+    #[must_use]
+    pub fn id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Request(id) => Some(id),
+            Self::Notification | Self::Response => None,
+        }
+    }
+}
+
 /// A message that is well-formed from outside.
 #[derive(Debug, Clone)]
 pub struct Envelope<'a> {

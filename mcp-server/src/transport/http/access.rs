@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::Request, middleware::Next, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{Extensions, HeaderValue, StatusCode, header};
 use tokio::time::Instant;
 
 use super::{
@@ -44,6 +44,22 @@ impl Access {
         }
     }
 
+    /// As whom a request is counted that was let in.
+    pub(super) fn key(found: &Extensions) -> Key {
+        let peer = found.get().map(|Peer(address)| *address);
+        Key::of(found.get(), peer)
+    }
+
+    /// Counts one request more.
+    ///
+    /// # Errors
+    ///
+    /// The time to wait, when there were too many.
+    pub(super) fn take(&self, key: Key) -> Result<(), Duration> {
+        let limit = &self.config.load().rate_limit;
+        self.rates.take(key, Instant::now(), limit)
+    }
+
     /// Puts the caller into the request's head, or refuses the request.
     pub(super) async fn check(&self, mut request: Request, next: Next) -> Response {
         let path = request.uri().path();
@@ -62,10 +78,7 @@ impl Access {
                 return refused.response();
             }
         };
-        let peer = request.extensions().get().map(|Peer(address)| *address);
-        let key = Key::of(caller.as_ref(), peer);
-        let limit = &self.config.load().rate_limit;
-        if let Err(wait) = self.rates.take(key, Instant::now(), limit) {
+        if let Err(wait) = self.take(Self::key(request.extensions())) {
             self.counters.count(Event::RateLimited);
             return too_often(wait);
         }

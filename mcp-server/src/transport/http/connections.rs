@@ -1,13 +1,12 @@
 //! Connections: accepted up to a number, given a deadline for their headers, and closed at the end.
 
-use std::{convert::Infallible, io, net::IpAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, response::Response};
 use http::Request;
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -63,7 +62,8 @@ impl hyper::service::Service<Request<Incoming>> for Service {
 
 /// The connections that are still open once accepting has stopped.
 pub(super) struct Connections {
-    graceful: GracefulShutdown,
+    /// Tells each to take no further request.
+    stopping: CancellationToken,
     tasks: TaskTracker,
     /// Ends the connections that only wait.
     hang_up: CancellationToken,
@@ -83,7 +83,7 @@ impl Connections {
         shutdown: &CancellationToken,
     ) -> Self {
         let this = Self {
-            graceful: GracefulShutdown::new(),
+            stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             hang_up: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -127,8 +127,10 @@ impl Connections {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let (socket, blocked) = Socket::new(stream, self.write_timeout, self.counters.clone());
-        let connection = http.serve_connection(TokioIo::new(socket), service);
-        let connection = self.graceful.watch(connection);
+        let connection = http
+            .serve_connection(TokioIo::new(socket), service)
+            .with_upgrades();
+        let stopping = self.stopping.clone();
         let (hang_up, cut) = (self.hang_up.clone(), self.cut.clone());
         let only_waits = async move {
             hang_up.cancelled().await;
@@ -140,8 +142,16 @@ impl Connections {
         counters.count(Event::Connection);
         self.tasks.spawn(async move {
             let _permit = permit;
+            let mut connection = pin!(connection);
+            let served = async {
+                tokio::select! {
+                    result = connection.as_mut() => return result,
+                    () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
+                }
+                connection.await
+            };
             tokio::select! {
-                result = connection => {
+                result = served => {
                     if let Err(error) = result {
                         if error.is_timeout() {
                             counters.count(Event::SlowHead);
@@ -161,7 +171,7 @@ impl Connections {
     pub(super) async fn close(self, ended: &CancellationToken, deadline: Instant) -> bool {
         self.tasks.close();
         let finished = async {
-            self.graceful.shutdown().await;
+            self.stopping.cancel();
             self.tasks.wait().await;
         };
         let overdue = async {

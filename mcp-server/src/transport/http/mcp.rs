@@ -131,10 +131,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             false => None,
         };
         if is_deeper_than(&bytes, depth_max) {
-            return self.too_deep(depth_max, id_of(&envelope.kind));
+            return self.too_deep(depth_max, envelope.kind.id());
         }
         if let Some(scope) = self.missing_scope(&head, &envelope) {
-            return insufficient_scope(scope, id_of(&envelope.kind));
+            return insufficient_scope(scope, envelope.kind.id());
         }
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
@@ -154,7 +154,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return body::json(StatusCode::OK, Body::new(body));
         }
         let method = envelope.method.into_owned();
-        let id = id_of(&envelope.kind).cloned();
+        let id = envelope.kind.id().cloned();
         let request = Request::from_parts(head, Full::new(bytes.clone()));
         let response = match (method.as_str(), &id) {
             ("initialize", Some(id)) => {
@@ -295,13 +295,6 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let bytes = bytes.clone();
         let message = Message { head, bytes };
         self.sessions.answer(open, message, &envelope, reply).await;
-    }
-}
-
-fn id_of(kind: &Kind) -> Option<&RequestId> {
-    match kind {
-        Kind::Request(id) => Some(id),
-        Kind::Notification | Kind::Response => None,
     }
 }
 

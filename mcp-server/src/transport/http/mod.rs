@@ -17,6 +17,7 @@ mod sessions;
 mod socket;
 mod stats;
 mod warmup;
+mod websocket;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -33,10 +34,11 @@ pub use auth::Auth;
 pub use sessions::{SessionSink, SinkError};
 pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
+pub use websocket::Connect;
 
 use self::{
     access::Access, coding::Packer, connections::Connections, guard::Guard, mcp::McpEndpoint,
-    sessions::Sessions,
+    sessions::Sessions, websocket::Sockets,
 };
 use crate::{
     admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
@@ -63,6 +65,8 @@ pub struct Options {
     pub admission: Option<Admission>,
     /// Which tokens open what; without it, every request is made in the name of the one owner.
     pub auth: Option<Auth>,
+    /// What answers on a WebSocket; without it, there are none.
+    pub websocket: Option<Connect>,
     /// Where sessions are noted.
     pub clients: Clients,
     /// Where it is counted what happens.
@@ -105,7 +109,9 @@ where
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
     let counters = options.counters.clone();
-    let (router, sessions) = router(&handler, options, &config, address, &calls, &streams);
+    let (router, sessions) = router(
+        &handler, options, &config, address, &calls, &streams, &shutdown,
+    );
 
     let settings = config.load_full();
     let connections = Connections::accept(listener, router, &settings, counters, &shutdown).await;
@@ -132,6 +138,7 @@ fn router<H: ServerHandler + Clone>(
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
+    shutdown: &CancellationToken,
 ) -> (Router, mcp_streaming::Sessions) {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
@@ -150,6 +157,7 @@ fn router<H: ServerHandler + Clone>(
         options.clients,
     );
     let registry = sessions.registry();
+    let fronted = options.front.is_some();
     let auth = options.auth.map(Arc::new);
     let endpoint = McpEndpoint::new(
         sessions,
@@ -169,6 +177,22 @@ fn router<H: ServerHandler + Clone>(
         .route("/mcp", mcp.clone())
         .route("/mcp/{client}", mcp)
         .merge(health::routes(options.readiness));
+    let access = Arc::new(Access::new(auth, live.clone(), options.counters.clone()));
+    let routes = match options.websocket {
+        Some(connect) if config.websocket.enabled => {
+            let sockets = Arc::new(Sockets::new(
+                connect,
+                fronted,
+                access.clone(),
+                live.clone(),
+                calls.clone(),
+                shutdown.clone(),
+            ));
+            let open = routing::get(move |request| sockets.clone().open(request));
+            routes.route("/mcp/ws", open)
+        }
+        _ => routes,
+    };
     let packing = &config.compression;
     let routes = match packing.enabled && (packing.loopback || !address.ip().is_loopback()) {
         false => routes,
@@ -180,7 +204,6 @@ fn router<H: ServerHandler + Clone>(
             }))
         }
     };
-    let access = Arc::new(Access::new(auth, live.clone(), options.counters));
     let check = move |request, next| {
         let access = access.clone();
         async move { access.check(request, next).await }

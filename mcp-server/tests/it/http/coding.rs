@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::assert_alive;
 use crate::support::{
     http::Http,
-    mcp::{legacy_headers, modern, modern_headers, open_session, post_modern, request},
+    mcp::{legacy_headers, modern, modern_headers, open_session, post_modern},
     process::{Process, folder},
     server::Server,
 };
@@ -179,14 +179,12 @@ async fn small_answers_streams_and_loopback_are_left_alone() {
 
     let session = open_session(&mut connection).await;
     let mut headers = legacy_headers(&session);
-    headers.push(accept);
-    let body = request(1, "tools/list", &json!({})).to_string();
-    connection.request("POST", "/mcp", &headers, body).await;
-    let answer = connection.response().await;
-    let kind = answer.head.header("content-type").unwrap();
-    if kind.starts_with("text/event-stream") {
-        assert_eq!(answer.head.header("content-encoding"), None);
-    }
+    headers.retain(|(name, _)| *name != "Accept");
+    headers.extend([accept, ("Accept", "text/event-stream")]);
+    connection.request("GET", "/mcp", &headers, "").await;
+    let stream = connection.head().await;
+    assert_eq!(stream.status, 200, "{stream:?}");
+    assert_eq!(stream.header("content-encoding"), None);
 
     let server = Server::memory(HttpConfig::default()).await;
     let mut connection = Http::connect(server.address).await;

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::{Coding, INLINE_BYTES_MAX};
 
-/// Bodies that are unpacked off the runtime at once: whoever sends a bomb has others wait, and not
+/// Bodies that are unpacked at once: whoever sends a bomb has others wait, and not
 /// the memory filled.
 const AT_ONCE_MAX: usize = 2;
 const BROTLI_BUFFER_LEN: usize = 4096;
@@ -46,6 +46,8 @@ impl Unpacker {
         coding: Coding,
         bytes_max: usize,
     ) -> Result<Bytes, UnpackError> {
+        // Before there is a decoder: one that waits would hold its window.
+        let place = self.0.clone().acquire_owned().await;
         let mut source = reader(packed, coding).map_err(|_| UnpackError::Broken)?;
         let mut plain = Vec::new();
         let next = fill(&mut source, &mut plain, INLINE_BYTES_MAX.min(bytes_max))?;
@@ -56,7 +58,6 @@ impl Unpacker {
             return Err(UnpackError::TooLarge);
         }
         plain.push(next);
-        let place = self.0.clone().acquire_owned().await;
         let rest = tokio::task::spawn_blocking(move || {
             let _place = place;
             match fill(&mut source, &mut plain, bytes_max)? {
