@@ -41,7 +41,9 @@ fn room(config: &CacheConfig) -> Room {
 
 async fn contents(room: &Room, query: &str) -> Vec<String> {
     let hits = hits(&room.store, &room.call, json!({"query": query})).await;
-    hits.into_iter().map(|hit| hit.memory.content.clone()).collect()
+    hits.into_iter()
+        .map(|hit| hit.memory.content.clone())
+        .collect()
 }
 
 /// Enough memories for the weights of words not to move with each one.
