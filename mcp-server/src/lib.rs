@@ -16,6 +16,7 @@
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
+//! | [`upstream`] | the gateway: connectors to other MCP servers |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
@@ -37,4 +38,5 @@ pub mod telemetry;
 pub mod tools;
 pub mod transfer;
 pub mod transport;
+pub mod upstream;
 mod warmup;

@@ -36,6 +36,7 @@ pub(super) async fn run(cli: Cli, config: Config, log: Log) -> Result<(), CliErr
         shutdown,
     );
     let beside = async {
+        app.start().await;
         if warms {
             warm(&app, address).await;
         }

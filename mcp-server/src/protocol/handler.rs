@@ -1,6 +1,6 @@
 //! The memory server's side of the protocol: the registry's tools as MCP tools and as methods.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::request::Parts;
 use rmcp::{
@@ -8,23 +8,27 @@ use rmcp::{
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
         DiscoverResult, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig, Tool,
+        ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{answer::Answer, envelope::overloaded_error, strict::no_such_method};
+use super::{
+    answer::Answer,
+    audience::{self, Audience},
+    envelope::overloaded_error,
+    listing,
+    relay::Relay,
+    strict::no_such_method,
+};
 use crate::{
     admission::{Admission, Admitted},
     call::{Call, Lane},
     client::{self, Client},
     tools::{DynTool, Registry},
 };
-
-/// How long clients may keep what the server says of itself: it changes only with the program.
-const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// The `_meta` key by which a request asks to be answered past the cache.
 pub(super) const BYPASS_CACHE: &str = "mcp-server/bypass-cache";
@@ -38,6 +42,7 @@ const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memor
 #[derive(Debug, Clone)]
 pub struct McpHandler {
     registry: Arc<Registry>,
+    audience: Audience,
     connection: Option<Arc<Connection>>,
 }
 
@@ -57,6 +62,7 @@ impl McpHandler {
     pub fn new(registry: Arc<Registry>) -> Self {
         Self {
             registry,
+            audience: Audience::default(),
             connection: None,
         }
     }
@@ -75,6 +81,7 @@ impl McpHandler {
         }
         Self {
             registry: self.registry.clone(),
+            audience: self.audience.clone(),
             connection: Some(Arc::new(Connection {
                 client,
                 lane_is_given: lane.is_some(),
@@ -88,23 +95,22 @@ impl McpHandler {
         &self.registry
     }
 
+    /// The sessions that are told when the tools change.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
     /// What the server says of itself.
     pub(super) fn discovered(&self) -> DiscoverResult {
         let versions = self.supported_protocol_versions().into_owned();
         DiscoverResult::from_server_info(versions, self.get_info())
-            .with_ttl_ms(list_ttl_ms())
+            .with_ttl_ms(listing::millis(listing::TTL))
             .with_cache_scope(CacheScope::Public)
     }
 
-    /// All tools, on one page.
-    pub(super) fn listed(&self) -> ListToolsResult {
-        let tools = self.registry.descriptions().cloned().collect();
-        ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public)
-    }
-
-    /// Runs a tool. `context` holds the place that the endpoint gave to the call, if it did.
+    /// Runs a tool of this server. `context` holds the place that the endpoint gave to the call, if
+    /// it did.
     async fn run(
         &self,
         tool: &dyn DynTool,
@@ -115,29 +121,59 @@ impl McpHandler {
             Some(connection) => connection.enter(context).await?,
             None => (lane_of_request(context), None),
         };
-        let call = Call {
-            lane,
-            bypass_cache: context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true)),
-            ..Call::local()
-        };
+        let call = call_of(context, lane);
         let started = Instant::now();
         let result = tool.call(&call, arguments).await;
         Ok(Answer::new(tool, &call, started, result))
     }
+
+    /// Runs a tool of an upstream, which takes as long as it takes and so has no place among the
+    /// calls that are counted here: its connector has a bound of its own.
+    async fn run_remote(
+        &self,
+        tool: &dyn DynTool,
+        mut request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer<Value>, ErrorData> {
+        let lane = match &self.connection {
+            Some(connection) => connection.lane(context),
+            None => lane_of_request(context),
+        };
+        let relay = Relay::of(&mut request, context);
+        let mut call = call_of(context, lane);
+        call.exchange = Some(relay.exchange.clone());
+        let started = Instant::now();
+        let arguments = request.arguments.unwrap_or_default();
+        let result = relay.run(context, tool.call(&call, arguments)).await?;
+        Ok(Answer::new(tool, &call, started, result))
+    }
+}
+
+fn call_of(context: &RequestContext<RoleServer>, lane: Lane) -> Call {
+    Call {
+        lane,
+        bypass_cache: context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true)),
+        ..Call::local()
+    }
 }
 
 impl Connection {
-    async fn enter(
-        &self,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+    /// The client's lane. Counts the call.
+    fn lane(&self, context: &RequestContext<RoleServer>) -> Lane {
         self.client.count_call();
         if !self.lane_is_given
             && let Some(info) = context.client_info()
         {
             self.client.set_lane(client::lane_of(&info.name));
         }
-        let lane = self.client.lane();
+        self.client.lane()
+    }
+
+    async fn enter(
+        &self,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(Lane, Option<Admitted>), ErrorData> {
+        let lane = self.lane(context);
         let place = match &self.admission {
             Some(admission) => Some(admission.enter(lane).await),
             None => None,
@@ -163,7 +199,11 @@ fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
 
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
                     .with_title("Memory"),
@@ -187,7 +227,7 @@ impl ServerHandler for McpHandler {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if let Some(cursor) = request.and_then(|request| request.cursor) {
             return Err(ErrorData::invalid_params(
@@ -195,7 +235,8 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         }
-        Ok(self.listed())
+        self.audience.listed(&context.extensions);
+        Ok(listing::listed(&self.registry))
     }
 
     async fn call_tool(
@@ -209,12 +250,32 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         };
-        let arguments = request.arguments.unwrap_or_default();
-        Ok(self
-            .run(tool.as_ref(), arguments, &context)
-            .await?
-            .into_tool_result()
-            .into())
+        let answer = match self.registry.is_local(&request.name) {
+            true => {
+                let arguments = request.arguments.unwrap_or_default();
+                self.run(tool.as_ref(), arguments, &context).await?
+            }
+            false => self.run_remote(tool.as_ref(), request, &context).await?,
+        };
+        answer.into_tool_result()
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.audience.join(&context.extensions, context.peer);
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let mut accepted = SubscriptionFilter::new();
+        accepted.tools_list_changed = requested.tools_list_changed;
+        Some(accepted)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        audience::stream(&context, &self.registry).await;
+        Ok(())
     }
 
     async fn on_custom_request(
@@ -237,8 +298,4 @@ impl ServerHandler for McpHandler {
             .await?
             .into_method_result()
     }
-}
-
-fn list_ttl_ms() -> u64 {
-    u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX)
 }

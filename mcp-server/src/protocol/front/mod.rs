@@ -6,19 +6,25 @@ mod request;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use self::request::Request;
+use rmcp::{ErrorData, model::CallToolResponse};
 use tokio::time::Instant;
 
 use super::{
     Envelope, McpHandler, Strict,
-    answer::{Answer, failure},
+    answer::{Answer, failure, of_upstream, passed_on},
+    listing::Terms,
     strict::Stamp,
 };
-use crate::{call::Call, tools::DynTool};
+use crate::{
+    call::{Call, Exchange},
+    tools::{DynTool, Reply},
+};
 
 /// Answers what it can decide in one pass. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,11 +33,18 @@ pub struct Front {
     stored: Arc<Stored>,
 }
 
-/// Results that are the same for everybody, as JSON.
+/// What is the same for everybody, as JSON.
 #[derive(Debug)]
 struct Stored {
-    list: String,
+    tools: ArcSwap<Tools>,
     discover: String,
+}
+
+/// The descriptions of all tools, as a JSON array.
+#[derive(Debug)]
+struct Tools {
+    generation: u64,
+    json: String,
 }
 
 impl Front {
@@ -44,7 +57,7 @@ impl Front {
     pub fn new(handler: &Strict<McpHandler>) -> Self {
         let inner = handler.inner();
         let stored = Stored {
-            list: json(&handler.stamped(inner.listed())),
+            tools: ArcSwap::from_pointee(Tools::of(inner)),
             discover: json(&handler.stamped(inner.discovered())),
         };
         Self {
@@ -65,19 +78,50 @@ impl Front {
     ) -> Option<Vec<u8>> {
         let id = envelope.id?.get();
         let result = match Request::read(headers, envelope)? {
-            Request::List => return Some(response(id, &self.stored.list)),
+            Request::List => return Some(response(id, &self.list())),
             Request::Discover => return Some(response(id, &self.stored.discover)),
             Request::Call {
                 name,
                 arguments,
                 bypass_cache,
+                capabilities,
             } => {
                 call.bypass_cache = bypass_cache;
-                let tool = self.handler.inner().registry().by_name(&name)?;
+                let registry = self.handler.inner().registry();
+                let tool = registry.by_name(&name)?;
+                if capabilities.get() != "{}" && !registry.is_local(&name) {
+                    call.exchange = Some(Arc::new(Exchange {
+                        capabilities: serde_json::from_str(capabilities.get()).ok(),
+                        ..Exchange::default()
+                    }));
+                }
                 self.call(tool.as_ref(), &call, arguments).await?
             }
         };
-        Some(response(id, &result))
+        Some(match result {
+            Ok(result) => response(id, &result),
+            Err(error) => error_response(id, &error),
+        })
+    }
+
+    /// The list of tools, whose descriptions are only written anew when they have changed.
+    fn list(&self) -> String {
+        let inner = self.handler.inner();
+        let remote = inner.registry().remote();
+        let mut tools = self.stored.tools.load_full();
+        if tools.generation != remote.generation {
+            tools = Arc::new(Tools::of(inner));
+            self.stored.tools.store(tools.clone());
+        }
+        let mut terms = Terms::of(&remote.freshness);
+        terms.meta.stamp(self.handler.server_info());
+        format!(
+            "{{\"resultType\":\"complete\",\"_meta\":{},\"ttlMs\":{},\"cacheScope\":{},\"tools\":{}}}",
+            json(&terms.meta),
+            terms.ttl_ms,
+            json(&terms.scope),
+            tools.json
+        )
     }
 
     async fn call(
@@ -85,7 +129,7 @@ impl Front {
         tool: &dyn DynTool,
         call: &Call,
         arguments: Option<&RawValue>,
-    ) -> Option<String> {
+    ) -> Option<Result<String, ErrorData>> {
         let arguments = arguments.map_or("{}", RawValue::get);
         let started = Instant::now();
         let result = tool.call_json(call, arguments).await?;
@@ -94,9 +138,33 @@ impl Front {
         meta.stamp(self.handler.server_info());
         let meta = meta.unwrap_or_default();
         Some(match answer.result {
-            Ok(value) => success(&value, &json(&meta)),
-            Err(error) => json(&failure(&error, meta)),
+            Ok(Reply::Value(value)) => Ok(success(&value, &json(&meta))),
+            Ok(Reply::Response(response)) => match passed_on(*response, meta) {
+                CallToolResponse::Complete(result) => Ok(json(&result)),
+                CallToolResponse::InputRequired(result) => Ok(json(&result)),
+                // An upstream's session lets nothing else through.
+                _ => Err(ErrorData::internal_error(
+                    "a result of an unknown kind",
+                    None,
+                )),
+            },
+            Err(error) => match of_upstream(error) {
+                Ok(own) => Err(own),
+                Err(error) => Ok(json(&failure(&error, meta))),
+            },
         })
+    }
+}
+
+impl Tools {
+    fn of(handler: &McpHandler) -> Self {
+        let registry = handler.registry();
+        let remote = registry.remote();
+        let tools = registry.descriptions().chain(remote.descriptions());
+        Self {
+            generation: remote.generation,
+            json: json(&tools.collect::<Vec<_>>()),
+        }
     }
 }
 
@@ -112,6 +180,14 @@ fn success(value: &str, meta: &str) -> String {
 
 fn response(id: &str, result: &str) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into_bytes()
+}
+
+fn error_response(id: &str, error: &ErrorData) -> Vec<u8> {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{}}}",
+        json(error)
+    )
+    .into_bytes()
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {

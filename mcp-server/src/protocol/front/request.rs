@@ -32,6 +32,8 @@ pub(super) enum Request<'a> {
         arguments: Option<&'a RawValue>,
         /// Whether it asks to be answered past the cache.
         bypass_cache: bool,
+        /// What the client can do: a JSON object.
+        capabilities: &'a RawValue,
     },
     /// `tools/list`, its only page.
     List,
@@ -61,6 +63,7 @@ impl<'a> Request<'a> {
                 let object = call.arguments.is_none_or(|raw| raw.get().starts_with('{'));
                 let taken = name == call.name.as_ref() && object && call.meta.is_complete();
                 taken.then_some(Self::Call {
+                    capabilities: call.meta.capabilities,
                     name: call.name,
                     arguments: call.arguments,
                     bypass_cache: call

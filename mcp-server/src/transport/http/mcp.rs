@@ -24,9 +24,10 @@ use crate::{
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, client_name, error_response, is_work,
-        overloaded_response,
+        Envelope, Front, INVALID_REQUEST, Kind, REFUSED, called_tool, client_name, error_response,
+        is_work, overloaded_response,
     },
+    tools::Registry,
 };
 
 /// How long a client that was refused for lack of room should wait, in seconds.
@@ -38,7 +39,25 @@ pub(super) struct McpEndpoint<H> {
     front: Option<Front>,
     calls: TaskTracker,
     config: Live<HttpConfig>,
-    admission: Option<Admission>,
+    places: Places,
+}
+
+/// Which calls wait for a place, and where.
+pub(super) struct Places {
+    pub(super) admission: Option<Admission>,
+    pub(super) registry: Option<Arc<Registry>>,
+}
+
+impl Places {
+    /// Where a call waits for a place, if it does. One of an upstream takes as long as that takes:
+    /// it would keep places from those who ask this server, and its connector has a bound of its own.
+    fn of(&self, envelope: &Envelope<'_>) -> Option<&Admission> {
+        let admission = self.admission.as_ref()?;
+        let is_remote = self.registry.as_ref().is_some_and(|registry| {
+            called_tool(envelope).is_some_and(|name| registry.is_remote(&name))
+        });
+        (!is_remote).then_some(admission)
+    }
 }
 
 impl<H: ServerHandler + Clone> McpEndpoint<H> {
@@ -46,7 +65,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         sessions: Sessions<H>,
         front: Option<Front>,
         config: Live<HttpConfig>,
-        admission: Option<Admission>,
+        places: Places,
         calls: TaskTracker,
     ) -> Self {
         Self {
@@ -54,7 +73,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             front,
             calls,
             config,
-            admission,
+            places,
         }
     }
 
@@ -111,7 +130,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         };
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
-            && let Err(overloaded) = self.admit(&mut head, &bytes, lane).await
+            && let Err(overloaded) = self
+                .admit(&mut head, &bytes, lane, self.places.of(&envelope))
+                .await
         {
             return refuse_call(&overloaded, id);
         }
@@ -162,10 +183,11 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         head: &mut Parts,
         body: &[u8],
         lane: Option<Lane>,
+        admission: Option<&Admission>,
     ) -> Result<(), Overloaded> {
         let session = self.sessions.lane_of_call(&head.headers);
         let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
-        if let Some(admission) = &self.admission {
+        if let Some(admission) = admission {
             let place = admission.enter(lane).await?;
             head.extensions.insert(Arc::new(place));
         }

@@ -18,10 +18,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use warmup::warm;
 
-use self::{connections::Connections, guard::Guard, mcp::McpEndpoint, sessions::Sessions};
+use self::{
+    connections::Connections,
+    guard::Guard,
+    mcp::{McpEndpoint, Places},
+    sessions::Sessions,
+};
 use crate::{
     admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
-    protocol::Front,
+    protocol::Front, tools::Registry,
 };
 
 /// How a served listener came to its end.
@@ -44,6 +49,8 @@ pub struct Options {
     pub admission: Option<Admission>,
     /// Where sessions are noted.
     pub clients: Clients,
+    /// Where it is seen which calls are for upstreams, and need no place here.
+    pub registry: Option<Arc<Registry>>,
 }
 
 impl std::fmt::Debug for Options {
@@ -121,7 +128,10 @@ fn router<H: ServerHandler + Clone>(
         sessions,
         options.front,
         config.clone(),
-        options.admission,
+        Places {
+            admission: options.admission,
+            registry: options.registry,
+        },
         calls.clone(),
     );
     let endpoint = Arc::new(endpoint);

@@ -1,0 +1,51 @@
+//! Ways to an upstream.
+
+use async_trait::async_trait;
+use rmcp::{
+    RoleClient,
+    model::ProtocolVersion,
+    service::{ClientInitializeError, ClientLifecycleMode, RunningService},
+};
+
+use super::{Listener, UpstreamError, failure};
+
+/// A connection over which the protocol is spoken, after its first exchange.
+pub type Connection = RunningService<RoleClient, Listener>;
+
+/// Opens connections to one upstream.
+#[async_trait]
+pub trait Dial: Send + Sync {
+    /// A connection of its own, ready for requests. Cancel safe: a dropped attempt leaves nothing
+    /// behind.
+    async fn dial(&self, listener: Listener) -> Result<Connection, UpstreamError>;
+
+    /// Ends what connections leave behind, after they are closed.
+    async fn close(&self);
+}
+
+/// Begins with the newest revision, and falls back to sessions where that is not known.
+#[must_use]
+pub fn lifecycle() -> ClientLifecycleMode {
+    ClientLifecycleMode::Auto {
+        preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        legacy_version: Some(ProtocolVersion::V_2025_11_25),
+    }
+}
+
+/// Why there is no connection.
+#[must_use]
+pub fn not_connected(error: &ClientInitializeError) -> UpstreamError {
+    match error {
+        ClientInitializeError::TransportError { error, .. } => failure::of(error.error.as_ref()),
+        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => not_connected(fallback),
+        ClientInitializeError::ConnectionClosed(_) | ClientInitializeError::Cancelled => {
+            UpstreamError::Unavailable {
+                reason: "it closed the connection before it was ready".to_owned(),
+                unsent: true,
+            }
+        }
+        other => UpstreamError::Protocol {
+            reason: failure::shortened(&other.to_string()),
+        },
+    }
+}
