@@ -117,13 +117,7 @@ impl App {
         for remark in config.not_used() {
             tracing::warn!("not used: {remark}");
         }
-        let data_dir = match &config.memory.data_dir {
-            Some(dir) => dir.clone(),
-            None => etcetera::choose_base_strategy()
-                .map_err(|_| BuildError::NoDataDir)?
-                .data_dir()
-                .join(DATA_DIR_NAME),
-        };
+        let data_dir = data_dir(config)?;
         let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
         let batch = &config.memory.batch;
         let batched = match config.safe_mode || !batch.enabled {
@@ -296,6 +290,19 @@ impl App {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }
+}
+
+/// The folder that holds everything.
+///
+/// # Errors
+///
+/// [`BuildError::NoDataDir`].
+pub(crate) fn data_dir(config: &Config) -> Result<PathBuf, BuildError> {
+    if let Some(dir) = &config.memory.data_dir {
+        return Ok(dir.clone());
+    }
+    let platform = etcetera::choose_base_strategy().map_err(|_| BuildError::NoDataDir)?;
+    Ok(platform.data_dir().join(DATA_DIR_NAME))
 }
 
 /// The store with what the configuration puts around it, the innermost first.

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 pub use super::bench_args::{Against, BenchArgs};
+use super::connector_args::ConnectorsCommand;
 
 /// A fast MCP memory server.
 ///
@@ -21,6 +22,7 @@ Examples:
   mcp-server stdio --client cursor
   mcp-server memory import memories_export.zip
   mcp-server memory export -o memories.jsonl
+  mcp-server connectors import ~/.cursor/mcp.json
   mcp-server bench --profile agent-loop --compare safe-mode
   mcp-server config init && mcp-server serve --config mcp-server.yaml
 
@@ -57,6 +59,9 @@ pub enum Command {
     /// Bring memories in from a file, or write them out.
     #[command(subcommand)]
     Memory(MemoryCommand),
+    /// Say which other MCP servers are reached through this one.
+    #[command(subcommand)]
+    Connectors(ConnectorsCommand),
     /// Measure the server on this machine, and judge what it answers.
     Bench(BenchArgs),
     /// Check, show or begin a file of settings.

@@ -4,6 +4,8 @@ mod args;
 mod bench;
 mod bench_args;
 mod config;
+mod connector_args;
+mod connectors;
 mod memory;
 mod reload;
 mod serve;
@@ -12,10 +14,14 @@ mod stdio;
 
 use std::process::ExitCode;
 
+use tokio::io::AsyncWriteExt;
+
 pub use args::{
     Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
     MemoryCommand, ServeArgs, ShowArgs, StdioArgs,
 };
+pub use connector_args::{AddArgs, ConnectorsCommand, ImportFileArgs, NameArgs};
+pub use connectors::ConnectorsError;
 
 use crate::{
     app::BuildError,
@@ -53,6 +59,9 @@ pub enum CliError {
     /// The stdio server ended badly.
     #[error(transparent)]
     Stdio(#[from] StdioError),
+    /// A command on connectors.
+    #[error(transparent)]
+    Connectors(#[from] ConnectorsError),
     /// A benchmark ended early.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -88,9 +97,16 @@ impl CliError {
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Config(_) | Self::Telemetry(_) | Self::Bench(BenchError::Settings(_)) => {
-                ExitCode::from(2)
-            }
+            Self::Config(_)
+            | Self::Telemetry(_)
+            | Self::Bench(BenchError::Settings(_))
+            | Self::Connectors(
+                ConnectorsError::Unknown(_)
+                | ConnectorsError::Exists(_)
+                | ConnectorsError::Configured(_)
+                | ConnectorsError::Settings(_)
+                | ConnectorsError::Import { .. },
+            ) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -158,8 +174,24 @@ impl Cli {
                 };
                 return bench::run(args, given).await;
             }
+            Command::Connectors(command) => return connectors::run(&config, command).await,
             Command::Memory(command) => return memory::run(&config, command).await,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes to standard output.
+async fn print(text: &str) -> Result<(), CliError> {
+    let mut output = tokio::io::stdout();
+    let written = async {
+        output.write_all(text.as_bytes()).await?;
+        output.flush().await
+    };
+    written
+        .await
+        .map_err(|source: std::io::Error| CliError::Io {
+            what: "cannot write to standard output",
+            source,
+        })
 }

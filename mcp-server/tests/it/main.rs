@@ -14,6 +14,7 @@ mod crash;
 mod drain;
 mod faults;
 mod front;
+mod gateway;
 mod guarded;
 mod http;
 mod index;

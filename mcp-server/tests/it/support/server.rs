@@ -31,19 +31,29 @@ impl Server {
 
     /// Serves the memory tools on an empty store.
     pub(crate) async fn memory(config: HttpConfig) -> Self {
+        Self::with(Config {
+            http: config,
+            ..Config::default()
+        })
+        .await
+    }
+
+    /// Serves all tools on an empty store, with any settings.
+    pub(crate) async fn with(config: Config) -> Self {
         let folder = folder();
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
             operation_timeout: PATIENCE,
-            ..MemoryConfig::default()
+            ..config.memory
         };
         let app = App::build(&Config {
-            http: config.clone(),
+            http: config.http.clone(),
             memory,
-            ..Config::default()
+            ..config
         })
         .expect("an empty folder is fine");
-        Self::start_app(app.handler(), config, Some((app, folder))).await
+        app.start().await;
+        Self::start_app(app.handler(), config.http, Some((app, folder))).await
     }
 
     async fn start_app(
@@ -82,9 +92,13 @@ impl Server {
     /// Asks for the end and waits for it.
     pub(crate) async fn stop(self) -> Drained {
         self.shutdown.cancel();
-        within("the drain", self.task)
+        let drained = within("the drain", self.task)
             .await
             .expect("serving does not panic")
-            .expect("the listener has an address")
+            .expect("the listener has an address");
+        if let Some((app, _folder)) = self.memory {
+            within("the end of the parts", app.close()).await;
+        }
+        drained
     }
 }

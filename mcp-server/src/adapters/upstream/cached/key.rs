@@ -86,7 +86,7 @@ mod tests {
         let tool = RemoteTool::new(Tool::new("t", "", JsonObject::new()));
         let mut call = Call::local();
         let plain = of("c", None, &call, &tool, &JsonObject::new());
-        let capabilities = ClientCapabilities::builder().enable_sampling().build();
+        let capabilities = ClientCapabilities::builder().enable_elicitation().build();
         call.exchange = Some(Arc::new(Exchange {
             capabilities: Some(capabilities),
             ..Exchange::default()
