@@ -53,6 +53,10 @@ pub struct AgentConfig {
     /// Who says where a host is, and whether it may be connected to. Default
     /// `None`: the system.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// Whether those who wait for a connection are told at once that one cannot
+    /// be made, in place of waiting up to `acquire_timeout` for a later attempt.
+    /// Default false.
+    pub connect_once: bool,
     /// Upstreams at a time. A further one takes the place of one that is not
     /// in use, or is refused.
     pub max_upstreams: NonZero<usize>,
@@ -65,6 +69,7 @@ impl Default for AgentConfig {
             version: Version::Http1,
             tls: None,
             resolver: None,
+            connect_once: false,
             max_upstreams: const { NonZero::new(256).expect("not zero") },
         }
     }
@@ -227,7 +232,9 @@ impl Inner {
         let config = &self.config;
         let tls = config.tls.as_ref().filter(|_| secure);
         let http2 = matches!(config.version, Version::Http2 { .. });
-        let connector = Connector::new(authority, tls, http2)?.resolved_by(config.resolver.clone());
+        let connector = Connector::new(authority, tls, http2)?
+            .resolved_by(config.resolver.clone())
+            .connecting_once(config.connect_once);
         let pool = Pool::new(&config.pool, connector)?;
         Ok(match config.version {
             Version::Http1 => Upstream::Http1(pool),

@@ -34,6 +34,7 @@ pub struct Connector {
     tls: Option<(TlsConnector, ServerName<'static>)>,
     http2: bool,
     resolver: Option<Arc<dyn Resolve>>,
+    once: bool,
 }
 
 /// Why there is no connection to an upstream.
@@ -87,12 +88,19 @@ impl Connector {
             tls,
             http2,
             resolver: None,
+            once: false,
         })
     }
 
     /// The same, which asks `resolver` for addresses in place of the system.
     pub(super) fn resolved_by(mut self, resolver: Option<Arc<dyn Resolve>>) -> Self {
         self.resolver = resolver;
+        self
+    }
+
+    /// The same, whose failures are told at once.
+    pub(super) fn connecting_once(mut self, once: bool) -> Self {
+        self.once = once;
         self
     }
 
@@ -144,7 +152,7 @@ impl Manager for Connector {
     }
 
     fn is_permanent(&self, error: &ConnectError) -> bool {
-        matches!(error, ConnectError::NotHttp2)
+        self.once || matches!(error, ConnectError::NotHttp2)
     }
 }
 

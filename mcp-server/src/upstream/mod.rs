@@ -32,7 +32,7 @@ mod worker;
 
 pub use address::is_public;
 pub use config::{ConnectorsConfig, RefreshConfig, ResultsConfig, RetryConfig, registry_path};
-pub use dial::{Connection, Dial, lifecycle, not_connected};
+pub use dial::{Connection, Dial, connect};
 pub use durations::{SyncDurations, SyncSnapshot};
 pub use error::UpstreamError;
 pub use failure::HttpFailure;

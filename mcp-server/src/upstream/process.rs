@@ -3,17 +3,15 @@
 use std::{collections::BTreeMap, path::PathBuf, process::Stdio, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
-use rmcp::{service::ClientServiceExt, transport::async_rw::AsyncRwTransport};
+use rmcp::{RoleClient, transport::async_rw::AsyncRwTransport};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
-    process::{Child, ChildStderr, Command},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Connection, Dial, Listener, Secret, Template, UpstreamError,
-    dial::{lifecycle, not_connected},
-    failure::shortened,
+    Connection, Dial, Listener, Secret, Template, UpstreamError, dial::connect, failure::shortened,
 };
 
 /// Variables that a program gets from this one's environment; it gets no others, which may hold
@@ -41,6 +39,8 @@ const INHERITED: &[&str] = &[
 const GRACE: Duration = Duration::from_secs(2);
 /// The longest line of a program's standard error that is logged, in bytes.
 const LOG_BYTES_MAX: u64 = 4_096;
+
+type Pipe = AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>;
 
 /// Starts a program for each connection.
 #[derive(Debug)]
@@ -108,6 +108,27 @@ impl ProcessDial {
         Ok(command)
     }
 
+    /// Starts the program. It is killed when a later one is started, or with this.
+    fn open(&self) -> Result<Pipe, UpstreamError> {
+        let mut command = self.command()?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| UpstreamError::Unavailable {
+                reason: format!("`{}` cannot be started: {error}", self.argv[0]),
+                unsent: true,
+            })?;
+        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        if let Some(before) = self.replace(Some(child)) {
+            drop(Group(before));
+        }
+        let (Some(input), Some(output), Some(errors)) = taken else {
+            unreachable!("all three are piped");
+        };
+        self.logs.spawn(log(self.argv[0].to_string(), errors));
+        let pipe = AsyncRwTransport::new_client(output, input);
+        Ok(pipe.with_max_line_length(self.line_bytes_max))
+    }
+
     fn replace(&self, child: Option<Child>) -> Option<Child> {
         let mut running = self
             .running
@@ -123,25 +144,7 @@ impl Dial for ProcessDial {
         if let Some(before) = self.replace(None) {
             end(before).await;
         }
-        let mut command = self.command()?;
-        let mut child = command
-            .spawn()
-            .map_err(|error| UpstreamError::Unavailable {
-                reason: format!("`{}` cannot be started: {error}", self.argv[0]),
-                unsent: true,
-            })?;
-        let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let child = Group(Some(child));
-        let (Some(input), Some(output), Some(errors)) = taken else {
-            unreachable!("all three are piped");
-        };
-        self.logs.spawn(log(self.argv[0].to_string(), errors));
-        let transport =
-            AsyncRwTransport::new_client(output, input).with_max_line_length(self.line_bytes_max);
-        let connected = listener.serve_with_lifecycle(transport, lifecycle()).await;
-        let connection = connected.map_err(|error| not_connected(&error))?;
-        self.replace(child.keep());
-        Ok(connection)
+        connect(&listener, || self.open()).await
     }
 
     async fn close(&self) {
@@ -157,45 +160,36 @@ impl Dial for ProcessDial {
 impl Drop for ProcessDial {
     fn drop(&mut self) {
         if let Some(child) = self.replace(None) {
-            drop(Group(Some(child)));
+            drop(Group(child));
         }
     }
 }
 
-/// A program that is killed with all that it has started, unless it is kept.
-struct Group(Option<Child>);
-
-impl Group {
-    fn keep(mut self) -> Option<Child> {
-        self.0.take()
-    }
-}
+/// A program that is killed with all that it has started.
+struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(child) = &self.0 {
-            // The child itself is killed and reaped by tokio.
-            signal(child, Signal::Kill);
-        }
+        // The child itself is killed and reaped by tokio.
+        signal(&self.0, Signal::Kill);
     }
 }
 
 /// Ends a program whose input was closed: waits, asks, and kills, it and all that it has started.
-async fn end(mut child: Child) {
+async fn end(child: Child) {
+    let mut group = Group(child);
+    let child = &mut group.0;
     for ask in [None, Some(Signal::Terminate)] {
         if let Some(ask) = ask {
-            signal(&child, ask);
+            signal(child, ask);
         }
         if tokio::time::timeout(GRACE, child.wait()).await.is_ok() {
             return;
         }
     }
-    let mut group = Group(Some(child));
-    if let Some(child) = &mut group.0 {
-        signal(child, Signal::Kill);
-        // It cannot refuse.
-        let _ = child.wait().await;
-    }
+    signal(child, Signal::Kill);
+    // It cannot refuse.
+    let _ = child.wait().await;
 }
 
 #[derive(Clone, Copy)]

@@ -275,7 +275,7 @@ fn resolved(from: &Uri, location: &str) -> Option<Uri> {
     let target: Uri = location.parse().ok()?;
     match (target.scheme_str(), target.authority()) {
         (Some("http" | "https"), Some(_)) => Some(target),
-        (None, None) if location.starts_with('/') => Uri::builder()
+        (None, None) if location.starts_with('/') && !location.starts_with("//") => Uri::builder()
             .scheme(from.scheme()?.clone())
             .authority(from.authority()?.clone())
             .path_and_query(target.path_and_query()?.clone())

@@ -5,21 +5,16 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use mcp_pool::agent::{Agent, AgentConfig};
-use rmcp::{
-    service::ClientServiceExt,
-    transport::{
-        common::client_side_sse::ExponentialBackoff,
-        streamable_http_client::{
-            StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
-        },
-    },
+use rmcp::transport::{
+    common::client_side_sse::ExponentialBackoff,
+    streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{agent::HttpClient, resolver::Guarded};
 use crate::upstream::{
     Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
-    lifecycle, not_connected,
+    connect,
 };
 
 /// How long connections may take to end.
@@ -84,6 +79,8 @@ impl HttpDial {
         let agent = Agent::new(AgentConfig {
             pool,
             tls,
+            // The gateway has pauses of its own.
+            connect_once: true,
             resolver: Some(Arc::new(Guarded::new(excepted))),
             // The upstream, and where it may redirect to.
             max_upstreams: const { std::num::NonZero::new(4).expect("not zero") },
@@ -135,9 +132,11 @@ impl Dial for HttpDial {
         let mut retries = ExponentialBackoff::default();
         retries.max_times = Some(STREAM_RETRIES_MAX);
         config.retry_config = Arc::new(retries);
-        let transport = StreamableHttpClientTransport::with_client(client, config);
-        let connected = Box::pin(listener.serve_with_lifecycle(transport, lifecycle())).await;
-        connected.map_err(|error| not_connected(&error))
+        connect(&listener, || {
+            let (client, config) = (client.clone(), config.clone());
+            Ok(StreamableHttpClientTransport::with_client(client, config))
+        })
+        .await
     }
 
     async fn close(&self) {

@@ -1,6 +1,10 @@
 //! Upstreams that mean harm, or fail in every way: each is cut off, and the others do not notice.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use mcp_server::upstream::{ConnectorsConfig, ServerConfig};
 use serde_json::{Value, json};
@@ -181,13 +185,15 @@ async fn what_is_too_long_is_cut_off() {
     );
     const HEAD: &[u8] =
         b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
-    const CHUNK: &[u8] = b"10\r\n                \r\n";
+    // 16 KiB of white space.
+    static CHUNK: LazyLock<Vec<u8>> =
+        LazyLock::new(|| format!("4000\r\n{}\r\n", " ".repeat(16 << 10)).into_bytes());
     assert_eq!(
-        outcome(|_| Answer::Endless(HEAD, CHUNK)).await,
+        outcome(|_| Answer::Endless(HEAD, &CHUNK)).await,
         "upstream_protocol"
     );
     const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n10\r\ndata:           \r\n";
-    let code = outcome(|_| Answer::Endless(EVENTS, CHUNK)).await;
+    let code = outcome(|_| Answer::Endless(EVENTS, &CHUNK)).await;
     assert!(
         code == "upstream_unavailable" || code == "upstream_timeout",
         "{code}"

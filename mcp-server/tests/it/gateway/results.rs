@@ -57,12 +57,13 @@ async fn results_are_kept_as_the_settings_say() {
         response["result"]["structuredContent"]["number"], 11,
         "{response}"
     );
-    assert_eq!(echo(&mut client, a.clone()).await, (4, true));
+    assert_eq!(echo(&mut client, a.clone()).await, (12, false));
+    assert_eq!(echo(&mut client, a.clone()).await, (12, true));
     // A new list of tools makes all results old.
     client
         .ok("connector_refresh", json!({"name": "fake"}))
         .await;
-    assert_eq!(echo(&mut client, a).await, (12, false));
+    assert_eq!(echo(&mut client, a).await, (13, false));
     server.stop().await;
     upstream.stop().await;
 }
