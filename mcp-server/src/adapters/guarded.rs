@@ -152,7 +152,7 @@ impl MemoryStore for GuardedStore {
         self.guarded(|| self.store.search(call, search)).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         self.guarded(|| self.store.get(call, get)).await
     }
 

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
 use super::{DynTool, Reply, ToolError};
-use crate::{call::Call, ports::EventSink};
+use crate::{call::Call, ports::EventSink, written::Written};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
 /// when its caller does not wait for the answer.
@@ -41,7 +41,7 @@ impl DynTool for Announced {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Reply<String>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let mut announcement = Announcement(Some(self));
         let result = self.tool.call_json(call, arguments).await;
         match &result {

@@ -12,7 +12,7 @@ use super::{
     Effect, Freshness, Reply, Tool, ToolError, announced::Announced, remote::Remote, schema,
     watched::Watched,
 };
-use crate::{call::Call, ports::EventSink, telemetry::SlowOperations};
+use crate::{call::Call, ports::EventSink, telemetry::SlowOperations, written::Written};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -23,14 +23,14 @@ pub trait DynTool: Send + Sync {
     /// Parses the arguments, runs the tool and returns its result.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError>;
 
-    /// As [`DynTool::call`], from a JSON object to a JSON object, both as text. `None` when the
+    /// As [`DynTool::call`], from a JSON object to what clients get, both as text. `None` when the
     /// arguments are not the tool's; nothing was done then, and [`DynTool::call`] says what is
     /// wrong with them.
     async fn call_json(
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Reply<String>, ToolError>>;
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>>;
 }
 
 /// All tools: this server's own in the order in which they were added, then those of upstreams, which
@@ -178,12 +178,17 @@ impl<T: Tool> DynTool for Typed<T> {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Reply<String>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let arguments = serde_json::from_str(arguments).ok()?;
         let output = self.tool.call(call, arguments).await;
         Some(output.and_then(|output| {
-            let text = serde_json::to_string(&output).map_err(|error| not_json::<T>(&error));
-            text.map(Reply::Value)
+            let written = match T::form(&output) {
+                Some((form, bytes_max)) => form.of(&output, bytes_max),
+                None => Written::of(&output).map(Arc::new),
+            };
+            written
+                .map(Reply::Value)
+                .map_err(|error| not_json::<T>(&error))
         }))
     }
 }

@@ -11,6 +11,7 @@ use super::{DynTool, Reply, ToolError, json_len};
 use crate::{
     call::Call,
     telemetry::{SlowOperation, SlowOperations},
+    written::Written,
 };
 
 /// Any tool, and where its slow calls go.
@@ -44,10 +45,12 @@ impl DynTool for Watched {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Reply<String>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let began = Instant::now();
         let result = self.tool.call_json(call, arguments).await?;
-        self.look(call, began, arguments.len(), &result, String::len);
+        self.look(call, began, arguments.len(), &result, |written| {
+            written.value().len()
+        });
         Some(result)
     }
 }

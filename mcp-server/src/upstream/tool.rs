@@ -11,6 +11,7 @@ use crate::{
     call::Call,
     ports::Upstream,
     tools::{DynTool, Reply, ToolError},
+    written::Written,
 };
 
 /// Passes calls on.
@@ -55,7 +56,7 @@ impl DynTool for UpstreamTool {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Reply<String>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let arguments = serde_json::from_str(arguments).ok()?;
         Some(self.pass_on(call, arguments).await)
     }

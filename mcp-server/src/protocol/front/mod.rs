@@ -8,18 +8,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
+use rmcp::{ErrorData, model::CallToolResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use self::request::Request;
-use rmcp::{ErrorData, model::CallToolResponse};
-use tokio::time::Instant;
 
 use super::{
     Envelope, McpHandler, Strict,
     answer::{Answer, failure, of_upstream, passed_on},
     listing::Terms,
-    strict::Stamp,
+    strict::{SERVER_INFO_KEY, Stamp},
 };
 use crate::{
     call::{Call, Exchange},
@@ -38,6 +38,8 @@ pub struct Front {
 struct Stored {
     tools: ArcSwap<Tools>,
     discover: String,
+    /// The end of every `_meta`.
+    server_info: String,
 }
 
 /// The descriptions of all tools, as a JSON array.
@@ -59,6 +61,7 @@ impl Front {
         let stored = Stored {
             tools: ArcSwap::from_pointee(Tools::of(inner)),
             discover: json(&handler.stamped(inner.discovered())),
+            server_info: format!("{}:{}", json(SERVER_INFO_KEY), json(handler.server_info())),
         };
         Self {
             handler: handler.clone(),
@@ -77,9 +80,9 @@ impl Front {
         mut call: Call,
     ) -> Option<Vec<u8>> {
         let id = envelope.id?.get();
-        let result = match Request::read(headers, envelope)? {
-            Request::List => return Some(response(id, &self.list())),
-            Request::Discover => return Some(response(id, &self.stored.discover)),
+        match Request::read(headers, envelope)? {
+            Request::List => Some(self.list(id)),
+            Request::Discover => Some(response(id, &[&self.stored.discover])),
             Request::Call {
                 name,
                 arguments,
@@ -95,17 +98,13 @@ impl Front {
                         ..Exchange::default()
                     }));
                 }
-                self.call(tool.as_ref(), &call, arguments).await?
+                self.call(id, tool.as_ref(), &call, arguments).await
             }
-        };
-        Some(match result {
-            Ok(result) => response(id, &result),
-            Err(error) => error_response(id, &error),
-        })
+        }
     }
 
     /// The list of tools, whose descriptions are only written anew when they have changed.
-    fn list(&self) -> String {
+    fn list(&self, id: &str) -> Vec<u8> {
         let inner = self.handler.inner();
         let remote = inner.registry().remote();
         let mut tools = self.stored.tools.load_full();
@@ -115,42 +114,63 @@ impl Front {
         }
         let mut terms = Terms::of(&remote.freshness);
         terms.meta.stamp(self.handler.server_info());
-        format!(
-            "{{\"resultType\":\"complete\",\"_meta\":{},\"ttlMs\":{},\"cacheScope\":{},\"tools\":{}}}",
+        let terms = format!(
+            "{{\"resultType\":\"complete\",\"_meta\":{},\"ttlMs\":{},\"cacheScope\":{},\"tools\":",
             json(&terms.meta),
             terms.ttl_ms,
-            json(&terms.scope),
-            tools.json
-        )
+            json(&terms.scope)
+        );
+        response(id, &[&terms, &tools.json, "}"])
     }
 
     async fn call(
         &self,
+        id: &str,
         tool: &dyn DynTool,
         call: &Call,
         arguments: Option<&RawValue>,
-    ) -> Option<Result<String, ErrorData>> {
+    ) -> Option<Vec<u8>> {
         let arguments = arguments.map_or("{}", RawValue::get);
         let started = Instant::now();
         let result = tool.call_json(call, arguments).await?;
         let answer = Answer::new(tool, call, started, result);
-        let mut meta = Some(answer.meta());
-        meta.stamp(self.handler.server_info());
-        let meta = meta.unwrap_or_default();
+        let measures = answer.measures();
         Some(match answer.result {
-            Ok(Reply::Value(value)) => Ok(success(&value, &json(&meta))),
-            Ok(Reply::Response(response)) => match passed_on(*response, meta) {
-                CallToolResponse::Complete(result) => Ok(json(&result)),
-                CallToolResponse::InputRequired(result) => Ok(json(&result)),
-                // An upstream's session lets nothing else through.
-                _ => Err(ErrorData::internal_error(
-                    "a result of an unknown kind",
-                    None,
-                )),
-            },
+            Ok(Reply::Value(written)) => {
+                let meta = json(&measures);
+                let meta = meta.strip_suffix('}').expect("an object ends with a brace");
+                response(
+                    id,
+                    &[
+                        "{\"resultType\":\"complete\",",
+                        written.members(),
+                        ",\"_meta\":",
+                        meta,
+                        ",",
+                        &self.stored.server_info,
+                        "}}",
+                    ],
+                )
+            }
+            Ok(Reply::Response(upstream)) => {
+                let upstream = passed_on(*upstream, measures.into_meta());
+                match self.handler.stamped(upstream) {
+                    CallToolResponse::Complete(result) => response(id, &[&json(&result)]),
+                    CallToolResponse::InputRequired(result) => response(id, &[&json(&result)]),
+                    // An upstream's session lets nothing else through.
+                    _ => {
+                        let unknown =
+                            ErrorData::internal_error("a result of an unknown kind", None);
+                        error_response(id, &unknown)
+                    }
+                }
+            }
             Err(error) => match of_upstream(error) {
-                Ok(own) => Err(own),
-                Err(error) => Ok(json(&failure(&error, meta))),
+                Ok(own) => error_response(id, &own),
+                Err(error) => {
+                    let failure = self.handler.stamped(failure(&error, measures.into_meta()));
+                    response(id, &[&json(&failure)])
+                }
             },
         })
     }
@@ -168,18 +188,21 @@ impl Tools {
     }
 }
 
-/// The result of a call that went well, as [`rmcp::model::CallToolResult::structured`] has it: the
-/// value, and the same as a text for clients that read only that.
-fn success(value: &str, meta: &str) -> String {
-    let text = json(value);
-    format!(
-        "{{\"resultType\":\"complete\",\"content\":[{{\"type\":\"text\",\"text\":{text}}}],\
-         \"structuredContent\":{value},\"isError\":false,\"_meta\":{meta}}}"
-    )
-}
-
-fn response(id: &str, result: &str) -> Vec<u8> {
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into_bytes()
+/// The response with a result that is there in parts.
+fn response(id: &str, result: &[&str]) -> Vec<u8> {
+    const BEFORE_ID: &str = "{\"jsonrpc\":\"2.0\",\"id\":";
+    const BEFORE_RESULT: &str = ",\"result\":";
+    let result_len: usize = result.iter().map(|part| part.len()).sum();
+    let frame = BEFORE_ID.len() + BEFORE_RESULT.len() + 1;
+    let mut response = Vec::with_capacity(frame + id.len() + result_len);
+    for part in [BEFORE_ID, id, BEFORE_RESULT] {
+        response.extend_from_slice(part.as_bytes());
+    }
+    for part in result {
+        response.extend_from_slice(part.as_bytes());
+    }
+    response.push(b'}');
+    response
 }
 
 fn error_response(id: &str, error: &ErrorData) -> Vec<u8> {

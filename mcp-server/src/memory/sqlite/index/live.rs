@@ -100,12 +100,17 @@ impl LiveIndex {
         overlay: &mut Overlay,
     ) -> Result<i64, MemoryError> {
         let head = changes::head(db)?;
+        let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
+        let lags = head != upto
+            && (head < upto
+                || held + (head - upto) > self.lag_max
+                || changes::first(db)? > upto + 1);
+        self.progress.set_lagging(lags);
+        if lags {
+            return Err(self.progress.not_ready(upto, head));
+        }
         if head == upto {
             return Ok(upto);
-        }
-        let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
-        if head < upto || held + (head - upto) > self.lag_max || changes::first(db)? > upto + 1 {
-            return Err(self.progress.not_ready(upto, head));
         }
         changes::after(db, upto, i64::MAX, |change: Change| {
             overlay.apply(change);
@@ -160,19 +165,31 @@ impl LiveIndex {
         self.unusable.store(false, Ordering::Release);
     }
 
-    /// Shows what is on disk now. What was written meanwhile is read from the log again, by the
-    /// next search.
-    pub(super) fn show(&self, disk: DiskView) {
-        let upto = disk.watermark().sequence;
-        let shown = Layers {
+    /// Shows what is on disk now, and what was written meanwhile. Searches go on while that is read
+    /// from `db`, the only thing that takes long.
+    pub(super) fn show(&self, disk: DiskView, db: &Connection) {
+        let committed = disk.watermark().sequence;
+        let mut shown = Layers {
             disk: Some(disk),
             overlay: Overlay::default(),
-            upto,
+            upto: committed,
         };
+        match self.written_since(db, &mut shown) {
+            Ok(upto) => shown.upto = upto,
+            Err(error) => {
+                tracing::debug!(%error, "the next search reads what was written meanwhile");
+                shown.overlay = Overlay::default();
+            }
+        }
         let before = std::mem::replace(&mut *self.write(), shown);
-        self.committed.store(upto, Ordering::Release);
+        self.committed.store(committed, Ordering::Release);
         // Freed outside the lock.
         drop(before);
+    }
+
+    fn written_since(&self, db: &Connection, layers: &mut Layers) -> Result<i64, MemoryError> {
+        let snapshot = db.unchecked_transaction()?;
+        self.catch_up(&snapshot, layers.upto, &mut layers.overlay)
     }
 
     /// What is on disk, as shown.
