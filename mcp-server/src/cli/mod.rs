@@ -162,10 +162,10 @@ impl Cli {
     pub async fn run(self, config: Config, log: Log) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Config(ref command) => config::run(&self, command)?,
-            Command::Serve(_) => serve::run(self, config, log).await?,
+            Command::Serve(_) => Box::pin(serve::run(self, config, log)).await?,
             Command::Stdio(ref args) => {
                 let name = args.client.clone();
-                stdio::run(self, config, log, name).await?;
+                Box::pin(stdio::run(self, config, log, name)).await?;
             }
             Command::Bench(args) => {
                 let given = bench::Given {

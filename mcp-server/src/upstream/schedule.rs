@@ -165,8 +165,10 @@ mod tests {
     #[tokio::test]
     async fn a_day_has_its_cap_and_the_next_day_its_own() {
         let began = Instant::now();
-        let mut config = RefreshConfig::default();
-        config.failures_per_day_max = 3.try_into().unwrap();
+        let config = RefreshConfig {
+            failures_per_day_max: 3.try_into().unwrap(),
+            ..RefreshConfig::default()
+        };
         let mut attempts = Attempts::new(&config);
         let hour = Duration::from_secs(3_600);
         for failure in 0..3 {

@@ -76,7 +76,11 @@ impl HttpClient {
             *request.method_mut() = method.clone();
             *request.uri_mut() = uri.clone();
             *request.headers_mut() = headers;
-            let response = self.agent.send(request).await.map_err(unsent)?;
+            let response = self
+                .agent
+                .send(request)
+                .await
+                .map_err(|error| unsent(&error))?;
             // The other kinds would make a GET of it.
             if !matches!(response.status().as_u16(), 307 | 308) {
                 return Ok(response);
@@ -307,10 +311,10 @@ fn visible(text: &str) -> Result<HeaderValue, Failure> {
     HeaderValue::from_str(text).map_err(|_| protocol("an id of it is no visible text"))
 }
 
-fn unsent(error: SendError) -> Failure {
+fn unsent(error: &SendError) -> Failure {
     let unsent = !matches!(error, SendError::Http(_));
     let mut reason = error.to_string();
-    let mut source = std::error::Error::source(&error);
+    let mut source = std::error::Error::source(error);
     while let Some(error) = source {
         let more = error.to_string();
         if !reason.contains(&more) {

@@ -161,10 +161,11 @@ fn place(url: &str) -> Result<(String, u16), UpstreamError> {
     let host = uri
         .host()
         .ok_or_else(|| settings("`url` has no host".to_owned()))?;
-    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
+    let default_port = match uri.scheme_str() {
         Some("https") => 443,
         _ => 80,
-    });
+    };
+    let port = uri.port_u16().unwrap_or(default_port);
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
 }
 

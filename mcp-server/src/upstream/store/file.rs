@@ -129,7 +129,7 @@ impl<'a> Locked<'a> {
     /// Waits until no other process has it.
     pub(super) fn acquire(path: &'a Path) -> Result<Self, StoreError> {
         let at = |source| failed(path, source);
-        let dir = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let dir = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
         fs::create_dir_all(&dir).map_err(at)?;
         let mut options = File::options();
         options.create(true).truncate(false).write(true);
