@@ -16,9 +16,11 @@ use tokio_rustls::rustls::ClientConfig;
 
 mod body;
 mod connector;
+mod resolve;
 
 pub use body::Body;
 pub use connector::{ConnectError, Connection, Connector};
+pub use resolve::{Resolve, Resolving};
 
 /// How often a request that was never sent is tried on another connection.
 const ATTEMPTS: usize = 3;
@@ -48,6 +50,13 @@ pub struct AgentConfig {
     /// Who is trusted; `https` addresses are refused without it. ALPN is set
     /// by the agent.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Who says where a host is, and whether it may be connected to. Default
+    /// `None`: the system.
+    pub resolver: Option<Arc<dyn Resolve>>,
+    /// Whether those who wait for a connection are told at once that one cannot
+    /// be made, in place of waiting up to `acquire_timeout` for a later attempt.
+    /// Default false.
+    pub connect_once: bool,
     /// Upstreams at a time. A further one takes the place of one that is not
     /// in use, or is refused.
     pub max_upstreams: NonZero<usize>,
@@ -59,6 +68,8 @@ impl Default for AgentConfig {
             pool: Config::default(),
             version: Version::Http1,
             tls: None,
+            resolver: None,
+            connect_once: false,
             max_upstreams: const { NonZero::new(256).expect("not zero") },
         }
     }
@@ -221,7 +232,9 @@ impl Inner {
         let config = &self.config;
         let tls = config.tls.as_ref().filter(|_| secure);
         let http2 = matches!(config.version, Version::Http2 { .. });
-        let connector = Connector::new(authority, tls, http2)?;
+        let connector = Connector::new(authority, tls, http2)?
+            .resolved_by(config.resolver.clone())
+            .connecting_once(config.connect_once);
         let pool = Pool::new(&config.pool, connector)?;
         Ok(match config.version {
             Version::Http1 => Upstream::Http1(pool),

@@ -5,11 +5,12 @@ use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy;
 use mcp_cache::CacheEventBus;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     adapters::{
         Announcer, BatchedStore, CachedStore, GuardedStore, OptimisedManager, PromptStore,
-        RepeatableStore,
+        RepeatableStore, StackError, UpstreamStack,
     },
     admission::Admission,
     auth::{Caller, TokenFileError, Tokens},
@@ -27,6 +28,7 @@ use crate::{
     telemetry::SlowOperations,
     tools::{self, Registry},
     transport::http,
+    upstream::{Gateway, Store, StoreError, registry_path},
     warmup,
 };
 
@@ -55,6 +57,12 @@ pub enum BuildError {
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.batch`: {0}")]
     Batch(#[from] mcp_batch::ConfigError),
+    /// The connectors could not be read.
+    #[error(transparent)]
+    Connectors(#[from] StoreError),
+    /// What stands before upstreams was configured in a way that makes no sense.
+    #[error("the section `connectors`: {0}")]
+    Upstreams(#[from] StackError),
     /// A cache was configured in a way that makes no sense.
     #[error("the setting `{section}`: {source}")]
     Cache {
@@ -83,6 +91,12 @@ pub struct App {
     slow: Arc<SlowOperations>,
     tokens: Tokens,
     tokens_required: bool,
+    gateway: Gateway,
+    /// Whether a start waits for the connectors.
+    refresh_is_awaited: bool,
+    /// What runs beside the calls; ended by [`close`](Self::close).
+    tasks: TaskTracker,
+    closing: CancellationToken,
     data_dir: PathBuf,
 }
 
@@ -130,7 +144,11 @@ impl App {
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
+        let connectors = Arc::new(Store::open(&registry_path(&data_dir))?);
+        let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
+        let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
+        let registry = tools::with_connector_tools(registry, &gateway);
         let registry = Arc::new(registry.announced(&events).watched(&slow));
         Ok(Self {
             handler: McpHandler::new(registry.clone()),
@@ -148,6 +166,10 @@ impl App {
             slow,
             tokens,
             tokens_required: config.http.asks_for_tokens(),
+            gateway,
+            refresh_is_awaited: config.connectors.refresh.sync,
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
             data_dir,
         })
     }
@@ -192,6 +214,7 @@ impl App {
             websocket: Some(self.websocket()),
             clients: self.clients.clone(),
             counters: self.counters.clone(),
+            registry: Some(self.registry.clone()),
         }
     }
 
@@ -224,11 +247,31 @@ impl App {
         self.settings.http.clone()
     }
 
+    /// Begins to ask connectors for their tools, and to tell clients when the tools change. Returns
+    /// at once, unless the configuration asks to wait until each connector was asked.
+    pub async fn start(&self) {
+        self.gateway.start(&self.registry);
+        let (audience, registry) = (self.handler.audience().clone(), self.registry.clone());
+        let closing = self.closing.clone();
+        self.tasks
+            .spawn(async move { closing.run_until_cancelled(audience.tell(&registry)).await });
+        if self.refresh_is_awaited {
+            self.gateway.settled().await;
+        }
+    }
+
+    /// The connectors to other servers.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
     /// Puts in force what is [reloadable](crate::config::RELOADABLE), but for the log. Calls at
     /// work go on under the settings they began with.
     pub fn reload(&self, config: &Config) {
         self.settings.http.set(config.http.clone());
         self.settings.limits.set(config.memory.limits.clone());
+        self.gateway.configure(&config.connectors.servers);
         if let Some(admission) = &self.admission {
             admission.set(&config.lanes);
         }
@@ -284,6 +327,10 @@ impl App {
     /// Ends the parts; every acknowledged write was durable before this, and what is still queued
     /// is worked off.
     pub async fn close(self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.gateway.close().await;
         self.contexts.close().await;
         if let Some(batched) = &self.batched {
             batched.shutdown().await;

@@ -8,8 +8,9 @@ use std::{
     },
 };
 
+use rmcp::model::{ClientCapabilities, InputResponses};
 use serde::Serialize;
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     auth::{Caller, Scope},
@@ -32,6 +33,32 @@ pub struct Call {
     pub bypass_cache: bool,
     /// What the parts on the way note for the answer. Clones of a call share it.
     pub notes: Arc<Notes>,
+    /// What an upstream may need to know of the client's request; `None`: nothing.
+    pub exchange: Option<Arc<Exchange>>,
+}
+
+/// What an upstream may need to know of a request, beside the arguments.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    /// What the client can do, where it says so with each request.
+    pub capabilities: Option<ClientCapabilities>,
+    /// The client's answers to what the tool asked for.
+    pub input_responses: Option<InputResponses>,
+    /// What the tool wanted to be told again.
+    pub request_state: Option<String>,
+    /// Where news of the call's progress go, if the client wants them.
+    pub progress: Option<mpsc::Sender<Progress>>,
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// What is done, in units of the tool's own.
+    pub progress: f64,
+    /// What there is to do, if that is known.
+    pub total: Option<f64>,
+    /// What is being done.
+    pub message: Option<String>,
 }
 
 /// What the parts on a call's way say of how it was answered.
@@ -64,6 +91,7 @@ impl Call {
             deadline: None,
             bypass_cache: false,
             notes: Arc::default(),
+            exchange: None,
         }
     }
 

@@ -17,6 +17,7 @@
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
+//! | [`upstream`] | the gateway: connectors to other MCP servers |
 //! | [`mod@written`] | answers as they are written to clients |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
@@ -41,5 +42,6 @@ pub mod telemetry;
 pub mod tools;
 pub mod transfer;
 pub mod transport;
+pub mod upstream;
 mod warmup;
 pub mod written;

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rmcp::model::{CallToolResponse, JsonObject};
 
 use crate::{
     call::Call,
@@ -16,6 +17,7 @@ use crate::{
         Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
         Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
+    upstream::{self, RemoteTool, Until, UpstreamError},
 };
 
 /// Keeps memories. Every method works on the rows of the call's owner and sees no others.
@@ -148,6 +150,30 @@ pub trait ChangeFeed: Send + Sync {
 pub trait EventSink: Send + Sync {
     /// The tool has changed something, or may have.
     fn state_changed(&self, tool: &str);
+}
+
+/// Another MCP server behind this one.
+#[async_trait]
+pub trait Upstream: Send + Sync {
+    /// What it offers; `anew`: whatever is known of that already. Cancel safe.
+    async fn tools(&self, anew: bool) -> Result<upstream::Listed, UpstreamError>;
+
+    /// Calls one of its tools. When the future is dropped, the upstream is told that nobody waits.
+    async fn call(
+        &self,
+        call: &Call,
+        tool: &RemoteTool,
+        arguments: JsonObject,
+    ) -> Result<CallToolResponse, UpstreamError>;
+
+    /// How long it is left alone after failures; `None`: it may be asked now.
+    fn pause(&self) -> Option<Until>;
+
+    /// Somebody says that it may be worth asking again.
+    fn asked(&self);
+
+    /// Ends what runs for it; later calls fail.
+    async fn close(&self);
 }
 
 /// A part that can tell whether it is fit to serve.

@@ -1,5 +1,6 @@
 //! Connections to one upstream.
 
+use super::Resolve;
 use crate::{error::ConfigError, manager::Manager, managers::Driver};
 use bytes::Bytes;
 use http::{
@@ -32,6 +33,8 @@ pub struct Connector {
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
     http2: bool,
+    resolver: Option<Arc<dyn Resolve>>,
+    once: bool,
 }
 
 /// Why there is no connection to an upstream.
@@ -84,7 +87,35 @@ impl Connector {
             port: authority.port_u16().unwrap_or(default_port),
             tls,
             http2,
+            resolver: None,
+            once: false,
         })
+    }
+
+    /// The same, which asks `resolver` for addresses in place of the system.
+    pub(super) fn resolved_by(mut self, resolver: Option<Arc<dyn Resolve>>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// The same, whose failures are told at once.
+    pub(super) fn connecting_once(mut self, once: bool) -> Self {
+        self.once = once;
+        self
+    }
+
+    /// A stream to one of the addresses that the host has now: those and no others are tried, so
+    /// that what a resolver has checked is what is connected to.
+    async fn stream(&self) -> io::Result<TcpStream> {
+        let stream = match &self.resolver {
+            None => TcpStream::connect((self.host.as_str(), self.port)).await?,
+            Some(resolver) => {
+                let addresses = resolver.resolve(&self.host, self.port).await?;
+                TcpStream::connect(addresses.as_slice()).await?
+            }
+        };
+        stream.set_nodelay(true)?;
+        Ok(stream)
     }
 
     async fn handshake<T>(&self, io: T) -> Result<Connection, hyper::Error>
@@ -105,8 +136,7 @@ impl Manager for Connector {
     type Error = ConnectError;
 
     async fn connect(&self) -> Result<Connection, ConnectError> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        stream.set_nodelay(true)?;
+        let stream = self.stream().await?;
         let Some((tls, name)) = &self.tls else {
             return Ok(self.handshake(TokioIo::new(stream)).await?);
         };
@@ -122,7 +152,7 @@ impl Manager for Connector {
     }
 
     fn is_permanent(&self, error: &ConnectError) -> bool {
-        matches!(error, ConnectError::NotHttp2)
+        self.once || matches!(error, ConnectError::NotHttp2)
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod support;
 
+#[cfg(feature = "http")]
+mod agent;
 mod balance;
 mod cancellation;
 mod cap;
@@ -16,7 +18,7 @@ mod model;
 #[cfg(feature = "process")]
 mod process;
 mod recovery;
-#[cfg(any(feature = "http", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "postgres", feature = "redis"))]
 mod services;
 mod set;
 mod shutdown;

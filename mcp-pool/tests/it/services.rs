@@ -9,8 +9,6 @@ use std::{
 };
 use tempfile::TempDir;
 
-#[cfg(feature = "http")]
-mod http;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -47,7 +47,7 @@ impl Default for GuardConfig {
 impl GuardConfig {
     /// What the breaker is told. The timeout is exact: a single dependency needs no jitter, and
     /// trials do not become rarer, since a person may be waiting.
-    fn breaker(&self) -> mcp_breaker::Config {
+    pub(super) fn breaker(&self) -> mcp_breaker::Config {
         mcp_breaker::Config {
             consecutive_failures: Some(self.failure_threshold.get().into()),
             failure_rate: None,

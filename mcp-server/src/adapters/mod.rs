@@ -8,6 +8,7 @@ mod guarded;
 mod optimised;
 mod prompt;
 mod repeatable;
+mod upstream;
 
 pub use announcer::Announcer;
 pub use batched::{BatchConfig, BatchedStore};
@@ -16,3 +17,7 @@ pub use guarded::{GuardConfig, GuardedStore};
 pub use optimised::{OptimisedManager, OptimisedStats};
 pub use prompt::PromptStore;
 pub use repeatable::RepeatableStore;
+pub use upstream::{
+    CachedUpstream, GuardedResolver, GuardedUpstream, HttpDial, StackError, UpstreamCaches,
+    UpstreamStack,
+};

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::auth::Scope;
 
 pub use super::bench_args::{Against, BenchArgs};
+use super::connector_args::ConnectorsCommand;
 
 /// A fast MCP memory server.
 ///
@@ -24,6 +25,7 @@ Examples:
   mcp-server memory import memories_export.zip
   mcp-server token add laptop --tenant ann --scope read
   mcp-server memory export -o memories.jsonl
+  mcp-server connectors import ~/.cursor/mcp.json
   mcp-server bench --profile agent-loop --compare safe-mode
   mcp-server config init && mcp-server serve --config mcp-server.yaml
 
@@ -63,6 +65,9 @@ pub enum Command {
     /// Make, list and revoke the tokens that clients show over HTTP.
     #[command(subcommand)]
     Token(TokenCommand),
+    /// Say which other MCP servers are reached through this one.
+    #[command(subcommand)]
+    Connectors(ConnectorsCommand),
     /// Measure the server on this machine, and judge what it answers.
     Bench(BenchArgs),
     /// Check, show or begin a file of settings.

@@ -1,17 +1,15 @@
 //! `mcp-server bench`.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use tokio::io::AsyncWriteExt;
-
 use super::{
     CliError,
     args::{Against, BenchArgs},
-    signals,
+    print, signals,
 };
 use crate::bench::{
     error::BenchError,
@@ -91,18 +89,6 @@ fn json(report: &Report) -> String {
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
     fs::write(path, text).map_err(|source| CliError::Output {
         path: path.display().to_string(),
-        source,
-    })
-}
-
-async fn print(text: &str) -> Result<(), CliError> {
-    let mut output = tokio::io::stdout();
-    let written = async {
-        output.write_all(text.as_bytes()).await?;
-        output.flush().await
-    };
-    written.await.map_err(|source: io::Error| CliError::Io {
-        what: "cannot write to standard output",
         source,
     })
 }

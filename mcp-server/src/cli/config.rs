@@ -11,7 +11,10 @@ use super::{
     Cli, CliError,
     args::{ConfigCommand, InitArgs},
 };
-use crate::config::{Config, ContextManagerSection, DEFAULT_FILE, Origins, without_password};
+use crate::{
+    config::{Config, ContextManagerSection, DEFAULT_FILE, Origins, without_password},
+    upstream::Secret,
+};
 
 pub(super) fn run(cli: &Cli, command: &ConfigCommand) -> Result<(), CliError> {
     let text = match command {
@@ -81,6 +84,7 @@ fn render(config: &Config, origins: Option<&Origins>) -> String {
     };
     let mut tree = serde_json::to_value(config).expect("a configuration is always JSON");
     hide_passwords(&mut tree);
+    hide_secrets(&mut tree);
     let mut lines = Vec::new();
     section(&tree, "", 0, origins, &mut lines);
     lines.concat()
@@ -92,6 +96,22 @@ fn hide_passwords(tree: &mut Value) {
         Value::Array(values) => values.iter_mut().for_each(hide_passwords),
         Value::Object(members) => members.values_mut().for_each(hide_passwords),
         _ => {}
+    }
+}
+
+/// What connectors are let in with is nobody's business, but for the names of variables.
+fn hide_secrets(tree: &mut Value) {
+    let servers = tree
+        .pointer_mut("/connectors/servers")
+        .and_then(Value::as_object_mut);
+    for server in servers.into_iter().flatten().map(|(_, server)| server) {
+        for section in ["env", "headers"] {
+            let values = server.get_mut(section).and_then(Value::as_object_mut);
+            for value in values.into_iter().flatten().map(|(_, value)| value) {
+                let secret = Secret::from(value.as_str().unwrap_or_default());
+                *value = Value::String(secret.to_string());
+            }
+        }
     }
 }
 
@@ -108,7 +128,8 @@ fn section(
             "" => member.clone(),
             _ => format!("{name}.{member}"),
         };
-        if value.is_object() {
+        // One without members would be read as nothing at all.
+        if value.as_object().is_some_and(|members| !members.is_empty()) {
             lines.push(format!("{indent}{member}:\n"));
             section(value, &full, depth + 1, origins, lines);
             continue;
@@ -126,6 +147,17 @@ fn section(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_of_connectors_are_not_shown() {
+        let yaml = "connectors: {servers: {a: {url: 'https://u:pw@h/', headers: {A: 'x ${T}'}}}}";
+        let config: Config = serde_saphyr::from_str(yaml).unwrap();
+        let text = render(&config, None);
+        assert!(
+            text.contains("https://u:***@h/") && text.contains("***${T}"),
+            "{text}"
+        );
+    }
 
     #[test]
     fn what_is_shown_makes_the_same_again() {

@@ -4,6 +4,8 @@ mod args;
 mod bench;
 mod bench_args;
 mod config;
+mod connector_args;
+mod connectors;
 mod descriptors;
 mod memory;
 mod reload;
@@ -14,10 +16,14 @@ mod token;
 
 use std::process::ExitCode;
 
+use tokio::io::AsyncWriteExt;
+
 pub use args::{
     Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
     MemoryCommand, ServeArgs, ShowArgs, StdioArgs, TokenAddArgs, TokenCommand,
 };
+pub use connector_args::{AddArgs, ConnectorsCommand, ImportFileArgs, NameArgs};
+pub use connectors::ConnectorsError;
 
 use crate::{
     app::BuildError,
@@ -71,6 +77,9 @@ pub enum CliError {
     /// There is no such token, or none could be made.
     #[error("{0}")]
     Token(String),
+    /// A command on connectors.
+    #[error(transparent)]
+    Connectors(#[from] ConnectorsError),
     /// A benchmark ended early.
     #[error(transparent)]
     Bench(#[from] BenchError),
@@ -109,7 +118,14 @@ impl CliError {
             Self::Config(_)
             | Self::Telemetry(_)
             | Self::NoTokens { .. }
-            | Self::Bench(BenchError::Settings(_)) => ExitCode::from(2),
+            | Self::Bench(BenchError::Settings(_))
+            | Self::Connectors(
+                ConnectorsError::Unknown(_)
+                | ConnectorsError::Exists(_)
+                | ConnectorsError::Configured(_)
+                | ConnectorsError::Settings(_)
+                | ConnectorsError::Import { .. },
+            ) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -165,10 +181,10 @@ impl Cli {
     pub async fn run(self, config: Config, log: Log) -> Result<ExitCode, CliError> {
         match self.command {
             Command::Config(ref command) => config::run(&self, command)?,
-            Command::Serve(_) => serve::run(self, config, log).await?,
+            Command::Serve(_) => Box::pin(serve::run(self, config, log)).await?,
             Command::Stdio(ref args) => {
                 let name = args.client.clone();
-                stdio::run(self, config, log, name).await?;
+                Box::pin(stdio::run(self, config, log, name)).await?;
             }
             Command::Bench(args) => {
                 let given = bench::Given {
@@ -178,8 +194,24 @@ impl Cli {
                 return bench::run(args, given).await;
             }
             Command::Token(command) => token::run(&config, command).await?,
+            Command::Connectors(command) => return connectors::run(&config, command).await,
             Command::Memory(command) => return memory::run(&config, command).await,
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Writes to standard output.
+async fn print(text: &str) -> Result<(), CliError> {
+    let mut output = tokio::io::stdout();
+    let written = async {
+        output.write_all(text.as_bytes()).await?;
+        output.flush().await
+    };
+    written
+        .await
+        .map_err(|source: std::io::Error| CliError::Io {
+            what: "cannot write to standard output",
+            source,
+        })
 }

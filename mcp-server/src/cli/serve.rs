@@ -43,6 +43,7 @@ pub(super) async fn run(cli: Cli, config: Config, log: Log) -> Result<(), CliErr
         shutdown,
     );
     let beside = async {
+        app.start().await;
         if warms {
             // The server has no token for itself.
             warm(&app, (!asks_for_tokens).then_some(address)).await;

@@ -28,6 +28,7 @@ pub(super) async fn run(
         if warms {
             app.warm().await;
         }
+        app.start().await;
         reloader.run(&app).await;
     };
     let handler = app.stdio_handler(name.as_deref().map(client::lane_of));

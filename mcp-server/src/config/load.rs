@@ -9,6 +9,19 @@ use super::{Config, Origins, SetBy, alias, lines::Lines};
 /// Environment variables with this prefix override the file: `MCP_SERVER__HTTP__LISTEN` is
 /// `http.listen`.
 const ENV_PREFIX: &str = "MCP_SERVER__";
+/// Variables that other programs know, too: their settings, and the unit of a bare number.
+const OTHER_NAMES: &[(&str, &str, &str)] = &[
+    (
+        "MCP_CONNECTOR_REFRESH_SYNC",
+        "connectors__refresh__sync",
+        "",
+    ),
+    (
+        "MCP_CONNECTOR_REFRESH_INTERVAL_MS",
+        "connectors__refresh__interval",
+        "ms",
+    ),
+];
 /// What only a file may have: what it means is settled when the file is read.
 const FILE_ONLY: &str = "context_manager";
 
@@ -79,16 +92,19 @@ pub fn load(
         let Some(variable) = variable.to_str() else {
             continue;
         };
-        if let Some(path) = variable.strip_prefix(ENV_PREFIX) {
+        let own = variable.strip_prefix(ENV_PREFIX).map(str::to_lowercase);
+        let other = OTHER_NAMES.iter().find(|(name, ..)| *name == variable);
+        let unit = other.map_or("", |(_, _, unit)| unit);
+        if let Some(path) = own.or_else(|| other.map(|(_, path, _)| (*path).to_owned())) {
             config = value
                 .to_str()
                 .ok_or_else(|| "is not UTF-8".to_owned())
-                .and_then(|text| overlay(&config, &path.to_lowercase(), text))
+                .and_then(|text| overlay(&config, &path, &format!("{text}{unit}")))
                 .map_err(|reason| ConfigError::Env {
                     variable: variable.to_owned(),
                     reason,
                 })?;
-            let field = path.to_lowercase().replace("__", ".");
+            let field = path.replace("__", ".");
             origins.set(field, SetBy::Environment(variable.to_owned()));
         }
     }
@@ -205,6 +221,8 @@ mod tests {
             ("MCP_SERVER__LOG__FORMAT", "json"),
             // Text stays text, whatever it looks like.
             ("MCP_SERVER__LOG__FILTER", "5"),
+            ("MCP_CONNECTOR_REFRESH_SYNC", "true"),
+            ("MCP_CONNECTOR_REFRESH_INTERVAL_MS", "1500"),
         ])
         .unwrap();
         let mut expect = Config::default();
@@ -216,6 +234,8 @@ mod tests {
         expect.memory.sqlite.readers = 7.try_into().unwrap();
         expect.log.format = super::super::LogFormat::Json;
         expect.log.filter = "5".to_owned();
+        expect.connectors.refresh.sync = true;
+        expect.connectors.refresh.interval = std::time::Duration::from_millis(1_500);
         assert_eq!(config, expect);
     }
 
@@ -244,7 +264,7 @@ mod tests {
         check(
             "MCP_SERVER__QQQ",
             "",
-            "there are: context_manager, contexts, http, lanes, log, memory, safe_mode, slow_operations, stdio",
+            "there are: connectors, context_manager, contexts, http, lanes, log, memory, safe_mode, slow_operations, stdio",
         );
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");

@@ -43,6 +43,7 @@ use crate::{
     context::ContextsConfig,
     memory::{Limits, sqlite::SqliteConfig},
     telemetry::SlowOperationsConfig,
+    upstream::ConnectorsConfig,
 };
 
 /// Everything that can be set. `Default` is what runs without any configuration.
@@ -60,6 +61,8 @@ pub struct Config {
     pub memory: MemoryConfig,
     /// Contexts and their manager.
     pub contexts: ContextsConfig,
+    /// The gateway to other MCP servers.
+    pub connectors: ConnectorsConfig,
     /// Which operations are noted as slow.
     pub slow_operations: SlowOperationsConfig,
     /// Settings under the names of an earlier program, in the file only. What they mean here is laid
@@ -137,6 +140,7 @@ impl Config {
             .validate()
             .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
         self.contexts.validate()?;
+        self.connectors.validate()?;
         self.memory
             .batch
             .validate()

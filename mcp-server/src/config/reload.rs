@@ -7,6 +7,7 @@ use super::{Config, ConfigError};
 /// What a reload puts in force; a section stands for all that is in it. The documentation of these
 /// ends with "Reloadable.".
 pub const RELOADABLE: &[&str] = &[
+    "connectors.servers",
     "http.body_bytes_max",
     "http.body_timeout",
     "http.drain_timeout",

@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use rmcp::{
     ErrorData,
-    model::{CallToolResult, ContentBlock, CustomResult, ErrorCode, MetaObject},
+    model::{
+        CallToolResponse, CallToolResult, ContentBlock, CustomResult, ErrorCode, MetaObject,
+        ResultType,
+    },
 };
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::strict::SERVER_INFO_KEY;
 use crate::{
     call::Call,
-    tools::{DynTool, ToolError},
+    tools::{DynTool, Reply, ToolError},
+    upstream::UpstreamError,
 };
 
 /// How long a local tool may take.
@@ -20,7 +25,7 @@ const TARGET: Duration = Duration::from_millis(50);
 
 /// The outcome of a tool's call, as JSON in the form of `T`, and the time it took.
 pub(super) struct Answer<T> {
-    pub(super) result: Result<T, ToolError>,
+    pub(super) result: Result<Reply<T>, ToolError>,
     elapsed: Duration,
     cached: bool,
 }
@@ -30,7 +35,7 @@ impl<T> Answer<T> {
         tool: &dyn DynTool,
         call: &Call,
         started: Instant,
-        result: Result<T, ToolError>,
+        result: Result<Reply<T>, ToolError>,
     ) -> Self {
         let elapsed = started.elapsed();
         let (name, lane) = (&tool.description().name, call.lane);
@@ -83,15 +88,19 @@ impl Measures {
 
 impl Answer<Value> {
     /// As the result of `tools/call`.
-    pub(super) fn into_tool_result(self) -> CallToolResult {
+    pub(super) fn into_tool_result(self) -> Result<CallToolResponse, ErrorData> {
         let meta = self.meta();
         match self.result {
-            Ok(value) => {
+            Ok(Reply::Value(value)) => {
                 let mut result = CallToolResult::structured(value);
                 result.meta = Some(meta);
-                result
+                Ok(result.into())
             }
-            Err(error) => failure(&error, meta),
+            Ok(Reply::Response(response)) => Ok(passed_on(*response, meta)),
+            Err(error) => match of_upstream(error) {
+                Ok(own) => Err(own),
+                Err(error) => Ok(failure(&error, meta).into()),
+            },
         }
     }
 
@@ -99,7 +108,9 @@ impl Answer<Value> {
     pub(super) fn into_method_result(self) -> Result<CustomResult, ErrorData> {
         let meta = self.meta();
         match self.result {
-            Ok(mut value) => {
+            Ok(reply) => {
+                // Upstreams have tools only.
+                let mut value = reply.into_value().unwrap_or_default();
                 if let Value::Object(object) = &mut value {
                     object.insert("_meta".to_owned(), Value::Object(meta.0));
                     object.insert("resultType".to_owned(), json!("complete"));
@@ -115,6 +126,35 @@ impl Answer<Value> {
                 Some(error_json(&error)),
             )),
         }
+    }
+}
+
+/// What an upstream says, as an answer of this server: what is said beside it is added, and this
+/// server's name takes the place of the upstream's.
+pub(super) fn passed_on(mut response: CallToolResponse, meta: MetaObject) -> CallToolResponse {
+    let said = match &mut response {
+        CallToolResponse::Complete(result) => {
+            // Older revisions do not say it.
+            result.result_type = Some(ResultType::COMPLETE);
+            &mut result.meta
+        }
+        CallToolResponse::InputRequired(result) => &mut result.meta,
+        _ => return response,
+    };
+    let said = said.get_or_insert_default();
+    said.remove(SERVER_INFO_KEY);
+    said.extend(meta);
+    response
+}
+
+/// The upstream's own error, if it is one.
+pub(super) fn of_upstream(error: ToolError) -> Result<ErrorData, ToolError> {
+    match error {
+        ToolError::Upstream {
+            source: UpstreamError::Rpc(error),
+            ..
+        } => Ok(error),
+        other => Err(other),
     }
 }
 

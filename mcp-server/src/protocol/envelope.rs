@@ -142,6 +142,19 @@ pub fn error_response(id: Option<&RequestId>, code: i32, message: &str) -> Vec<u
         .into_bytes()
 }
 
+/// The name of the tool that a `tools/call` calls, read without parsing the rest.
+#[must_use]
+pub fn called_tool<'a>(envelope: &Envelope<'a>) -> Option<Cow<'a, str>> {
+    #[derive(Deserialize)]
+    struct Params<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
+    }
+    let params = (envelope.method == "tools/call").then_some(envelope.params)??;
+    let params: Params<'a> = serde_json::from_str(params.get()).ok()?;
+    Some(params.name)
+}
+
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "present")]

@@ -1,6 +1,6 @@
 //! The memory server's side of the protocol: the registry's tools as MCP tools and as methods.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::request::Parts;
 use rmcp::{
@@ -8,15 +8,21 @@ use rmcp::{
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
         DiscoverResult, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig, Tool,
+        ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    answer::Answer, envelope::overloaded_error, scopes::insufficient_scope, strict::no_such_method,
+    answer::Answer,
+    audience::{self, Audience},
+    envelope::overloaded_error,
+    listing,
+    relay::Relay,
+    scopes::insufficient_scope,
+    strict::no_such_method,
 };
 use crate::{
     admission::{Admission, Admitted, Overloaded},
@@ -25,9 +31,6 @@ use crate::{
     client::{self, Client},
     tools::{DynTool, Registry, required_scope},
 };
-
-/// How long clients may keep what the server says of itself: it changes only with the program.
-const LIST_TTL: Duration = Duration::from_secs(300);
 
 /// The `_meta` key by which a request asks to be answered past the cache.
 pub(super) const BYPASS_CACHE: &str = "mcp-server/bypass-cache";
@@ -41,6 +44,7 @@ const INSTRUCTIONS: &str = "Long-term memory. Search it before a task with memor
 #[derive(Debug, Clone)]
 pub struct McpHandler {
     registry: Arc<Registry>,
+    audience: Audience,
     connection: Option<Arc<Connection>>,
     /// In whose name all requests are made, where that is known before the first.
     caller: Option<Caller>,
@@ -62,6 +66,7 @@ impl McpHandler {
     pub fn new(registry: Arc<Registry>) -> Self {
         Self {
             registry,
+            audience: Audience::default(),
             connection: None,
             caller: None,
         }
@@ -90,6 +95,7 @@ impl McpHandler {
         }
         Self {
             registry: self.registry.clone(),
+            audience: self.audience.clone(),
             connection: Some(Arc::new(Connection {
                 client,
                 lane_is_given: lane.is_some(),
@@ -120,36 +126,29 @@ impl McpHandler {
         }
     }
 
+    /// The sessions that are told when the tools change.
+    #[must_use]
+    pub fn audience(&self) -> &Audience {
+        &self.audience
+    }
+
     /// What the server says of itself.
     pub(super) fn discovered(&self) -> DiscoverResult {
         let versions = self.supported_protocol_versions().into_owned();
         DiscoverResult::from_server_info(versions, self.get_info())
-            .with_ttl_ms(list_ttl_ms())
+            .with_ttl_ms(listing::millis(listing::TTL))
             .with_cache_scope(CacheScope::Public)
     }
 
-    /// All tools, on one page.
-    pub(super) fn listed(&self) -> ListToolsResult {
-        let tools = self.registry.descriptions().cloned().collect();
-        ListToolsResult::with_all_items(tools)
-            .with_ttl_ms(list_ttl_ms())
-            .with_cache_scope(CacheScope::Public)
-    }
-
-    /// Runs a tool. `context` holds the place that the endpoint gave to the call, if it did.
+    /// Runs a tool of this server. `context` holds the place that the endpoint gave to the call, if
+    /// it did.
     async fn run(
         &self,
         tool: &dyn DynTool,
         arguments: JsonObject,
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer<Value>, ErrorData> {
-        let found = found_by_endpoint(context);
-        let caller = self.caller.as_ref().or(found);
-        let mut call = caller.map_or_else(Call::local, Call::by);
-        let required = required_scope(tool.description());
-        if call.scope < required {
-            return Err(insufficient_scope(required));
-        }
+        let mut call = self.call_for(tool, context)?;
         let (lane, _place) = match &self.connection {
             Some(connection) => {
                 let name = context.client_info().map(|info| info.name);
@@ -159,7 +158,6 @@ impl McpHandler {
             None => (lane_of_request(context), None),
         };
         call.lane = lane;
-        call.bypass_cache = context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true));
         let started = Instant::now();
         let result = tokio::select! {
             biased;
@@ -171,18 +169,64 @@ impl McpHandler {
         };
         Ok(Answer::new(tool, &call, started, result))
     }
+
+    /// Runs a tool of an upstream, which takes as long as it takes and so has no place among the
+    /// calls that are counted here: its connector has a bound of its own.
+    async fn run_remote(
+        &self,
+        tool: &dyn DynTool,
+        mut request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Answer<Value>, ErrorData> {
+        let mut call = self.call_for(tool, context)?;
+        call.lane = match &self.connection {
+            Some(connection) => {
+                let name = context.client_info().map(|info| info.name);
+                connection.count(name.as_deref())
+            }
+            None => lane_of_request(context),
+        };
+        let relay = Relay::of(&mut request, context);
+        call.exchange = Some(relay.exchange.clone());
+        let started = Instant::now();
+        let arguments = request.arguments.unwrap_or_default();
+        let result = relay.run(context, tool.call(&call, arguments)).await?;
+        Ok(Answer::new(tool, &call, started, result))
+    }
+
+    /// A call of `tool` in the name of whoever asks, who must be allowed to.
+    fn call_for(
+        &self,
+        tool: &dyn DynTool,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Call, ErrorData> {
+        let found = found_by_endpoint(context);
+        let caller = self.caller.as_ref().or(found);
+        let mut call = caller.map_or_else(Call::local, Call::by);
+        let required = required_scope(tool.description());
+        if call.scope < required {
+            return Err(insufficient_scope(required));
+        }
+        call.bypass_cache = context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true));
+        Ok(call)
+    }
 }
 
 impl Connection {
-    /// Waits for a place for a call of the client, which calls itself `name` in it.
-    async fn enter(&self, name: Option<&str>) -> Result<(Lane, Option<Admitted>), Overloaded> {
+    /// Counts a call of the client, which calls itself `name` in it, and returns its lane.
+    fn count(&self, name: Option<&str>) -> Lane {
         self.client.count_call();
         if !self.lane_is_given
             && let Some(name) = name
         {
             self.client.set_lane(client::lane_of(name));
         }
-        let lane = self.client.lane();
+        self.client.lane()
+    }
+
+    /// The same, and waits for a place.
+    async fn enter(&self, name: Option<&str>) -> Result<(Lane, Option<Admitted>), Overloaded> {
+        let lane = self.count(name);
         let place = match &self.admission {
             Some(admission) => Some(admission.enter(lane).await?),
             None => None,
@@ -210,7 +254,11 @@ fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
 
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_tool_list_changed()
+            .build();
+        ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
                     .with_title("Memory"),
@@ -234,7 +282,7 @@ impl ServerHandler for McpHandler {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if let Some(cursor) = request.and_then(|request| request.cursor) {
             return Err(ErrorData::invalid_params(
@@ -242,7 +290,8 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         }
-        Ok(self.listed())
+        self.audience.listed(&context.extensions);
+        Ok(listing::listed(&self.registry))
     }
 
     async fn call_tool(
@@ -256,12 +305,32 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         };
-        let arguments = request.arguments.unwrap_or_default();
-        Ok(self
-            .run(tool.as_ref(), arguments, &context)
-            .await?
-            .into_tool_result()
-            .into())
+        let answer = match self.registry.is_local(&request.name) {
+            true => {
+                let arguments = request.arguments.unwrap_or_default();
+                self.run(tool.as_ref(), arguments, &context).await?
+            }
+            false => self.run_remote(tool.as_ref(), request, &context).await?,
+        };
+        answer.into_tool_result()
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.audience.join(&context.extensions, context.peer);
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        let mut accepted = SubscriptionFilter::new();
+        accepted.tools_list_changed = requested.tools_list_changed;
+        Some(accepted)
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        audience::stream(&context, &self.registry).await;
+        Ok(())
     }
 
     async fn on_custom_request(
@@ -284,8 +353,4 @@ impl ServerHandler for McpHandler {
             .await?
             .into_method_result()
     }
-}
-
-fn list_ttl_ms() -> u64 {
-    u64::try_from(LIST_TTL.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,12 +1,14 @@
 //! What a caller must be allowed to do for a request, told before the request is parsed as a whole.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use rmcp::{ErrorData, model::ErrorCode};
-use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
-use super::{Envelope, envelope::REFUSED};
+use super::{
+    Envelope,
+    envelope::{REFUSED, called_tool},
+};
 use crate::{
     auth::Scope,
     tools::{Registry, required_scope},
@@ -28,24 +30,11 @@ impl Scopes {
     #[must_use]
     pub fn required(&self, envelope: &Envelope<'_>) -> Scope {
         let tool = match envelope.method.as_ref() {
-            "tools/call" => envelope.params.and_then(|params| {
-                let name = called(params)?;
-                self.0.by_name(&name)
-            }),
-            method => self.0.by_method(method),
+            "tools/call" => called_tool(envelope).and_then(|name| self.0.by_name(&name)),
+            method => self.0.by_method(method).cloned(),
         };
         tool.map_or(Scope::Read, |tool| required_scope(tool.description()))
     }
-}
-
-fn called(params: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow)]
-        name: Cow<'a, str>,
-    }
-    let named: Named<'_> = serde_json::from_str(params.get()).ok()?;
-    Some(named.name)
 }
 
 /// The error of a request that takes more than its caller may do.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
-use super::{DynTool, ToolError};
+use super::{DynTool, Reply, ToolError};
 use crate::{call::Call, ports::EventSink, written::Written};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
@@ -28,7 +28,7 @@ impl DynTool for Announced {
         self.tool.description()
     }
 
-    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
         let mut announcement = Announcement(Some(self));
         let result = self.tool.call(call, arguments).await;
         if result.as_ref().is_err_and(ToolError::changed_nothing) {
@@ -41,7 +41,7 @@ impl DynTool for Announced {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Arc<Written>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let mut announcement = Announcement(Some(self));
         let result = self.tool.call_json(call, arguments).await;
         match &result {

@@ -1,6 +1,6 @@
 //! Why a tool call failed.
 
-use crate::{context::ContextError, memory::MemoryError};
+use crate::{context::ContextError, memory::MemoryError, upstream::UpstreamError};
 
 /// Why a tool call failed; the text is meant for the model or person that called.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,14 @@ pub enum ToolError {
     /// The context service refused or failed.
     #[error(transparent)]
     Context(#[from] ContextError),
+    /// An upstream gave no answer.
+    #[error("connector `{connector}`: {source}")]
+    Upstream {
+        /// Its connector's name.
+        connector: String,
+        /// Why.
+        source: UpstreamError,
+    },
     /// A bug in this program.
     #[error("internal error: {reason}")]
     Internal {
@@ -34,6 +42,7 @@ impl ToolError {
             Self::Arguments { .. } => "invalid_argument",
             Self::Memory(error) => error.code(),
             Self::Context(error) => error.code(),
+            Self::Upstream { source, .. } => source.code(),
             Self::Internal { .. } => "internal",
         }
     }
@@ -46,6 +55,7 @@ impl ToolError {
                 error,
                 MemoryError::OutcomeUnknown { .. } | MemoryError::Internal { .. }
             ),
+            Self::Upstream { source, .. } => source.changed_nothing(),
             Self::Arguments { .. } | Self::Context(_) => true,
             Self::Internal { .. } => false,
         }
@@ -57,6 +67,7 @@ impl ToolError {
         match self {
             Self::Memory(error) => error.is_retryable(),
             Self::Context(error) => error.is_retryable(),
+            Self::Upstream { source, .. } => source.is_retryable(),
             Self::Arguments { .. } | Self::Internal { .. } => false,
         }
     }

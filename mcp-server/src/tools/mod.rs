@@ -2,6 +2,8 @@
 
 mod access;
 mod announced;
+mod connector_list;
+mod connector_refresh;
 mod context_get;
 mod context_list;
 mod context_put;
@@ -13,11 +15,15 @@ mod memory_get;
 mod memory_search;
 mod memory_update;
 mod registry;
+mod remote;
+mod reply;
 mod schema;
 mod tool;
 mod watched;
 
 pub use access::required_scope;
+pub use connector_list::ConnectorList;
+pub use connector_refresh::ConnectorRefresh;
 pub use context_get::ContextGet;
 pub use context_list::ContextList;
 pub use context_put::ContextPut;
@@ -29,9 +35,12 @@ pub use memory_get::MemoryGet;
 pub use memory_search::MemorySearch;
 pub use memory_update::MemoryUpdate;
 pub use registry::{DynTool, Registry};
+pub use remote::{Freshness, RemoteTools};
+pub use reply::Reply;
+pub(crate) use reply::json_len;
 pub use tool::{Effect, Tool};
 
-use crate::{context::ContextService, memory::MemoryService};
+use crate::{context::ContextService, memory::MemoryService, upstream::Gateway};
 
 /// A registry with the six memory tools in front of `memory`.
 #[must_use]
@@ -52,4 +61,12 @@ pub fn with_context_tools(registry: Registry, contexts: &ContextService) -> Regi
         .with(ContextPut::new(contexts.clone()))
         .with(ContextGet::new(contexts.clone()))
         .with(ContextList::new(contexts.clone()))
+}
+
+/// The same registry with the two tools for the connectors of `gateway`.
+#[must_use]
+pub fn with_connector_tools(registry: Registry, gateway: &Gateway) -> Registry {
+    registry
+        .with(ConnectorList::new(gateway.clone()))
+        .with(ConnectorRefresh::new(gateway.clone()))
 }

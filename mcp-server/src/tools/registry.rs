@@ -2,11 +2,16 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use arc_swap::Guard;
 use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
+use tokio::sync::watch;
 
-use super::{Effect, Tool, ToolError, announced::Announced, schema, watched::Watched};
+use super::{
+    Effect, Freshness, Reply, Tool, ToolError, announced::Announced, remote::Remote, schema,
+    watched::Watched,
+};
 use crate::{call::Call, ports::EventSink, telemetry::SlowOperations, written::Written};
 
 /// A tool as the registry keeps it: untyped at its edge.
@@ -15,8 +20,8 @@ pub trait DynTool: Send + Sync {
     /// What clients are told about the tool.
     fn description(&self) -> &Description;
 
-    /// Parses the arguments, runs the tool and returns its result as a JSON object.
-    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError>;
+    /// Parses the arguments, runs the tool and returns its result.
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError>;
 
     /// As [`DynTool::call`], from a JSON object to what clients get, both as text. `None` when the
     /// arguments are not the tool's; nothing was done then, and [`DynTool::call`] says what is
@@ -25,15 +30,18 @@ pub trait DynTool: Send + Sync {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Arc<Written>, ToolError>>;
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>>;
 }
 
-/// All tools, in the order in which they were added.
+/// All tools: this server's own in the order in which they were added, then those of upstreams, which
+/// come and go.
 #[derive(Default)]
 pub struct Registry {
     tools: Vec<Arc<dyn DynTool>>,
     by_name: HashMap<String, usize>,
     by_method: HashMap<String, usize>,
+    remote: Remote,
+    slow: Option<Arc<SlowOperations>>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -76,6 +84,7 @@ impl Registry {
         for tool in &mut self.tools {
             *tool = Arc::new(Watched::new(tool.clone(), slow.clone()));
         }
+        self.slow = Some(slow.clone());
         self
     }
 
@@ -91,15 +100,53 @@ impl Registry {
         self
     }
 
-    /// What clients are told about the tools, in a fixed order.
+    /// What clients are told about this server's own tools, in a fixed order.
     pub fn descriptions(&self) -> impl Iterator<Item = &Description> {
         self.tools.iter().map(|tool| tool.description())
     }
 
     /// The tool that clients call by `name`.
     #[must_use]
-    pub fn by_name(&self, name: &str) -> Option<&Arc<dyn DynTool>> {
-        self.by_name.get(name).map(|index| &self.tools[*index])
+    pub fn by_name(&self, name: &str) -> Option<Arc<dyn DynTool>> {
+        match self.by_name.get(name) {
+            Some(index) => Some(self.tools[*index].clone()),
+            None => self.remote.by_name(name),
+        }
+    }
+
+    /// Whether `name` is one of this server's own tools.
+    #[must_use]
+    pub fn is_local(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
+    /// Whether `name` is a tool of an upstream.
+    #[must_use]
+    pub fn is_remote(&self, name: &str) -> bool {
+        self.remote.load().has(name)
+    }
+
+    /// The tools of upstreams at this moment.
+    #[must_use]
+    pub fn remote(&self) -> Guard<Arc<super::RemoteTools>> {
+        self.remote.load()
+    }
+
+    /// Exchanges the tools of upstreams, none of which may have the name of a local one. Whoever
+    /// [listens](Self::changes) hears of it if what clients are told is different.
+    pub fn set_remote(&self, tools: Vec<Arc<dyn DynTool>>, freshness: Freshness) {
+        let watched = |tool| match &self.slow {
+            Some(slow) => Arc::new(Watched::new(tool, slow.clone())) as Arc<dyn DynTool>,
+            None => tool,
+        };
+        self.remote
+            .set(tools.into_iter().map(watched).collect(), freshness);
+    }
+
+    /// A number that is another one after each change of the tools.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.remote.changes()
     }
 
     /// The tool behind a JSON-RPC method of its own, such as `memory/add`.
@@ -120,17 +167,18 @@ impl<T: Tool> DynTool for Typed<T> {
         &self.description
     }
 
-    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
         let arguments = parse(Value::Object(arguments))?;
         let output = self.tool.call(call, arguments).await?;
-        serde_json::to_value(output).map_err(|error| not_json::<T>(&error))
+        let value = serde_json::to_value(output).map_err(|error| not_json::<T>(&error));
+        value.map(Reply::Value)
     }
 
     async fn call_json(
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Arc<Written>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let arguments = serde_json::from_str(arguments).ok()?;
         let output = self.tool.call(call, arguments).await;
         Some(output.and_then(|output| {
@@ -138,7 +186,9 @@ impl<T: Tool> DynTool for Typed<T> {
                 Some((form, bytes_max)) => form.of(&output, bytes_max),
                 None => Written::of(&output).map(Arc::new),
             };
-            written.map_err(|error| not_json::<T>(&error))
+            written
+                .map(Reply::Value)
+                .map_err(|error| not_json::<T>(&error))
         }))
     }
 }

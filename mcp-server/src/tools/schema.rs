@@ -35,6 +35,10 @@ pub(super) fn of<T: JsonSchema>() -> Arc<JsonObject> {
     );
     // The type's name says nothing that the tool's own title does not say better.
     schema.remove("title");
+    // Some clients take a schema without members for a broken one.
+    schema
+        .entry("properties")
+        .or_insert_with(|| Value::Object(JsonObject::new()));
     Arc::new(schema)
 }
 

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{DynTool, ToolError};
+use super::{DynTool, Reply, ToolError, json_len};
 use crate::{
     call::Call,
     telemetry::{SlowOperation, SlowOperations},
@@ -32,7 +32,7 @@ impl DynTool for Watched {
         self.tool.description()
     }
 
-    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError> {
+    async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
         // Counted before it is known whether that is needed: the arguments are gone afterwards.
         let request_bytes = members_bytes(&arguments);
         let began = Instant::now();
@@ -45,7 +45,7 @@ impl DynTool for Watched {
         &self,
         call: &Call,
         arguments: &str,
-    ) -> Option<Result<Arc<Written>, ToolError>> {
+    ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let began = Instant::now();
         let result = self.tool.call_json(call, arguments).await?;
         self.look(call, began, arguments.len(), &result, |written| {
@@ -62,7 +62,7 @@ impl Watched {
         call: &Call,
         began: Instant,
         request_bytes: usize,
-        result: &Result<T, ToolError>,
+        result: &Result<Reply<T>, ToolError>,
         bytes: impl FnOnce(&T) -> usize,
     ) {
         let duration = began.elapsed();
@@ -73,7 +73,12 @@ impl Watched {
         let name = &self.tool.description().name;
         let mut slow = SlowOperation::ended(name, call.lane, duration, outcome);
         slow.request_bytes = request_bytes;
-        slow.response_bytes = result.as_ref().map_or(0, bytes);
+        slow.response_bytes = match result {
+            Ok(Reply::Value(value)) => bytes(value),
+            // Written only where it is slow: what it costs does not matter any more.
+            Ok(Reply::Response(response)) => json_len(response),
+            Err(_) => 0,
+        };
         self.slow.note(slow);
     }
 }

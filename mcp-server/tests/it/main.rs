@@ -15,6 +15,7 @@ mod crash;
 mod drain;
 mod faults;
 mod front;
+mod gateway;
 mod guarded;
 mod http;
 mod index;

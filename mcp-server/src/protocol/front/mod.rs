@@ -9,8 +9,9 @@ mod session;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::HeaderMap;
-use rmcp::model::ServerResult;
+use rmcp::{ErrorData, model::CallToolResponse};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
@@ -23,12 +24,13 @@ pub(crate) use self::{
 
 use super::{
     Envelope, McpHandler, Strict,
-    answer::{Answer, failure},
-    strict::SERVER_INFO_KEY,
+    answer::{Answer, failure, of_upstream, passed_on},
+    listing::Terms,
+    strict::{SERVER_INFO_KEY, Stamp},
 };
 use crate::{
-    call::Call,
-    tools::{DynTool, required_scope},
+    call::{Call, Exchange},
+    tools::{DynTool, Reply, required_scope},
 };
 
 /// Answers what it can decide in one pass. Cheap to clone.
@@ -41,8 +43,7 @@ pub struct Front {
 /// What is the same for everybody, as JSON.
 #[derive(Debug)]
 struct Stored {
-    list: String,
-    list_in_session: String,
+    tools: ArcSwap<Tools>,
     discover: String,
     /// The end of every `_meta`.
     server_info: String,
@@ -57,6 +58,23 @@ enum Form {
     Session,
 }
 
+impl Form {
+    /// How a result begins.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Complete => "{\"resultType\":\"complete\",",
+            Self::Session => "{",
+        }
+    }
+}
+
+/// The descriptions of all tools, as a JSON array.
+#[derive(Debug)]
+struct Tools {
+    generation: u64,
+    json: String,
+}
+
 impl Front {
     /// A front for the tools of `handler`.
     ///
@@ -66,12 +84,8 @@ impl Front {
     #[must_use]
     pub fn new(handler: &Strict<McpHandler>) -> Self {
         let inner = handler.inner();
-        let list = handler.stamped(inner.listed());
-        let mut list_in_session = ServerResult::ListToolsResult(list.clone());
-        list_in_session.strip_result_type_for_legacy_peer();
         let stored = Stored {
-            list: json(&list),
-            list_in_session: json(&list_in_session),
+            tools: ArcSwap::from_pointee(Tools::of(inner)),
             discover: json(&handler.stamped(inner.discovered())),
             server_info: format!("{}:{}", json(SERVER_INFO_KEY), json(handler.server_info())),
         };
@@ -109,27 +123,58 @@ impl Front {
                 arguments,
                 bypass_cache,
                 client: _,
+                capabilities,
             } => {
                 call.bypass_cache = bypass_cache;
-                let tool = self.handler.inner().registry().by_name(&name)?;
+                let registry = self.handler.inner().registry();
+                let tool = registry.by_name(&name)?;
                 if call.scope < required_scope(tool.description()) {
                     return None;
+                }
+                if let Some(capabilities) = capabilities.map(RawValue::get)
+                    && capabilities != "{}"
+                    && !registry.is_local(&name)
+                {
+                    call.exchange = Some(Arc::new(Exchange {
+                        capabilities: serde_json::from_str(capabilities).ok(),
+                        ..Exchange::default()
+                    }));
                 }
                 let arguments = arguments.map_or("{}", RawValue::get);
                 self.call(id, tool.as_ref(), &call, arguments, form).await
             }
-            stored => Some(response(id, &[self.stored(&stored, form)])),
+            stored => Some(self.stored(id, &stored, form)),
         }
     }
 
-    /// The result of a request that is no call.
-    fn stored(&self, request: &Request<'_>, form: Form) -> &str {
-        match (request, form) {
-            (Request::List, Form::Complete) => &self.stored.list,
-            (Request::List, Form::Session) => &self.stored.list_in_session,
-            (Request::Discover, _) => &self.stored.discover,
-            (Request::Ping | Request::Call { .. }, _) => "{}",
+    /// The response to a request that is no call.
+    fn stored(&self, id: &str, request: &Request<'_>, form: Form) -> Vec<u8> {
+        match request {
+            Request::List => self.list(id, form),
+            Request::Discover => response(id, &[&self.stored.discover]),
+            Request::Ping | Request::Call { .. } => response(id, &["{}"]),
         }
+    }
+
+    /// The list of tools, whose descriptions are only written anew when they have changed.
+    fn list(&self, id: &str, form: Form) -> Vec<u8> {
+        let inner = self.handler.inner();
+        let remote = inner.registry().remote();
+        let mut tools = self.stored.tools.load_full();
+        if tools.generation != remote.generation {
+            tools = Arc::new(Tools::of(inner));
+            self.stored.tools.store(tools.clone());
+        }
+        let mut terms = Terms::of(&remote.freshness);
+        terms.meta.stamp(self.handler.server_info());
+        let terms = format!(
+            "{}\"_meta\":{},\"ttlMs\":{},\"cacheScope\":{},\"tools\":",
+            form.begin(),
+            json(&terms.meta),
+            terms.ttl_ms,
+            json(&terms.scope)
+        );
+        response(id, &[&terms, &tools.json, "}"])
     }
 
     async fn call(
@@ -145,17 +190,13 @@ impl Front {
         let answer = Answer::new(tool, call, started, result);
         let measures = answer.measures();
         Some(match answer.result {
-            Ok(written) => {
+            Ok(Reply::Value(written)) => {
                 let meta = json(&measures);
                 let meta = meta.strip_suffix('}').expect("an object ends with a brace");
-                let begin = match form {
-                    Form::Complete => "{\"resultType\":\"complete\",",
-                    Form::Session => "{",
-                };
                 response(
                     id,
                     &[
-                        begin,
+                        form.begin(),
                         written.members(),
                         ",\"_meta\":",
                         meta,
@@ -165,12 +206,40 @@ impl Front {
                     ],
                 )
             }
-            Err(error) => {
-                let mut failure = self.handler.stamped(failure(&error, measures.into_meta()));
-                failure.result_type.take_if(|_| form == Form::Session);
-                response(id, &[&json(&failure)])
+            Ok(Reply::Response(upstream)) => {
+                let upstream = passed_on(*upstream, measures.into_meta());
+                match self.handler.stamped(upstream) {
+                    CallToolResponse::Complete(result) => response(id, &[&json(&result)]),
+                    CallToolResponse::InputRequired(result) => response(id, &[&json(&result)]),
+                    // An upstream's session lets nothing else through.
+                    _ => {
+                        let unknown =
+                            ErrorData::internal_error("a result of an unknown kind", None);
+                        error_response(id, &unknown)
+                    }
+                }
             }
+            Err(error) => match of_upstream(error) {
+                Ok(own) => error_response(id, &own),
+                Err(error) => {
+                    let mut failure = self.handler.stamped(failure(&error, measures.into_meta()));
+                    failure.result_type.take_if(|_| form == Form::Session);
+                    response(id, &[&json(&failure)])
+                }
+            },
         })
+    }
+}
+
+impl Tools {
+    fn of(handler: &McpHandler) -> Self {
+        let registry = handler.registry();
+        let remote = registry.remote();
+        let tools = registry.descriptions().chain(remote.descriptions());
+        Self {
+            generation: remote.generation,
+            json: json(&tools.collect::<Vec<_>>()),
+        }
     }
 }
 
@@ -189,6 +258,14 @@ fn response(id: &str, result: &[&str]) -> Vec<u8> {
     }
     response.push(b'}');
     response
+}
+
+fn error_response(id: &str, error: &ErrorData) -> Vec<u8> {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{}}}",
+        json(error)
+    )
+    .into_bytes()
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {

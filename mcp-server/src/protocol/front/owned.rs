@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rmcp::model::RequestId;
 use serde_json::value::RawValue;
 
-use super::{Form, Front, request::Request, response};
+use super::{Form, Front, request::Request};
 use crate::{
     call::Call,
     protocol::{Envelope, Kind, client_info::name_of, overloaded_response},
@@ -84,13 +84,18 @@ impl Front {
             name,
             arguments,
             bypass_cache,
-            client: _,
+            ..
         } = request
         else {
-            let result = self.stored(&request, form);
-            return Some(Taken::Answered(response(raw_id.get(), &[result])));
+            let answer = self.stored(raw_id.get(), &request, form);
+            return Some(Taken::Answered(answer));
         };
-        let tool = self.handler.inner().registry().by_name(&name)?;
+        let registry = self.handler.inner().registry();
+        // An upstream may have to ask the client, which takes rmcp.
+        if !registry.is_local(&name) {
+            return None;
+        }
+        let tool = registry.by_name(&name)?;
         let part = |raw: &RawValue| message.slice_ref(raw.get().as_bytes());
         Some(Taken::Call(OwnedCall {
             front: self.clone(),

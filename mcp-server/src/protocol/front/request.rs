@@ -37,6 +37,8 @@ pub(super) enum Request<'a> {
         bypass_cache: bool,
         /// What the client says of itself in the request, when it does.
         client: Option<&'a RawValue>,
+        /// What the client can do, where the request says it: a JSON object.
+        capabilities: Option<&'a RawValue>,
     },
     /// `tools/list`, its only page.
     List,
@@ -73,6 +75,7 @@ impl<'a> Request<'a> {
                     arguments: call.arguments,
                     bypass_cache: is_true(call.meta.0.bypass_cache),
                     client: call.meta.0.client,
+                    capabilities: Some(call.meta.0.capabilities),
                 })
             }
             "tools/list" => only_meta(params).then_some(Self::List),

@@ -22,6 +22,7 @@ impl<'a> Request<'a> {
                     arguments: call.arguments,
                     bypass_cache: is_true(meta.and_then(|meta| meta.bypass_cache)),
                     client: None,
+                    capabilities: None,
                 })
             }
             "tools/list" => {

@@ -30,9 +30,10 @@ use crate::{
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, Kind, REFUSED, client_name, error_response, insufficient_scope_message,
-        is_deeper_than, is_work, overloaded_response,
+        Envelope, Front, Kind, REFUSED, called_tool, client_name, error_response,
+        insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
     },
+    tools::Registry,
 };
 
 /// The endpoint's state, shared by all requests.
@@ -41,7 +42,7 @@ pub(super) struct McpEndpoint<H> {
     front: Option<Front>,
     calls: TaskTracker,
     config: Live<HttpConfig>,
-    admission: Option<Admission>,
+    places: Places,
     auth: Option<Arc<Auth>>,
     /// Who shows no token.
     local: Caller,
@@ -49,12 +50,30 @@ pub(super) struct McpEndpoint<H> {
     counters: Counters,
 }
 
+/// Which calls wait for a place, and where.
+pub(super) struct Places {
+    pub(super) admission: Option<Admission>,
+    pub(super) registry: Option<Arc<Registry>>,
+}
+
+impl Places {
+    /// Where a call waits for a place, if it does. One of an upstream takes as long as that takes:
+    /// it would keep places from those who ask this server, and its connector has a bound of its own.
+    fn of(&self, envelope: &Envelope<'_>) -> Option<&Admission> {
+        let admission = self.admission.as_ref()?;
+        let is_remote = self.registry.as_ref().is_some_and(|registry| {
+            called_tool(envelope).is_some_and(|name| registry.is_remote(&name))
+        });
+        (!is_remote).then_some(admission)
+    }
+}
+
 impl<H: ServerHandler + Clone> McpEndpoint<H> {
     pub(super) fn new(
         sessions: Sessions<H>,
         front: Option<Front>,
         config: Live<HttpConfig>,
-        admission: Option<Admission>,
+        places: Places,
         auth: Option<Arc<Auth>>,
         counters: Counters,
         calls: TaskTracker,
@@ -65,7 +84,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             front,
             calls,
             config,
-            admission,
+            places,
             auth,
             local: Caller::local(),
             counters,
@@ -138,7 +157,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         }
         if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
-            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, open.as_ref()).await
+            && let Err(overloaded) = self
+                .admit(&mut head, &bytes, lane, open.as_ref(), &envelope)
+                .await
         {
             return refuse_call(&overloaded, id);
         }
@@ -212,10 +233,11 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         body: &[u8],
         lane: Option<Lane>,
         open: Option<&Open>,
+        envelope: &Envelope<'_>,
     ) -> Result<(), Overloaded> {
         let session = open.inspect(|open| open.count_call()).map(Open::lane);
         let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
-        if let Some(admission) = &self.admission {
+        if let Some(admission) = self.places.of(envelope) {
             let place = admission.enter(lane).await?;
             head.extensions.insert(Arc::new(place));
         }
@@ -287,7 +309,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return reply.answer(refusal).await;
         }
         if is_work(&envelope.method)
-            && let Err(overloaded) = self.admit(&mut head, &bytes, lane, Some(open)).await
+            && let Err(overloaded) = self
+                .admit(&mut head, &bytes, lane, Some(open), &envelope)
+                .await
         {
             let refusal = overloaded_response(reply.id(), &overloaded);
             return reply.answer(refusal).await;

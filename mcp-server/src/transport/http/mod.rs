@@ -37,12 +37,17 @@ pub use warmup::warm;
 pub use websocket::Connect;
 
 use self::{
-    access::Access, coding::Packer, connections::Connections, guard::Guard, mcp::McpEndpoint,
-    sessions::Sessions, websocket::Sockets,
+    access::Access,
+    coding::Packer,
+    connections::Connections,
+    guard::Guard,
+    mcp::{McpEndpoint, Places},
+    sessions::Sessions,
+    websocket::Sockets,
 };
 use crate::{
     admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
-    protocol::Front,
+    protocol::Front, tools::Registry,
 };
 
 /// How a served listener came to its end.
@@ -71,6 +76,8 @@ pub struct Options {
     pub clients: Clients,
     /// Where it is counted what happens.
     pub counters: Counters,
+    /// Where it is seen which calls are for upstreams, and need no place here.
+    pub registry: Option<Arc<Registry>>,
 }
 
 impl std::fmt::Debug for Options {
@@ -163,7 +170,10 @@ fn router<H: ServerHandler + Clone>(
         sessions,
         options.front,
         config.clone(),
-        options.admission,
+        Places {
+            admission: options.admission,
+            registry: options.registry,
+        },
         auth.clone(),
         options.counters.clone(),
         calls.clone(),

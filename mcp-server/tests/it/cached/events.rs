@@ -52,6 +52,8 @@ async fn every_tool_that_changes_something_says_so() {
         let added = add
             .call(&call, object(json!({"content": "one"})))
             .await
+            .unwrap()
+            .into_value()
             .unwrap();
         let tag = format!("tool:{name}");
         derived.insert(name.clone(), 1, [tag.as_str()]);

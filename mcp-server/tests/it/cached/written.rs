@@ -50,6 +50,7 @@ impl Room {
         let value = tool.call(&self.call, arguments).await.unwrap();
         // Read from text both: a number may not be the same to the last digit after that.
         let read = |json: &str| serde_json::from_str::<Value>(json).unwrap();
+        let (written, value) = (written.into_value().unwrap(), value.into_value().unwrap());
         assert_eq!(read(written.value()), read(&value.to_string()));
         written
     }

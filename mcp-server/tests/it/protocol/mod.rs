@@ -239,6 +239,13 @@ async fn the_list_of_tools_is_this() {
         ("context_put", "Store a context", CHANGES, vec!["content"]),
         ("context_get", "Read a context", READS, vec!["id"]),
         ("context_list", "List contexts", READS, vec![]),
+        ("connector_list", "List connectors", READS, vec![]),
+        (
+            "connector_refresh",
+            "Refresh a connector",
+            [false, true, true, false],
+            vec!["name"],
+        ),
     ];
     let mut ways = Ways::open().await;
     for client in &mut ways.clients {
@@ -300,7 +307,7 @@ async fn the_server_introduces_itself() {
                 );
                 assert_eq!(
                     result["capabilities"],
-                    json!({"tools": {}}),
+                    json!({"tools": {"listChanged": true}}),
                     "{name}: {result}"
                 );
                 assert_eq!(

@@ -138,6 +138,19 @@ impl Http {
         String::from_utf8_lossy(&rest).into_owned()
     }
 
+    /// Reads on until a line holds `text`.
+    pub(crate) async fn hears(&mut self, text: &str) {
+        let heard = async {
+            let mut line = String::new();
+            while !line.contains(text) {
+                line.clear();
+                let read = self.stream.read_line(&mut line).await.expect("it goes on");
+                assert!(read > 0, "the end, and no {text}");
+            }
+        };
+        within(text, heard).await;
+    }
+
     /// For a server that may be gone at any moment: an error is a connection that broke.
     pub(crate) async fn try_response(&mut self) -> io::Result<Response> {
         let head = self.try_head().await?;

@@ -6,6 +6,7 @@ pub(crate) mod mcp;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod stdio;
+pub(crate) mod upstream;
 
 use std::{path::Path, time::Duration};
 

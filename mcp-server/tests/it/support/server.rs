@@ -46,10 +46,19 @@ impl Server {
 
     /// Serves the memory tools on an empty store.
     pub(crate) async fn memory(config: HttpConfig) -> Self {
-        Self::memory_in(folder(), config, IndexConfig::default()).await
+        Self::with(Config {
+            http: config,
+            ..Config::default()
+        })
+        .await
     }
 
-    /// The same, with a token for each tenant and scope; returns their secrets.
+    /// Serves all tools on an empty store, with any settings.
+    pub(crate) async fn with(config: Config) -> Self {
+        Self::in_folder(folder(), config).await
+    }
+
+    /// Serves the memory tools with a token for each tenant and scope; returns their secrets.
     pub(crate) async fn with_tokens(
         config: HttpConfig,
         callers: &[(&str, Scope)],
@@ -68,26 +77,34 @@ impl Server {
             .iter()
             .map(|(tenant, scope)| token(folder.path(), tenant, *scope).0)
             .collect();
-        (Self::memory_in(folder, config, index).await, tokens)
+        let config = Config {
+            http: config,
+            memory: MemoryConfig {
+                sqlite: SqliteConfig {
+                    index,
+                    ..SqliteConfig::default()
+                },
+                ..MemoryConfig::default()
+            },
+            ..Config::default()
+        };
+        (Self::in_folder(folder, config).await, tokens)
     }
 
-    async fn memory_in(folder: TempDir, config: HttpConfig, index: IndexConfig) -> Self {
+    async fn in_folder(folder: TempDir, config: Config) -> Self {
         let memory = MemoryConfig {
             data_dir: Some(folder.path().to_owned()),
             operation_timeout: PATIENCE,
-            sqlite: SqliteConfig {
-                index,
-                ..SqliteConfig::default()
-            },
-            ..MemoryConfig::default()
+            ..config.memory
         };
         let app = App::build(&Config {
-            http: config.clone(),
+            http: config.http.clone(),
             memory,
-            ..Config::default()
+            ..config
         })
         .expect("an empty folder is fine");
-        Self::start_app(app.handler(), config, Some((app, folder))).await
+        app.start().await;
+        Self::start_app(app.handler(), config.http, Some((app, folder))).await
     }
 
     async fn start_app(
@@ -126,9 +143,13 @@ impl Server {
     /// Asks for the end and waits for it.
     pub(crate) async fn stop(self) -> Drained {
         self.shutdown.cancel();
-        within("the drain", self.task)
+        let drained = within("the drain", self.task)
             .await
             .expect("serving does not panic")
-            .expect("the listener has an address")
+            .expect("the listener has an address");
+        if let Some((app, _folder)) = self.memory {
+            within("the end of the parts", app.close()).await;
+        }
+        drained
     }
 }

@@ -350,3 +350,47 @@ async fn a_closed_agent_sends_nothing() {
     );
     assert_eq!(upstream.seen.connections.load(Ordering::SeqCst), 1);
 }
+
+/// Leads every name to one address, or nowhere.
+#[derive(Debug)]
+struct Leads(Option<std::net::SocketAddr>);
+
+impl mcp_pool::agent::Resolve for Leads {
+    fn resolve<'a>(&'a self, _host: &'a str, _port: u16) -> mcp_pool::agent::Resolving<'a> {
+        let found = self.0.ok_or_else(|| std::io::Error::other("not there"));
+        Box::pin(async move { found.map(|address| vec![address]) })
+    }
+}
+
+/// What a resolver says is what is connected to, and what it refuses is told at once.
+#[tokio::test]
+async fn a_resolver_decides_where_a_host_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.expect("a connection");
+        let answer = service_fn(|request: Request<hyper::body::Incoming>| async move {
+            let host = request.headers()["host"].to_str().expect("text").to_owned();
+            Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from(host))))
+        });
+        let server = hyper::server::conn::http1::Builder::new();
+        drop(server.serve_connection(TokioIo::new(stream), answer).await);
+    });
+    for (leads, found) in [(Some(address), true), (None, false)] {
+        let agent = Agent::new(AgentConfig {
+            resolver: Some(Arc::new(Leads(leads))),
+            connect_once: true,
+            ..AgentConfig::default()
+        })
+        .expect("a valid configuration");
+        let request = Request::get("http://nowhere.invalid:81/").body(Full::default());
+        let sent = agent.send(request.expect("a request")).await;
+        assert_eq!(sent.is_ok(), found, "{sent:?}");
+        if let Ok(response) = sent {
+            let body = response.into_body().collect().await.expect("a body");
+            assert_eq!(body.to_bytes(), "nowhere.invalid:81");
+        }
+        agent.close().await;
+    }
+    server.await.expect("no panic");
+}

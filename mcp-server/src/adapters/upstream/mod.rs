@@ -1,0 +1,16 @@
+//! What stands between the gateway and its upstreams: pooled HTTP connections that lead to checked
+//! addresses only, a breaker and a budget of retries, lists and results that are kept.
+
+mod agent;
+mod cached;
+mod dial;
+mod events;
+mod guarded;
+mod resolver;
+mod stack;
+
+pub use cached::{CachedUpstream, UpstreamCaches};
+pub use dial::HttpDial;
+pub use guarded::GuardedUpstream;
+pub use resolver::Guarded as GuardedResolver;
+pub use stack::{StackError, UpstreamStack};

@@ -1,0 +1,8 @@
+//! The gateway, in front of real servers: over HTTP in this process, and as programs.
+
+mod cli;
+mod hostile;
+mod passing;
+mod refresh;
+mod results;
+mod store;
