@@ -1,6 +1,8 @@
 //! The composition root: a configuration in, running parts out. Only this file knows which part
 //! plays which role.
 
+mod store;
+
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy;
@@ -17,17 +19,16 @@ use crate::{
     config::{Config, HttpConfig},
     context::{ContextService, ManagerKind, StandardManager},
     live::Live,
-    memory::{
-        Limits, MemoryService, Owner,
-        sqlite::{OpenError, SqliteStore},
-    },
-    ports::{ContextManager, EventSink, MemoryArchive, MemoryStore, Readiness},
+    memory::{Limits, MemoryService, Owner, postgres::PostgresError, sqlite::OpenError},
+    ports::{ContextManager, ContextStore, EventSink, MemoryArchive, MemoryStore, Readiness},
     protocol::{Front, McpHandler, Strict},
     telemetry::SlowOperations,
     tools::{self, Registry},
     transport::http,
     warmup,
 };
+
+use self::store::Store;
 
 /// The folder inside the platform's folder for application data.
 const DATA_DIR_NAME: &str = "mcp-server";
@@ -45,6 +46,9 @@ pub enum BuildError {
     /// The memory store could not be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The memory store in a PostgreSQL database could not be opened.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// A part was configured in a way that makes no sense.
     #[error("the setting `memory.circuit_breaker`: {0}")]
     Guard(#[from] mcp_breaker::ConfigError),
@@ -66,12 +70,11 @@ pub struct App {
     handler: McpHandler,
     front: bool,
     registry: Arc<Registry>,
-    readers: usize,
     /// `None` in safe mode.
     admission: Option<Admission>,
     clients: Clients,
     settings: Settings,
-    store: Arc<SqliteStore>,
+    store: Store,
     batched: Option<Arc<BatchedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
@@ -99,7 +102,7 @@ impl App {
     /// # Errors
     ///
     /// [`BuildError`] says what to do.
-    pub fn build(config: &Config) -> Result<Self, BuildError> {
+    pub async fn build(config: &Config) -> Result<Self, BuildError> {
         for remark in config.not_used() {
             tracing::warn!("not used: {remark}");
         }
@@ -110,11 +113,11 @@ impl App {
                 .data_dir()
                 .join(DATA_DIR_NAME),
         };
-        let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
+        let store = Store::open(&data_dir, &config.memory).await?;
         let batch = &config.memory.batch;
         let batched = match config.safe_mode || !batch.enabled {
             true => None,
-            false => Some(Arc::new(BatchedStore::new(store.clone(), batch)?)),
+            false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
         let stack = memory_stack(&store, batched.clone(), &bus, config)?;
@@ -123,7 +126,7 @@ impl App {
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.clone(), config)?;
+        let contexts = context_manager(store.contexts.clone(), config)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
@@ -133,7 +136,6 @@ impl App {
             handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
             registry,
-            readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
             clients: Clients::default(),
             settings,
@@ -192,7 +194,7 @@ impl App {
 
     /// Does once what the first calls would otherwise have to wait for. Writes nothing.
     pub async fn warm(&self) {
-        warmup::run(&self.registry, self.readers).await;
+        warmup::run(&self.registry, self.store.readers).await;
     }
 
     /// The lanes, unless safe mode leaves them out.
@@ -216,13 +218,13 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        vec![self.store.clone(), Arc::new(self.store.index_readiness())]
+        self.store.readiness.clone()
     }
 
     /// The way in and out for whole memories.
     #[must_use]
     pub fn archive(&self) -> Arc<dyn MemoryArchive> {
-        self.store.clone()
+        self.store.archive.clone()
     }
 
     /// The tool calls that took too long.
@@ -244,6 +246,7 @@ impl App {
         if let Some(batched) = &self.batched {
             batched.shutdown().await;
         }
+        self.store.close().await;
         // Joins the store's threads.
         if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
             tracing::error!(%error, "the store did not close cleanly");
@@ -253,14 +256,14 @@ impl App {
 
 /// The store with what the configuration puts around it, the innermost first.
 fn memory_stack(
-    store: &Arc<SqliteStore>,
+    store: &Store,
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
         Some(batched) => batched,
-        None => store.clone(),
+        None => store.memories.clone(),
     };
     let memory = &config.memory;
     if config.safe_mode {
@@ -269,11 +272,15 @@ fn memory_stack(
     stack = Arc::new(PromptStore::new(stack, memory.operation_timeout));
     stack = Arc::new(RepeatableStore::new(stack));
     if memory.circuit_breaker.enabled {
-        stack = Arc::new(GuardedStore::new(stack, &memory.circuit_breaker)?);
+        let guarded = GuardedStore::new(stack, &memory.circuit_breaker)?;
+        stack = Arc::new(match store.reads_apart {
+            true => guarded.reads_apart(),
+            false => guarded,
+        });
     }
     if memory.cache.enabled {
-        let bytes_max = memory.sqlite.answer_bytes_max.get();
-        let cached = CachedStore::new(stack, store.clone(), bus, bytes_max, &memory.cache)
+        let bytes_max = memory.answer_bytes_max();
+        let cached = CachedStore::new(stack, store.feed.clone(), bus, bytes_max, &memory.cache)
             .map_err(|source| BuildError::Cache {
                 section: "memory.cache",
                 source,
@@ -285,7 +292,7 @@ fn memory_stack(
 
 /// The manager that the configuration asks for.
 fn context_manager(
-    store: Arc<SqliteStore>,
+    store: Arc<dyn ContextStore>,
     config: &Config,
 ) -> Result<Arc<dyn ContextManager>, BuildError> {
     let contexts = &config.contexts;

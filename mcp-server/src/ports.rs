@@ -81,6 +81,9 @@ pub trait MemoryArchive: Send + Sync {
         owner: &Owner,
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError>;
+
+    /// Everybody who owns a memory or a context.
+    async fn owners(&self) -> Result<Vec<Owner>, MemoryError>;
 }
 
 /// Serves contexts: the part that decides what is kept in memory and what is read from a store.

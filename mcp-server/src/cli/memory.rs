@@ -42,7 +42,7 @@ async fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, CliError>
         .map_err(io::Error::other)
         .flatten()
         .map_err(|source| TransferError::Read { name, source })?;
-    let app = App::build(config)?;
+    let app = App::build(config).await?;
     let import = Import {
         source,
         namespace: args.namespace,
@@ -88,7 +88,7 @@ async fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, CliError>
 }
 
 async fn export(config: &Config, args: &ExportArgs) -> Result<ExitCode, CliError> {
-    let app = App::build(config)?;
+    let app = App::build(config).await?;
     let archive = app.archive();
     let mut pace = Pace::new();
     let progress = |memories| {

@@ -4,13 +4,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
-use super::budget::Budget;
 use crate::memory::{
+    DEFAULT_NAMESPACE, budget::Budget,
     Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
 };
-
-/// Where a memory goes that names no namespace.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// The columns that [`memory`] reads, in its order.
 pub(super) const COLUMNS: &str = "m.id, m.namespace, m.content, m.tags, m.metadata, m.version, \

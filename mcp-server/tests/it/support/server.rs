@@ -42,6 +42,7 @@ impl Server {
             memory,
             ..Config::default()
         })
+        .await
         .expect("an empty folder is fine");
         Self::start_app(app.handler(), config, Some((app, folder))).await
     }
