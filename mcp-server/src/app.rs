@@ -106,13 +106,7 @@ impl App {
         for remark in config.not_used() {
             tracing::warn!("not used: {remark}");
         }
-        let data_dir = match &config.memory.data_dir {
-            Some(dir) => dir.clone(),
-            None => etcetera::choose_base_strategy()
-                .map_err(|_| BuildError::NoDataDir)?
-                .data_dir()
-                .join(DATA_DIR_NAME),
-        };
+        let data_dir = Self::data_dir_of(config)?;
         let store = Store::open(&data_dir, &config.memory).await?;
         let batch = &config.memory.batch;
         let batched = match config.safe_mode || !batch.enabled {
@@ -145,6 +139,21 @@ impl App {
             slow,
             data_dir,
         })
+    }
+
+    /// Where `config` has the data.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::NoDataDir`] if neither it nor the platform names a folder.
+    pub fn data_dir_of(config: &Config) -> Result<PathBuf, BuildError> {
+        match &config.memory.data_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(etcetera::choose_base_strategy()
+                .map_err(|_| BuildError::NoDataDir)?
+                .data_dir()
+                .join(DATA_DIR_NAME)),
+        }
     }
 
     /// Answers MCP requests; one clone per connection or request.

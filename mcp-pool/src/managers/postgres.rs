@@ -104,8 +104,14 @@ pub enum ConnectError {
     #[error("no TLS: {0}")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server refuses, or does not answer.
-    #[error("{0}")]
+    #[error("{}", told(.0))]
     Postgres(#[from] Error),
+}
+
+/// The server's own words, where there are some: the error itself only says that there are.
+fn told(error: &Error) -> String {
+    let said = error.as_db_error();
+    said.map_or_else(|| error.to_string(), |said| said.message().to_owned())
 }
 
 impl<T> Postgres<T> {

@@ -148,23 +148,20 @@ impl GuardedStore {
     }
 }
 
-async fn guarded<T, F>(
-    breaker: &Breaker,
-    operation: impl FnOnce() -> F,
-) -> Result<T, MemoryError>
+async fn guarded<T, F>(breaker: &Breaker, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
 where
     F: Future<Output = Result<T, MemoryError>>,
 {
-        let done = breaker.call_with(&judge::<T>, operation).await;
-        done.map_err(|error| match error {
-            CallError::Inner(error) => error,
-            refused => MemoryError::Unavailable {
-                reason: format!(
-                    "it failed several times in a row and is left alone for now ({refused})"
-                ),
-            },
-        })
-    }
+    let done = breaker.call_with(&judge::<T>, operation).await;
+    done.map_err(|error| match error {
+        CallError::Inner(error) => error,
+        refused => MemoryError::Unavailable {
+            reason: format!(
+                "it failed several times in a row and is left alone for now ({refused})"
+            ),
+        },
+    })
+}
 
 fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
     match result {

@@ -5,6 +5,7 @@ mod bench;
 mod bench_args;
 mod config;
 mod memory;
+mod memory_copy;
 mod reload;
 mod serve;
 mod signals;
@@ -13,9 +14,11 @@ mod stdio;
 use std::process::ExitCode;
 
 pub use args::{
-    Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
+    Against, BenchArgs, Cli, Command, ConfigCommand, CopyArgs, ExportArgs, ImportArgs, InitArgs,
     MemoryCommand, ServeArgs, ShowArgs, StdioArgs,
 };
+
+pub use memory_copy::StoreAddress;
 
 use crate::{
     app::BuildError,

@@ -68,7 +68,11 @@ fn aliases(section: &ContextManagerSection) -> Vec<Alias> {
             "memory.postgres.connection_lifetime",
             database.conn_max_lifetime.map(span),
         );
-        let replicas: Vec<_> = section.read_replicas.iter().map(|replica| &replica.dsn).collect();
+        let replicas: Vec<_> = section
+            .read_replicas
+            .iter()
+            .map(|replica| &replica.dsn)
+            .collect();
         alias(
             "context_manager.read_replicas",
             "memory.postgres.read_replicas",

@@ -139,7 +139,10 @@ impl ContextManagerSection {
                 redis: Some(redis),
             }),
             circuit_breaker: None,
-            database: self.database.clone().filter(|database| database.dsn.is_none()),
+            database: self
+                .database
+                .clone()
+                .filter(|database| database.dsn.is_none()),
             read_replicas: match self.has_primary() {
                 true => Vec::new(),
                 false => self.read_replicas.clone(),
@@ -149,7 +152,9 @@ impl ContextManagerSection {
     }
 
     fn has_primary(&self) -> bool {
-        self.database.as_ref().is_some_and(|database| database.dsn.is_some())
+        self.database
+            .as_ref()
+            .is_some_and(|database| database.dsn.is_some())
     }
 
     /// What is set and has no effect where `store` serves, each with the reason.

@@ -219,13 +219,14 @@ impl Config {
     #[must_use]
     pub fn not_used(&self) -> Vec<String> {
         let section = self.context_manager.as_ref();
-        let mut remarks = section.map_or_else(Vec::new, |section| {
-            section.not_used(self.memory.store)
-        });
-        if self.memory.store == StoreKind::Sqlite && self.memory.postgres != PostgresConfig::default()
+        let mut remarks =
+            section.map_or_else(Vec::new, |section| section.not_used(self.memory.store));
+        if self.memory.store == StoreKind::Sqlite
+            && self.memory.postgres != PostgresConfig::default()
         {
             remarks.push(
-                "memory.postgres: the embedded store serves; set memory.store to postgres".to_owned(),
+                "memory.postgres: the embedded store serves; set memory.store to postgres"
+                    .to_owned(),
             );
         }
         remarks

@@ -14,10 +14,10 @@ pub mod sqlite;
 mod write;
 
 pub use archive::{Cursor, Page, Restored};
+use changes::RawChange;
 pub use changes::{ChangedMemory, Changes, MemoryChange, Version};
 pub use error::MemoryError;
 pub use limits::Limits;
-use changes::RawChange;
 use model::DEFAULT_NAMESPACE;
 pub use model::{Hit, Memory, MemoryId, Owner};
 pub use operation::{

@@ -8,6 +8,11 @@ use tokio_postgres::config::{Host, SslMode};
 use super::{Manager, tls::Tls};
 use crate::{config::Dsn, memory::postgres::PostgresConfig};
 
+/// Every statement looks up some rows by an index and is run again and again: it is planned once for
+/// a connection, for any values, and never compiled, which takes longer than to run it.
+const PLANS: &str = "-c jit=off -c plan_cache_mode=force_generic_plan -c enable_seqscan=off \
+     -c enable_bitmapscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
 /// An address that is of no use, whoever is there.
 #[derive(Debug, thiserror::Error)]
 #[error("the address `{dsn}` of PostgreSQL cannot be used: {reason}")]
@@ -28,10 +33,12 @@ impl AddressError {
 pub(super) fn manager(dsn: &Dsn, config: &PostgresConfig) -> Result<Manager, AddressError> {
     let failed = |reason: String| AddressError::new(dsn, reason);
     let mut address: tokio_postgres::Config =
-        dsn.as_str().parse().map_err(|error: tokio_postgres::Error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            failed(cause.unwrap_or_else(|| error.to_string()))
-        })?;
+        dsn.as_str()
+            .parse()
+            .map_err(|error: tokio_postgres::Error| {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                failed(cause.unwrap_or_else(|| error.to_string()))
+            })?;
     if address.get_application_name().is_none() {
         address.application_name("mcp-server");
     }
@@ -39,10 +46,10 @@ pub(super) fn manager(dsn: &Dsn, config: &PostgresConfig) -> Result<Manager, Add
         "-c statement_timeout={0} -c lock_timeout={0} -c idle_in_transaction_session_timeout={0}",
         config.statement_timeout.as_millis()
     );
-    let options = match address.get_options() {
-        Some(own) => format!("{limits} {own}"),
-        None => limits,
-    };
+    let options = format!(
+        "{limits} {PLANS} {}",
+        address.get_options().unwrap_or_default()
+    );
     address.options(options);
     if !wants_tls(dsn, &address) {
         address.ssl_mode(SslMode::Disable);
@@ -94,7 +101,10 @@ mod tests {
         check("postgres://u@localhost/db", SslMode::Disable);
         check("postgres://u@127.0.0.1:5433/db", SslMode::Disable);
         check("postgres://u@[::1]/db", SslMode::Disable);
-        check("postgres://u@localhost/db?sslmode=require", SslMode::Require);
+        check(
+            "postgres://u@localhost/db?sslmode=require",
+            SslMode::Require,
+        );
         check("postgres://u@db.example.com/db", SslMode::Require);
         check("postgres://u@localhost,db.example.com/db", SslMode::Require);
         check("postgres://u@10.0.0.1/db?sslmode=disable", SslMode::Disable);

@@ -39,11 +39,9 @@ impl DatabaseError {
             Self::Late => MemoryError::OutcomeUnknown {
                 reason: self.to_string(),
             },
-            Self::Postgres(error) if error.as_db_error().is_none() => {
-                MemoryError::OutcomeUnknown {
-                    reason: self.to_string(),
-                }
-            }
+            Self::Postgres(error) if error.as_db_error().is_none() => MemoryError::OutcomeUnknown {
+                reason: self.to_string(),
+            },
             _ => self.into(),
         }
     }
@@ -54,7 +52,9 @@ impl DatabaseError {
             Self::Late => true,
             Self::Postgres(error) => match error.code() {
                 None => true,
-                Some(code) => ["08", "57P"].iter().any(|class| code.code().starts_with(class)),
+                Some(code) => ["08", "57P"]
+                    .iter()
+                    .any(|class| code.code().starts_with(class)),
             },
             Self::Pool(_) | Self::NoConnection => false,
         }

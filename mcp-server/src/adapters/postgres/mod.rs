@@ -14,11 +14,11 @@ use mcp_pool::{
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use self::tls::Tls;
 pub(crate) use self::{
     error::DatabaseError,
     session::{Session, Sql, Step, Value, values},
 };
-use self::tls::Tls;
 use crate::{call::Lane, memory::postgres::PostgresConfig, telemetry::SlowOperations};
 
 pub use self::address::AddressError;
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     /// The cancellations at work.
     cancels: TaskTracker,
     statement_timeout: Duration,
+    /// How long a replica is waited for at most.
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Database {
@@ -71,6 +73,7 @@ impl Database {
             slow: SlowOperations::new(&config.slow_queries),
             cancels: TaskTracker::new(),
             statement_timeout: config.statement_timeout,
+            patience: every,
         })))
     }
 
@@ -90,11 +93,31 @@ impl Database {
         lane: Lane,
         deadline: Option<Instant>,
     ) -> Result<Session, DatabaseError> {
-        let lease = self.in_time(deadline, self.0.nodes.read(Token::default()));
-        let lease = lease.await?;
+        let soon = self.soon(deadline);
+        let read = self.0.nodes.read(Token::default());
+        let Ok(Ok(lease)) = timeout_at(soon, read).await else {
+            return self.primary(lane, deadline).await;
+        };
         let node = self.0.nodes.nodes()[lease.endpoint()];
         let is_primary = node.is_some_and(|node| node.primary);
-        Ok(Session::new(lease, self.0.clone(), deadline, lane, is_primary))
+        let deadline = match is_primary {
+            true => deadline,
+            false => Some(soon),
+        };
+        Ok(Session::new(
+            lease,
+            self.0.clone(),
+            deadline,
+            lane,
+            is_primary,
+        ))
+    }
+
+    /// Until when a replica may answer, so that there is time left to ask the primary.
+    fn soon(&self, deadline: Option<Instant>) -> Instant {
+        let now = Instant::now();
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now) / 2);
+        now + left.map_or(self.0.patience, |left| left.min(self.0.patience))
     }
 
     async fn in_time<T>(

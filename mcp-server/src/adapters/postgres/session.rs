@@ -121,14 +121,20 @@ impl Session {
             }
             for (step, statement) in steps.iter().zip(&statements) {
                 sent.push(Box::pin(async move {
-                    let values = step.values.iter().map(|value| &**value as &(dyn ToSql + Sync));
+                    let values = step
+                        .values
+                        .iter()
+                        .map(|value| &**value as &(dyn ToSql + Sync));
                     let values: Vec<_> = values.collect();
                     connection.query(statement, &values).await
                 }));
             }
             if begin.is_some() {
                 sent.push(Box::pin(async move {
-                    connection.batch_execute("COMMIT").await.map(|()| Vec::new())
+                    connection
+                        .batch_execute("COMMIT")
+                        .await
+                        .map(|()| Vec::new())
                 }));
             }
             let results = in_order(sent).await;
@@ -175,7 +181,9 @@ impl Session {
         Watch {
             name,
             began: now,
-            until: self.deadline.map_or(longest, |deadline| deadline.min(longest)),
+            until: self
+                .deadline
+                .map_or(longest, |deadline| deadline.min(longest)),
             canceller: Some(self.lease.canceller()),
             endpoint: self.lease.endpoint(),
             shared: self.shared.clone(),
@@ -195,8 +203,16 @@ impl Session {
         let duration = watch.began.elapsed();
         let slow = &self.shared.slow;
         if slow.is_slow(duration) {
-            let outcome = if late { "late" } else if result.is_ok() { "ok" } else { "error" };
-            slow.note(SlowOperation::ended(watch.name, self.lane, duration, outcome));
+            let outcome = if late {
+                "late"
+            } else if result.is_ok() {
+                "ok"
+            } else {
+                "error"
+            };
+            slow.note(SlowOperation::ended(
+                watch.name, self.lane, duration, outcome,
+            ));
         }
         match &result {
             Err(error) if error.is_of_connection() => self.lease.fail(),

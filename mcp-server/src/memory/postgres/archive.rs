@@ -100,7 +100,11 @@ impl MemoryArchive for PostgresStore {
                 i64::try_from(self.answer_bytes_max).unwrap_or(i64::MAX),
             ],
         };
-        let rows = self.read(&call, 0, vec![page]).await?.pop().unwrap_or_default();
+        let rows = self
+            .read(&call, 0, vec![page])
+            .await?
+            .pop()
+            .unwrap_or_default();
         let memories = rows.iter().map(memory).collect::<Result<Vec<_>, _>>()?;
         let Some(last) = rows.last().map(|row| row.get::<_, i64>(9)) else {
             return Ok(Page {
@@ -112,7 +116,11 @@ impl MemoryArchive for PostgresStore {
             sql: &MORE,
             values: values![owner_name, last, namespace],
         };
-        let rows = self.read(&call, 0, vec![more]).await?.pop().unwrap_or_default();
+        let rows = self
+            .read(&call, 0, vec![more])
+            .await?
+            .pop()
+            .unwrap_or_default();
         let more = rows.first().is_some_and(|row| row.get(0));
         Ok(Page {
             memories,
@@ -157,13 +165,17 @@ impl MemoryArchive for PostgresStore {
         };
         let rows = self.read(&Call::local(), 0, vec![owners]).await?.pop();
         let owners = rows.unwrap_or_default();
-        Ok(owners.iter().map(|row| Owner::new(&loaded(row.get(0)))).collect())
+        Ok(owners
+            .iter()
+            .map(|row| Owner::new(&loaded(row.get(0))))
+            .collect())
     }
 }
 
 fn restore(owner: &Owner, memory: &Memory) -> Result<Step, MemoryError> {
     let version = i64::try_from(memory.version);
-    let version = version.map_err(|_| MemoryError::invalid("version", "is larger than any counter"))?;
+    let version =
+        version.map_err(|_| MemoryError::invalid("version", "is larger than any counter"))?;
     Ok(Step {
         sql: &RESTORE,
         values: values![

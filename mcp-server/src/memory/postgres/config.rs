@@ -111,11 +111,17 @@ impl PostgresConfig {
             ));
         }
         for (field, span) in [
-            ("memory.postgres.connection_lifetime", self.connection_lifetime),
+            (
+                "memory.postgres.connection_lifetime",
+                self.connection_lifetime,
+            ),
             ("memory.postgres.acquire_timeout", self.acquire_timeout),
             ("memory.postgres.check_after", self.check_after),
             ("memory.postgres.statement_timeout", self.statement_timeout),
-            ("memory.postgres.replica_check_interval", self.replica_check_interval),
+            (
+                "memory.postgres.replica_check_interval",
+                self.replica_check_interval,
+            ),
         ] {
             if !(Duration::from_millis(1)..=mcp_pool::DURATION_MAX).contains(&span) {
                 return Err((field, "must be from 1ms to 30 days".to_owned()));

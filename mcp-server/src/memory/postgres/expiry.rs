@@ -26,7 +26,8 @@ const ROWS_MAX: i64 = 1_000;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Sweeping is for one process at a time: the others go on with what they are at.
-const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '20ms'; SELECT FROM mcp_server.head FOR UPDATE";
+const BEGIN: &str =
+    "BEGIN; SET LOCAL lock_timeout = '20ms'; SELECT FROM mcp_server.head FOR UPDATE";
 
 const MEMORIES: Sql = Sql {
     name: "sweep.memories",
@@ -96,6 +97,9 @@ async fn sweep(database: &Database, forgettable: i64) -> Result<bool, DatabaseEr
     ];
     let rows = session.transact(BEGIN, &steps).await?;
     let swept = rows.iter().take(2).filter_map(|rows| rows.first());
-    let most = swept.map(|row| row.get::<_, i64>(0)).max().unwrap_or_default();
+    let most = swept
+        .map(|row| row.get::<_, i64>(0))
+        .max()
+        .unwrap_or_default();
     Ok(most == ROWS_MAX)
 }

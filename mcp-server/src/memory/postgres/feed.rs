@@ -105,7 +105,8 @@ fn read(rows: &[Row], after: i64, len_max: usize) -> Result<Changes, MemoryError
         next += 1;
         let id = MemoryId::from(loaded(row.get(13)));
         let owner: Option<String> = row.get(9);
-        let now = owner.map(|owner| Ok::<_, MemoryError>((Owner::new(&loaded(owner)), memory(row)?)));
+        let now =
+            owner.map(|owner| Ok::<_, MemoryError>((Owner::new(&loaded(owner)), memory(row)?)));
         list.push((sequence, row.get(12), id, now.transpose()?));
     }
     // A log that ends before what was read from it is another one.

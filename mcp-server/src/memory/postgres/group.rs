@@ -7,7 +7,8 @@ use crate::{
     adapters::postgres::{DatabaseError, Step},
     call::Lane,
     memory::{
-        Add, MemoryError, MemoryId, Operation, Outcome, Owner, Write, Written, budget::Budget,
+        Add, Found, MemoryError, MemoryId, Operation, Outcome, Owner, Write, Written,
+        budget::Budget,
     },
 };
 use tokio::time::Instant;
@@ -76,13 +77,7 @@ impl PostgresStore {
         Ok(rows)
     }
 
-    fn outcomes(
-        &self,
-        write: &Write,
-        places: &[Place],
-        plan: &Plan,
-        rows: &[Vec<Row>],
-    ) -> Written {
+    fn outcomes(&self, write: &Write, places: &[Place], plan: &Plan, rows: &[Vec<Row>]) -> Written {
         let mut budget = Budget::new(self.answer_bytes_max);
         let outcomes = write.operations.iter().zip(places);
         Ok(outcomes
@@ -109,7 +104,11 @@ impl PostgresStore {
                         Err(MemoryError::IndexNotReady { read, of }) => {
                             Err(MemoryError::IndexNotReady { read, of })
                         }
-                        found => Ok(Outcome::Found(found?)),
+                        // What is not committed yet is nothing that an answer could rest on later.
+                        found => Ok(Outcome::Found(Found {
+                            basis: None,
+                            ..found?
+                        })),
                     }
                 }
                 _ => {
@@ -177,7 +176,8 @@ impl Plan {
                     added,
                 });
                 if added.is_none() {
-                    plan.steps.push(step(owner, operation, &MemoryId::generate()));
+                    plan.steps
+                        .push(step(owner, operation, &MemoryId::generate()));
                 }
             }
             plan.places.push(places);
@@ -192,7 +192,10 @@ impl Plan {
 
     fn flush(&mut self, adds: &mut Vec<(&Owner, MemoryId, &Add)>) {
         if !adds.is_empty() {
-            let all: Vec<_> = adds.iter().map(|(owner, id, add)| (*owner, id, *add)).collect();
+            let all: Vec<_> = adds
+                .iter()
+                .map(|(owner, id, add)| (*owner, id, *add))
+                .collect();
             self.steps.push(rows::add(&all));
             adds.clear();
         }

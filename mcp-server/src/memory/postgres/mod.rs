@@ -4,6 +4,7 @@
 //! after the other and their log has no gaps; mcp-batch puts the writes of a process together, so
 //! that this costs little. The search index is every process's own, made from that log.
 
+mod advice;
 mod archive;
 mod config;
 mod contexts;
@@ -32,6 +33,7 @@ use async_trait::async_trait;
 use tokio::{runtime::Handle, time::Instant};
 use tokio_util::task::TaskTracker;
 
+pub use advice::{Advice, Weight, advise};
 pub use config::PostgresConfig;
 pub use error::PostgresError;
 
@@ -156,7 +158,10 @@ impl PostgresStore {
     }
 
     fn take_indexer(&self) -> Option<Indexer> {
-        self.indexer.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.indexer
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     async fn write_one<T>(&self, call: &Call, operation: Operation) -> Result<T, MemoryError>

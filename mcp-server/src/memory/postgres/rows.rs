@@ -103,8 +103,13 @@ pub(super) fn add(adds: &[(&Owner, &MemoryId, &Add)]) -> Step {
     let texts = |text: &dyn Fn(&(&Owner, &MemoryId, &Add)) -> String| -> Vec<String> {
         adds.iter().map(text).collect()
     };
-    let namespace = |add: &Add| stored(add.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)).into();
-    let ttl_ms = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let namespace =
+        |add: &Add| stored(add.namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE)).into();
+    let ttl_ms = |seconds: u64| {
+        i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000)
+    };
     // As far in the future as is ever asked for, and short of where a sum would not fit.
     let ttl_ms = |seconds| ttl_ms(seconds).min(i64::MAX / 4);
     Step {
@@ -141,7 +146,10 @@ pub(super) fn added(rows: &[Row], id: &MemoryId) -> Result<Added, MemoryError> {
 pub(super) fn get(owner: &Owner, get: &Get) -> Step {
     Step {
         sql: &GET,
-        values: values![stored(get.id.as_str()).into_owned(), stored(owner.as_str()).into_owned()],
+        values: values![
+            stored(get.id.as_str()).into_owned(),
+            stored(owner.as_str()).into_owned()
+        ],
     }
 }
 
@@ -155,13 +163,18 @@ pub(super) fn got(rows: &[Row], get: &Get, budget: &mut Budget) -> Result<Memory
 
 pub(super) fn update(owner: &Owner, update: &Update) -> Step {
     // No memory has a version that the column cannot hold.
-    let version = update.version.map(|version| i64::try_from(version).unwrap_or(-1));
+    let version = update
+        .version
+        .map(|version| i64::try_from(version).unwrap_or(-1));
     Step {
         sql: &UPDATE,
         values: values![
             stored(update.id.as_str()).into_owned(),
             stored(owner.as_str()).into_owned(),
-            update.content.as_deref().map(|content| stored(content).into_owned()),
+            update
+                .content
+                .as_deref()
+                .map(|content| stored(content).into_owned()),
             update.tags.as_ref().map(json),
             update.metadata.as_ref().map(json),
             version,

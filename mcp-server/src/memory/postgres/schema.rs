@@ -35,7 +35,10 @@ pub(super) async fn migrate(session: &mut Session, dsn: &str) -> Result<(), Post
     let done = usize::try_from(found).unwrap_or_default();
     for (number, step) in STEPS.iter().enumerate().skip(done) {
         session.run(step).await.map_err(failed)?;
-        let noted = format!("INSERT INTO mcp_server.schema_version VALUES ({})", number + 1);
+        let noted = format!(
+            "INSERT INTO mcp_server.schema_version VALUES ({})",
+            number + 1
+        );
         session.run(&noted).await.map_err(failed)?;
     }
     session.commit().await.map_err(failed)
@@ -56,7 +59,10 @@ async fn version(session: &mut Session, dsn: &str) -> Result<i32, PostgresError>
         }),
         (true, true) => {
             let rows = session.query(&VERSION, &[]).await.map_err(failed)?;
-            Ok(rows.first().and_then(|row| row.get::<_, Option<i32>>(0)).unwrap_or_default())
+            Ok(rows
+                .first()
+                .and_then(|row| row.get::<_, Option<i32>>(0))
+                .unwrap_or_default())
         }
     }
 }

@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 
 use super::{
     PostgresStore,
+    group::BEGIN,
     log::{changes_after, read_changes},
     rows::{alive, columns, memory, weight},
     text::stored,
@@ -21,8 +22,9 @@ use crate::{
     },
 };
 
-/// How often a search is run again because what it found was changed before it was read.
-const ATTEMPTS_MAX: u32 = 5;
+/// How often a search is run although what it finds is changed before it is read. Then it holds up
+/// the writes for the time of two round trips.
+const ATTEMPTS_MAX: u32 = 3;
 
 /// What was found, best first, up to so much text; and how much it all is.
 const FETCH: Sql = Sql {
@@ -65,20 +67,19 @@ impl PostgresStore {
             return Ok(Found::default());
         };
         let query = Arc::new(query);
-        let mut attempt = 1;
-        loop {
+        for _ in 0..ATTEMPTS_MAX {
             let basis = self.ranked(call, &query).await?;
-            let found = self.fetched(call, search, basis).await?;
-            match found {
-                Some(found) => return Ok(found),
-                None if attempt == ATTEMPTS_MAX => {
-                    return Err(MemoryError::Unavailable {
-                        reason: "what was found was changed again and again".to_owned(),
-                    });
-                }
-                None => attempt += 1,
+            if let Some(found) = self.fetched(call, search, basis).await? {
+                return Ok(found);
             }
         }
+        let mut session = self.database.primary(call.lane, call.deadline).await?;
+        session.begin(BEGIN).await?;
+        let found = self
+            .search_within(&mut session, &call.owner, search)
+            .await?;
+        session.commit().await?;
+        Ok(found)
     }
 
     /// Has the index take up what is in the log, and ranks.
@@ -88,7 +89,11 @@ impl PostgresStore {
         loop {
             let upto = index.upto();
             let steps = vec![changes_after(upto, lag_max.saturating_add(1))];
-            let rows = self.read(call, upto, steps).await?.pop().unwrap_or_default();
+            let rows = self
+                .read(call, upto, steps)
+                .await?
+                .pop()
+                .unwrap_or_default();
             let (index, query) = (index.clone(), query.clone());
             let ranked = spawn_blocking(move || {
                 let stop = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
@@ -142,7 +147,8 @@ impl PostgresStore {
         Ok(Some(found))
     }
 
-    /// Searches in the transaction of `session`, its own changes included.
+    /// Searches in the transaction of `session`, which was begun by [`BEGIN`]; its own changes are
+    /// found, too.
     pub(super) async fn search_within(
         &self,
         session: &mut Session,
@@ -171,7 +177,9 @@ impl PostgresStore {
                 if layers.upto < upto {
                     return Ok(None);
                 }
-                index.guarded(&layers, Some(&own), head, &query, &|| false).map(Some)
+                index
+                    .guarded(&layers, Some(&own), head, &query, &|| false)
+                    .map(Some)
             });
             if let Some(basis) = ranked.await.map_err(|error| internal(&error))?? {
                 break basis;
@@ -179,14 +187,18 @@ impl PostgresStore {
         };
         let steps = self.fetch(owner, search, &basis);
         let rows = session.pipeline(&steps).await?;
-        // What a transaction has not committed yet is nothing that an answer could rest on later.
-        self.found(&rows[0], &rows[1], &basis)
+        let mut found = self.found(&rows[0], &rows[1], &basis)?;
+        found.basis = Some(Arc::new(basis));
+        Ok(found)
     }
 
     fn fetch(&self, owner: &Owner, search: &Search, basis: &Basis) -> Vec<Step> {
         let places: Vec<i64> = basis.matches.iter().map(|found| found.row).collect();
         let owner = stored(owner.as_str()).into_owned();
-        let namespace = search.namespace.as_deref().map(|name| stored(name).into_owned());
+        let namespace = search
+            .namespace
+            .as_deref()
+            .map(|name| stored(name).into_owned());
         let bytes_max = i64::try_from(self.answer_bytes_max).unwrap_or(i64::MAX);
         vec![
             Step {
@@ -200,12 +212,7 @@ impl PostgresStore {
         ]
     }
 
-    fn found(
-        &self,
-        fetched: &[Row],
-        touched: &[Row],
-        basis: &Basis,
-    ) -> Result<Found, MemoryError> {
+    fn found(&self, fetched: &[Row], touched: &[Row], basis: &Basis) -> Result<Found, MemoryError> {
         let mut found = Found {
             truncated: (fetched.len() as u64) < Counts::of(touched).fitting,
             ..Found::default()

@@ -2,10 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{
-    rows::{COLUMNS, memory, metadata_json, now_ms, tags_json, weight},
-};
-use crate::memory::{budget::Budget, Cursor, Memory, MemoryError, Owner, Page, Restored};
+use super::rows::{COLUMNS, memory, metadata_json, now_ms, tags_json, weight};
+use crate::memory::{Cursor, Memory, MemoryError, Owner, Page, Restored, budget::Budget};
 
 /// The memories after `after`, as many as `len_max` and the budget allow, but at least one.
 pub(super) fn page(

@@ -9,12 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    contexts,
-    executor::Executor,
-    group::in_transaction,
-    index, rows,
-};
+use super::{contexts, executor::Executor, group::in_transaction, index, rows};
 use crate::memory::search::LiveIndex;
 
 /// How long after a sweep that left nothing the next one may run.

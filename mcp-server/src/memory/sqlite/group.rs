@@ -10,8 +10,8 @@ use super::{
     open::patiently,
     rows, search,
 };
-use crate::memory::{budget::Budget, 
-    MemoryError, Operation, Outcome, Owner, Write, Written, search::LiveIndex,
+use crate::memory::{
+    MemoryError, Operation, Outcome, Owner, Write, Written, budget::Budget, search::LiveIndex,
 };
 
 /// What the operations of any caller need.

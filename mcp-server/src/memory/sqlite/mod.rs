@@ -77,7 +77,8 @@ impl SqliteStore {
         let writer = open::writer(&path, config)?;
         let threads = |source| OpenError::Thread { source };
         let (indexer, index) =
-            Indexer::start(dir, Log(open::reader(&path, config)?), &config.index).map_err(threads)?;
+            Indexer::start(dir, Log(open::reader(&path, config)?), &config.index)
+                .map_err(threads)?;
         let feed = open::reader(&path, config)?;
         let spawn = |name, connection| {
             Executor::spawn(name, connection, config.queue_len_max.get()).map_err(threads)

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
 use crate::memory::{
-    DEFAULT_NAMESPACE, budget::Budget,
-    Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
+    Add, Added, DEFAULT_NAMESPACE, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner,
+    Update, Updated, budget::Budget,
 };
 
 /// The columns that [`memory`] reads, in its order.

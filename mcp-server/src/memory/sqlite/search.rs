@@ -9,8 +9,9 @@ use super::{
     index,
     rows::{COLUMNS, memory, now_ms, weight},
 };
-use crate::memory::{budget::Budget, 
+use crate::memory::{
     Found, Hit, MemoryError, Owner, Search,
+    budget::Budget,
     search::{LiveIndex, Match, Query},
 };
 

@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Child;
 
-use super::{PATIENCE, process::folder, until, within};
+use super::{process::folder, until, within};
 
 /// A running server, stopped when this is dropped.
 pub(crate) struct Postgres {
@@ -39,7 +39,12 @@ impl Postgres {
         let password = dir.path().join("password");
         std::fs::write(&password, "secret").unwrap();
         let mut init = as_user(&initdb);
-        init.args(["--username=postgres", "--no-sync", "--encoding=UTF8", "--locale=C"]);
+        init.args([
+            "--username=postgres",
+            "--no-sync",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]);
         init.arg(format!("--auth={auth}"));
         init.arg(format!("--pwfile={}", password.display()));
         init.arg("-D").arg(dir.path().join("data"));
@@ -52,8 +57,20 @@ impl Postgres {
         let basebackup = program("pg_basebackup").expect("it comes with the server");
         let dir = owned_folder();
         let mut backup = as_user(&basebackup);
-        backup.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
-        backup.args(["--checkpoint=fast", "--no-sync", "--write-recovery-conf", "-D"]);
+        backup.args([
+            "-h",
+            "127.0.0.1",
+            "-U",
+            "postgres",
+            "-p",
+            &self.port.to_string(),
+        ]);
+        backup.args([
+            "--checkpoint=fast",
+            "--no-sync",
+            "--write-recovery-conf",
+            "-D",
+        ]);
         backup.arg(dir.path().join("data"));
         run(&mut backup);
         Self::serve(self.postgres.clone(), dir, &[]).await
@@ -67,7 +84,10 @@ impl Postgres {
             postgres,
             dir,
             port,
-            arguments: settings.iter().map(|setting| format!("-c{setting}")).collect(),
+            arguments: settings
+                .iter()
+                .map(|setting| format!("-c{setting}"))
+                .collect(),
             child: None,
         };
         server.start_again().await;
@@ -79,9 +99,16 @@ impl Postgres {
         let mut command = as_user(&self.postgres);
         command.arg("-D").arg(self.dir.path().join("data"));
         command.args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-k", ""]);
-        command.args(["-cfsync=off", "-cmax_connections=100", "-cmax_wal_senders=4"]);
+        command.args([
+            "-cfsync=off",
+            "-cmax_connections=100",
+            "-cmax_wal_senders=4",
+        ]);
         command.args(&self.arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let child = tokio::process::Command::from(command).spawn();
         self.child = Some(child.expect("it starts"));
         let ready = program("pg_isready").expect("it comes with the server");
@@ -121,12 +148,17 @@ impl Postgres {
             let _ = Command::new("pkill").args(arguments).status();
         };
         kill(&[&format!("-{signal}"), "-P", &pid]);
-        let _ = Command::new("kill").args([&format!("-{signal}"), &pid]).status();
+        let _ = Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status();
         kill(&[&format!("-{signal}"), "-P", &pid]);
     }
 
     pub(crate) fn dsn(&self) -> String {
-        format!("postgres://postgres:secret@127.0.0.1:{}/postgres", self.port)
+        format!(
+            "postgres://postgres:secret@127.0.0.1:{}/postgres",
+            self.port
+        )
     }
 
     /// A store's settings for this database.
@@ -139,7 +171,9 @@ impl Postgres {
 
     /// A store in this database, with its index in `dir`.
     pub(crate) async fn open(&self, dir: &Path) -> PostgresStore {
-        PostgresStore::open(dir, &self.config()).await.expect("the database answers")
+        PostgresStore::open(dir, &self.config())
+            .await
+            .expect("the database answers")
     }
 
     /// Somebody else's connection.
@@ -157,7 +191,9 @@ impl Drop for Postgres {
             self.signal_all("CONT", &child);
             if let Some(pid) = child.id() {
                 // Ends its children, too.
-                let _ = Command::new("kill").args(["-QUIT", &pid.to_string()]).status();
+                let _ = Command::new("kill")
+                    .args(["-QUIT", &pid.to_string()])
+                    .status();
             }
         }
     }
@@ -186,7 +222,9 @@ fn find(name: &str) -> Option<PathBuf> {
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     dirs.extend(std::env::split_paths(&path));
-    dirs.into_iter().map(|dir| dir.join(name)).find(|file| file.is_file())
+    dirs.into_iter()
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
 }
 
 /// A folder of the user whom PostgreSQL runs as.
@@ -209,7 +247,12 @@ fn as_user(program: &Path) -> Command {
         return Command::new(program);
     }
     let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]);
+    command.args([
+        "--reuid=postgres",
+        "--regid=postgres",
+        "--clear-groups",
+        "--",
+    ]);
     command.arg(program);
     command
 }
@@ -219,6 +262,3 @@ fn run(command: &mut Command) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
 }
-
-/// Far longer than a call takes by default.
-pub(crate) const UNHURRIED: std::time::Duration = PATIENCE;

@@ -71,7 +71,8 @@ impl PostgresStore {
         // What was put and swept meanwhile has left no other trace.
         changes.complete =
             swept <= after && changes.puts.len() <= CHANGES_MAX && revision <= changes.revision;
-        self.fresh.saw_revision(i64::try_from(changes.revision).unwrap_or_default());
+        self.fresh
+            .saw_revision(i64::try_from(changes.revision).unwrap_or_default());
         Ok(changes)
     }
 
@@ -105,7 +106,9 @@ impl PostgresStore {
         };
         let owners = text(&|key| stored(key.owner.as_str()).into_owned());
         let ids = text(&|key| stored(key.id.as_str()).into_owned());
-        let counts = reads.iter().map(|(_, reads)| i64::try_from(*reads).unwrap_or(i64::MAX));
+        let counts = reads
+            .iter()
+            .map(|(_, reads)| i64::try_from(*reads).unwrap_or(i64::MAX));
         let counts: Vec<i64> = counts.collect();
         let mut session = self.database.primary(Lane::Other, None).await?;
         let counted = session.query(&COUNT, &[&owners, &ids, &counts]).await;

@@ -87,15 +87,26 @@ impl PostgresStore {
 async fn listed(mut session: Session, call: &Call, list: List) -> Result<Listed, ContextError> {
     let owner = stored(call.owner.as_str()).into_owned();
     let class = list.class.map(|class| class.as_str());
-    let tags: Vec<_> = list.tags.iter().map(|tag| stored(tag).into_owned()).collect();
+    let tags: Vec<_> = list
+        .tags
+        .iter()
+        .map(|tag| stored(tag).into_owned())
+        .collect();
     let len_max = CANDIDATES_MAX as i64;
     let asks = list.query.is_some();
     let rows = session
-        .query(&CANDIDATES, &[&owner, &class, &tags, &len_max, &asks, &TEXT_BYTES_MAX])
+        .query(
+            &CANDIDATES,
+            &[&owner, &class, &tags, &len_max, &asks, &TEXT_BYTES_MAX],
+        )
         .await?;
     let one_more = len_max + 1;
-    let count = session.query(&COUNT, &[&owner, &class, &tags, &one_more]).await?;
-    let all = count.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
+    let count = session
+        .query(&COUNT, &[&owner, &class, &tags, &one_more])
+        .await?;
+    let all = count
+        .first()
+        .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs());
     let older = all > rows.len() as u64;
     let budget = list.budget_tokens.unwrap_or_default();
     // Words of megabytes are counted.

@@ -1,5 +1,6 @@
 //! Contexts in the same database as the memories, in a table of their own.
 
+mod archive;
 mod changes;
 mod list;
 
@@ -116,7 +117,11 @@ impl ContextStore for PostgresStore {
                 stored(get.id.as_str()).into_owned(),
             ],
         };
-        let rows = self.read(call, 0, vec![step]).await?.pop().unwrap_or_default();
+        let rows = self
+            .read(call, 0, vec![step])
+            .await?
+            .pop()
+            .unwrap_or_default();
         match rows.first() {
             Some(row) => Ok(kept(row)?),
             None => Err(ContextError::NotFound { id: get.id }),
@@ -145,9 +150,17 @@ impl ContextStore for PostgresStore {
 }
 
 fn put_step(call: &Call, id: &ContextId, put: Put) -> Step {
-    let tags: Vec<_> = put.tags.iter().map(|tag| stored(tag).into_owned()).collect();
+    let tags: Vec<_> = put
+        .tags
+        .iter()
+        .map(|tag| stored(tag).into_owned())
+        .collect();
     let tokens = put.content.tokens();
-    let ttl_ms = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let ttl_ms = |seconds: u64| {
+        i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1_000)
+    };
     Step {
         sql: &PUT,
         values: values![
@@ -158,9 +171,11 @@ fn put_step(call: &Call, id: &ContextId, put: Put) -> Step {
             matches!(put.content, Content::Object(_)),
             tags,
             i64::try_from(tokens).unwrap_or(i64::MAX),
-            put.ttl_seconds.map(|seconds| ttl_ms(seconds).min(i64::MAX / 4)),
+            put.ttl_seconds
+                .map(|seconds| ttl_ms(seconds).min(i64::MAX / 4)),
             // No context has a version that the column cannot hold.
-            put.version.map(|version| i64::try_from(version).unwrap_or(-1)),
+            put.version
+                .map(|version| i64::try_from(version).unwrap_or(-1)),
         ],
     }
 }

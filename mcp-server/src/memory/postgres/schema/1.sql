@@ -17,6 +17,7 @@ CREATE TABLE mcp_server.head (
     swept    bigint  NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO mcp_server.head DEFAULT VALUES;
+ANALYZE mcp_server.head;
 
 CREATE TABLE mcp_server.memory (
     place      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -241,6 +241,12 @@ impl Worker {
         let upto = disk.as_ref().map_or(0, |disk| disk.watermark().sequence);
         let head = self.log.head()?;
         let behind = head - upto;
+        if behind < 0 {
+            tracing::warn!(
+                "the store has gone back to an earlier state: the search index is made again"
+            );
+            return self.rebuild();
+        }
         let quiet = std::mem::replace(&mut self.head_before, head) == head;
         let full = behind >= i64::from(self.config.commit_len.get());
         if behind == 0 {

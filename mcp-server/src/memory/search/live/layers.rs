@@ -190,7 +190,11 @@ impl LiveIndex {
     /// Takes up what has been written, so that the next search need not.
     pub(super) fn warm(&self, log: &dyn ChangeLog) -> Result<(), search::IndexError> {
         let (upto, head) = (self.upto(), log.head()?);
-        if head <= upto || self.reaches(&Overlay::default(), upto, head, log.first()?).is_err() {
+        if head <= upto
+            || self
+                .reaches(&Overlay::default(), upto, head, log.first()?)
+                .is_err()
+        {
             return Ok(());
         }
         // Too many by now: the next round of the indexer has them on disk.

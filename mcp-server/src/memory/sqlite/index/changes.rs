@@ -36,7 +36,9 @@ impl ChangeLog for Log {
 
     fn rows(&self) -> Result<u64, IndexError> {
         let count = "SELECT count(*) FROM memory";
-        self.0.query_row(count, [], |row| row.get(0)).map_err(unreadable)
+        self.0
+            .query_row(count, [], |row| row.get(0))
+            .map_err(unreadable)
     }
 }
 
