@@ -32,7 +32,7 @@ pub trait MemoryStore: Send + Sync {
     async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError>;
 
     /// Reads one memory.
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError>;
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError>;
 
     /// Changes one memory, if its version is still the expected one.
     async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError>;

@@ -167,7 +167,7 @@ impl MemoryStore for BatchedStore {
         self.store.search(call, search).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         self.store.get(call, get).await
     }
 

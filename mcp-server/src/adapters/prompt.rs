@@ -86,7 +86,7 @@ impl MemoryStore for PromptStore {
         read(deadline, self.store.search(&call, search)).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         let (call, deadline) = self.timed(call);
         read(deadline, self.store.get(&call, get)).await
     }

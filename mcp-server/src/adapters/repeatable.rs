@@ -65,7 +65,7 @@ impl MemoryStore for RepeatableStore {
         self.store.search(call, search).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         self.store.get(call, get).await
     }
 

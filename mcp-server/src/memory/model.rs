@@ -98,7 +98,7 @@ pub struct Memory {
 pub struct Hit {
     /// The memory.
     #[serde(flatten)]
-    pub memory: Memory,
+    pub memory: Arc<Memory>,
     /// How well it matches (BM25; higher is better, comparable within one answer only).
     pub score: f64,
 }

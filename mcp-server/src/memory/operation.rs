@@ -174,7 +174,7 @@ pub enum Outcome {
     /// The answer to a `search`.
     Found(Found),
     /// The answer to a `get`.
-    Memory(Memory),
+    Memory(Arc<Memory>),
     /// The receipt of an `update`.
     Updated(Updated),
     /// The receipt of a `delete`.

@@ -60,7 +60,7 @@ impl MemoryService {
     /// # Errors
     ///
     /// [`MemoryError::NotFound`], or what the store says.
-    pub async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    pub async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         check_id(&get.id)?;
         self.store.get(call, get).await
     }

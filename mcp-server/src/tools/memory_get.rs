@@ -1,5 +1,7 @@
 //! `memory_get`: reads one memory.
 
+use std::sync::Arc;
+
 use super::{Effect, Tool, ToolError};
 use crate::{
     call::Call,
@@ -22,14 +24,14 @@ impl MemoryGet {
 
 impl Tool for MemoryGet {
     type Arguments = Get;
-    type Output = Memory;
+    type Output = Arc<Memory>;
 
     const NAME: &'static str = "memory_get";
     const TITLE: &'static str = "Read a memory";
     const DESCRIPTION: &'static str = "Read one stored memory by its id.";
     const EFFECT: Effect = Effect::Reads;
 
-    async fn call(&self, call: &Call, arguments: Get) -> Result<Memory, ToolError> {
+    async fn call(&self, call: &Call, arguments: Get) -> Result<Arc<Memory>, ToolError> {
         Ok(self.memory.get(call, arguments).await?)
     }
 }

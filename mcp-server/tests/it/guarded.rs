@@ -65,7 +65,7 @@ impl MemoryStore for Scripted {
     async fn search(&self, _: &Call, _: Search) -> Result<Found, MemoryError> {
         self.answer(&MemoryId::generate())
     }
-    async fn get(&self, _: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, _: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         self.answer(&get.id)
     }
     async fn update(&self, _: &Call, update: Update) -> Result<Updated, MemoryError> {

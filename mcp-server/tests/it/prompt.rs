@@ -290,7 +290,7 @@ impl MemoryStore for Silent {
     async fn search(&self, _: &Call, _: Search) -> Result<Found, MemoryError> {
         std::future::pending().await
     }
-    async fn get(&self, _: &Call, _: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, _: &Call, _: Get) -> Result<Arc<Memory>, MemoryError> {
         std::future::pending().await
     }
     async fn update(&self, _: &Call, _: Update) -> Result<Updated, MemoryError> {

@@ -177,12 +177,12 @@ impl CachedStore {
         call: &Call,
         get: Get,
         key: &String,
-    ) -> Result<Memory, MemoryError> {
+    ) -> Result<Arc<Memory>, MemoryError> {
         let tag = tag(&get.id);
         let (store, owned, ttl) = (self.store.clone(), call.clone(), self.ttl);
         let wanted = get.clone();
         let load = async move || {
-            let memory = Arc::new(store.get(&owned, wanted).await?);
+            let memory = store.get(&owned, wanted).await?;
             let kept = Kept::new(memory);
             let value = Value::Memory(kept.clone());
             Ok(loaded_memory(kept, ttl).unwrap_or_else(|| Loaded::new(value).not_kept()))
@@ -191,7 +191,7 @@ impl CachedStore {
         let fetch = Fetch::new().tags(&tags);
         let answer = self.cache.get_or_fetch_with(key, fetch, load).await;
         match answer.map_err(own)?.value {
-            Value::Memory(kept) if kept.is_alive(now_ms()) => Ok((*kept.memory).clone()),
+            Value::Memory(kept) if kept.is_alive(now_ms()) => Ok(kept.memory),
             // It has just expired: the store says so in its own words.
             _ => self.store.get(call, get).await,
         }
@@ -255,7 +255,7 @@ impl CachedStore {
             let (outcome, bytes) = match operation {
                 Operation::Get(get) => {
                     let kept = self.kept_memory(&key::of_memory(&call.owner, &get.id))?;
-                    (Outcome::Memory((*kept.memory).clone()), kept.bytes)
+                    (Outcome::Memory(kept.memory), kept.bytes)
                 }
                 Operation::Search(search) => {
                     let query = Query::new(&call.owner, search, now_ms())?;
@@ -324,7 +324,7 @@ impl MemoryStore for CachedStore {
         self.load_search(call, (search, query), &key, upto).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         let call = &self.timed(call);
         if self.followed(call).await.is_none() {
             return self.store.get(call, get).await;
@@ -332,7 +332,7 @@ impl MemoryStore for CachedStore {
         let key = key::of_memory(&call.owner, &get.id);
         if let Some(kept) = self.kept_memory(&key) {
             self.counters.hit(call);
-            return Ok((*kept.memory).clone());
+            return Ok(kept.memory);
         }
         self.counters.misses.add_one();
         self.load_memory(call, get, &key).await

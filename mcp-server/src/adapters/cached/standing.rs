@@ -68,7 +68,7 @@ impl Standing {
             .zip(&basis.matches)
             .map(|(hit, found)| Held {
                 found: *found,
-                kept: Kept::new(Arc::new(hit.memory.clone())),
+                kept: Kept::new(hit.memory.clone()),
             })
             .collect();
         let all = held.len() < asked && !found.truncated;
@@ -165,7 +165,7 @@ impl Standing {
                 return None;
             }
             memories.push(Hit {
-                memory: (*held.kept.memory).clone(),
+                memory: held.kept.memory.clone(),
                 score: f64::from(held.found.score),
             });
         }

@@ -231,7 +231,7 @@ impl MemoryStore for PostgresStore {
         self.search_committed(call, &search).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         let steps = vec![rows::get(&call.owner, &get)];
         let rows = self.read(call, 0, steps).await?.pop().unwrap_or_default();
         rows::got(&rows, &get, &mut Budget::new(self.answer_bytes_max))

@@ -1,5 +1,7 @@
 //! The operations on single memories, as SQL.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use tokio_postgres::Row;
@@ -154,11 +156,15 @@ pub(super) fn get(owner: &Owner, get: &Get) -> Step {
 }
 
 /// What a [`get`] has found.
-pub(super) fn got(rows: &[Row], get: &Get, budget: &mut Budget) -> Result<Memory, MemoryError> {
+pub(super) fn got(
+    rows: &[Row],
+    get: &Get,
+    budget: &mut Budget,
+) -> Result<Arc<Memory>, MemoryError> {
     let row = rows.first().ok_or_else(|| not_found(&get.id))?;
     let bytes: usize = (2..5).map(|column| row.get::<_, &str>(column).len()).sum();
     budget.take(bytes)?;
-    memory(row)
+    memory(row).map(Arc::new)
 }
 
 pub(super) fn update(owner: &Owner, update: &Update) -> Step {

@@ -220,7 +220,7 @@ impl PostgresStore {
         for row in fetched {
             let number = usize::try_from(row.get::<_, i64>(9)).unwrap_or(1) - 1;
             found.memories.push(Hit {
-                memory: memory(row)?,
+                memory: Arc::new(memory(row)?),
                 score: f64::from(basis.matches[number].score),
             });
         }

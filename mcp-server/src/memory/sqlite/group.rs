@@ -114,7 +114,7 @@ fn run_one(
             budget,
             stop,
         )?),
-        Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get, budget)?),
+        Operation::Get(get) => Outcome::Memory(rows::get(db, owner, get, budget)?.into()),
         Operation::Update(update) => Outcome::Updated(rows::update(db, owner, update)?),
         Operation::Delete(delete) => Outcome::Deleted(rows::delete(db, owner, delete)?),
     })

@@ -178,11 +178,12 @@ impl MemoryStore for SqliteStore {
         .await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         let owner = call.owner.clone();
         let mut budget = self.budget();
         self.read(call, move |db, _| rows::get(db, &owner, &get, &mut budget))
             .await
+            .map(Arc::new)
     }
 
     async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {

@@ -78,7 +78,7 @@ fn read(
             .optional()?;
         match hit {
             Some(Some(memory)) => found.memories.push(Hit {
-                memory,
+                memory: Arc::new(memory),
                 score: f64::from(*score),
             }),
             Some(None) => {

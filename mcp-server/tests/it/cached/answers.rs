@@ -41,7 +41,9 @@ fn room(config: &CacheConfig) -> Room {
 
 async fn contents(room: &Room, query: &str) -> Vec<String> {
     let hits = hits(&room.store, &room.call, json!({"query": query})).await;
-    hits.into_iter().map(|hit| hit.memory.content).collect()
+    hits.into_iter()
+        .map(|hit| hit.memory.content.clone())
+        .collect()
 }
 
 /// Enough memories for the weights of words not to move with each one.
@@ -155,7 +157,7 @@ async fn a_search_without_spares_left_is_run_again() {
             .delete(
                 &room.call,
                 Delete {
-                    id: first.memory.id,
+                    id: first.memory.id.clone(),
                 },
             )
             .await

@@ -47,7 +47,7 @@ impl MemoryStore for Counting {
         self.store.search(call, search).await
     }
 
-    async fn get(&self, call: &Call, get: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         self.read();
         self.store.get(call, get).await
     }

@@ -20,12 +20,12 @@ use super::{cached, counting::Counting};
 use crate::contract::{call, get};
 
 /// A store of one memory that nobody changes, with a feed that says so without waiting.
-struct Still(Memory);
+struct Still(Arc<Memory>);
 
 impl Still {
     fn new(expires_at: Option<Timestamp>) -> Self {
         let now = Timestamp::now();
-        Self(Memory {
+        Self(Arc::new(Memory {
             id: MemoryId::generate(),
             namespace: "default".to_owned(),
             content: "dipper".to_owned(),
@@ -35,7 +35,7 @@ impl Still {
             created_at: now,
             updated_at: now,
             expires_at,
-        })
+        }))
     }
 }
 
@@ -74,7 +74,7 @@ impl MemoryStore for Still {
         })
     }
 
-    async fn get(&self, _: &Call, _: Get) -> Result<Memory, MemoryError> {
+    async fn get(&self, _: &Call, _: Get) -> Result<Arc<Memory>, MemoryError> {
         Ok(self.0.clone())
     }
 

@@ -111,7 +111,7 @@ impl Shared {
     }
 }
 
-fn version(read: Result<Memory, MemoryError>) -> Option<u64> {
+fn version(read: Result<Arc<Memory>, MemoryError>) -> Option<u64> {
     match read {
         Ok(memory) => Some(memory.version),
         Err(MemoryError::NotFound { .. }) => Some(GONE),

@@ -62,7 +62,9 @@ pub(crate) async fn hits(store: &Store, call: &Call, search: Value) -> Vec<Hit> 
 /// The contents of what a query finds, best match first.
 async fn found(store: &Store, call: &Call, query: &str) -> Vec<String> {
     let hits = hits(store, call, json!({"query": query})).await;
-    hits.into_iter().map(|hit| hit.memory.content).collect()
+    hits.into_iter()
+        .map(|hit| hit.memory.content.clone())
+        .collect()
 }
 
 pub(crate) fn get(id: &MemoryId) -> Get {
@@ -143,9 +145,15 @@ async fn an_update_changes_what_it_names(store: &Store, call: Call) {
         assert_eq!(updated.updated_at, after.updated_at);
         assert!(after.updated_at >= before.updated_at);
         assert_eq!(after.created_at, before.created_at);
-        assert_eq!(after.content, change.content.unwrap_or(before.content));
-        assert_eq!(after.tags, change.tags.unwrap_or(before.tags));
-        assert_eq!(after.metadata, change.metadata.unwrap_or(before.metadata));
+        assert_eq!(
+            after.content,
+            change.content.unwrap_or(before.content.clone())
+        );
+        assert_eq!(after.tags, change.tags.unwrap_or(before.tags.clone()));
+        assert_eq!(
+            after.metadata,
+            change.metadata.unwrap_or(before.metadata.clone())
+        );
     }
     assert_eq!(found(store, &call, "walrus").await, Vec::<String>::new());
     assert_eq!(found(store, &call, "penguin").await, ["penguin"]);

@@ -27,7 +27,7 @@ pub(super) async fn namespaces_narrow_a_search(store: &Store, call: Call) {
         let mut contents: Vec<_> = hits(store, &call, search)
             .await
             .into_iter()
-            .map(|hit| hit.memory.content)
+            .map(|hit| hit.memory.content.clone())
             .collect();
         contents.sort();
         assert_eq!(contents, expect, "{namespace}");
@@ -62,7 +62,7 @@ pub(super) async fn all_tags_must_match(store: &Store, call: Call) {
         let mut contents: Vec<_> = hits(store, &call, search)
             .await
             .into_iter()
-            .map(|hit| hit.memory.content)
+            .map(|hit| hit.memory.content.clone())
             .collect();
         contents.sort();
         assert_eq!(contents, expect, "{tags}");

@@ -60,7 +60,7 @@ async fn the_contract_is_kept_while_the_index_commits() {
 async fn the_only_hit(store: &Arc<dyn MemoryStore>, call: &Call, word: &str) -> Option<MemoryId> {
     let mut hits = hits(store, call, json!({"query": word})).await;
     assert!(hits.len() <= 1, "{word}: {hits:?}");
-    hits.pop().map(|hit| hit.memory.id)
+    hits.pop().map(|hit| hit.memory.id.clone())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -84,7 +84,7 @@ async fn another_process_finds_the_same_and_at_once() {
             let search = serde_json::json!({"query": "walrus number 7", "limit": 50});
             let hits = hits(&store, &call, search).await;
             hits.into_iter()
-                .map(|hit| (hit.memory.id, hit.score))
+                .map(|hit| (hit.memory.id.clone(), hit.score))
                 .collect::<Vec<_>>()
         }
     };
@@ -261,8 +261,8 @@ async fn whole_memories_go_in_and_out() {
         done.unwrap(),
         [Restored::Replaced, Restored::Expired, Restored::Added]
     );
-    assert_eq!(store.get(&call, get(&newer.id)).await.unwrap(), newer);
-    assert_eq!(store.get(&call, get(&new.id)).await.unwrap(), new);
+    assert_eq!(*store.get(&call, get(&newer.id)).await.unwrap(), newer);
+    assert_eq!(*store.get(&call, get(&new.id)).await.unwrap(), new);
     assert_eq!(store.owners().await.unwrap(), [call.owner]);
     store.close().await;
 }

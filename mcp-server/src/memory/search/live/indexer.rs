@@ -188,7 +188,7 @@ impl Worker {
             self.live.reset();
         }
         match self.followed() {
-            Ok(Some(disk)) => self.live.show(disk),
+            Ok(Some(disk)) => self.live.show(disk, &*self.log),
             Ok(None) => {}
             // Whoever holds the lock mends it.
             Err(error) => tracing::debug!(%error, "no search index to follow"),
@@ -231,7 +231,7 @@ impl Worker {
             tracing::warn!("the search index is of another history of the database");
             return Ok(false);
         }
-        self.live.show(disk);
+        self.live.show(disk, &*self.log);
         Ok(true)
     }
 
@@ -282,7 +282,7 @@ impl Worker {
             && let Some(disk) = self.live.disk()
             && disk.is_outdated()?
         {
-            self.live.show(disk.reloaded()?);
+            self.live.show(disk.reloaded()?, &*self.log);
         }
         Ok(())
     }
@@ -332,11 +332,8 @@ impl Worker {
     fn commit(&mut self, mut writer: DiskWriter, upto: i64) -> Result<(), IndexError> {
         let mark = self.log.watermark(upto)?.unwrap_or_default();
         writer.commit(mark)?;
-        self.live.show(writer.view()?);
+        self.live.show(writer.view()?, &*self.log);
         self.writer = Some(writer);
-        if let Err(error) = self.live.warm(&*self.log) {
-            tracing::debug!(%error, "the search index is behind");
-        }
         Ok(())
     }
 }

@@ -167,19 +167,44 @@ impl LiveIndex {
         self.unusable.store(false, Ordering::Release);
     }
 
-    /// Shows what is on disk now. What was written meanwhile is read from the log again, by the
-    /// next search.
-    pub(super) fn show(&self, disk: DiskView) {
-        let upto = disk.watermark().sequence;
-        let shown = Layers {
+    /// Shows what is on disk now, and what was written meanwhile. Searches go on while that is read
+    /// from `log`, the only thing that takes long.
+    pub(super) fn show(&self, disk: DiskView, log: &dyn ChangeLog) {
+        let committed = disk.watermark().sequence;
+        let mut shown = Layers {
             disk: Some(disk),
             overlay: Overlay::default(),
-            upto,
+            upto: committed,
         };
+        match self.written_since(log, committed) {
+            Ok(changes) => {
+                for (sequence, change) in changes {
+                    shown.overlay.apply(change);
+                    shown.upto = sequence;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the next search reads what was written meanwhile");
+            }
+        }
         let before = std::mem::replace(&mut *self.write(), shown);
-        self.committed.store(upto, Ordering::Release);
+        self.committed.store(committed, Ordering::Release);
         // Freed outside the lock.
         drop(before);
+    }
+
+    /// What is in the log after `upto`; nothing if that is too much to be held in memory.
+    fn written_since(
+        &self,
+        log: &dyn ChangeLog,
+        upto: i64,
+    ) -> Result<Vec<(i64, Change)>, search::IndexError> {
+        let head = log.head()?;
+        let held = Overlay::default();
+        if head <= upto || self.reaches(&held, upto, head, log.first()?).is_err() {
+            return Ok(Vec::new());
+        }
+        log.after(upto, self.lag_max)
     }
 
     /// What is on disk, as shown.
@@ -189,16 +214,9 @@ impl LiveIndex {
 
     /// Takes up what has been written, so that the next search need not.
     pub(super) fn warm(&self, log: &dyn ChangeLog) -> Result<(), search::IndexError> {
-        let (upto, head) = (self.upto(), log.head()?);
-        if head <= upto
-            || self
-                .reaches(&Overlay::default(), upto, head, log.first()?)
-                .is_err()
-        {
-            return Ok(());
-        }
+        let upto = self.upto();
         // Too many by now: the next round of the indexer has them on disk.
-        let _ = self.absorb(upto, log.after(upto, self.lag_max)?);
+        let _ = self.absorb(upto, self.written_since(log, upto)?);
         Ok(())
     }
 
