@@ -51,7 +51,7 @@ use crate::{
     telemetry::SlowOperations,
 };
 
-/// The folder of this store inside the data folder.
+/// The folder of these stores inside the data folder; each database has one in it.
 const DIR_NAME: &str = "postgres";
 /// How long opening the store waits for the database.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,10 +92,10 @@ impl PostgresStore {
         };
         let session = database.primary(Lane::Other, deadline).await;
         let mut session = session.map_err(|error| unreachable(error.to_string()))?;
-        schema::migrate(&mut session, &dsn).await?;
+        let identity = schema::migrate(&mut session, &dsn).await?;
         drop(session);
 
-        let dir = dir.join(DIR_NAME);
+        let dir = dir.join(DIR_NAME).join(identity);
         let unusable = |source| PostgresError::Index {
             path: dir.clone(),
             source,

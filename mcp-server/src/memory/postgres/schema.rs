@@ -18,9 +18,13 @@ const VERSION: Sql = Sql {
     name: "schema.version",
     text: "SELECT max(version) FROM mcp_server.schema_version",
 };
+const IDENTITY: Sql = Sql {
+    name: "schema.identity",
+    text: "SELECT identity::text FROM mcp_server.head",
+};
 
-/// Brings the tables up to date.
-pub(super) async fn migrate(session: &mut Session, dsn: &str) -> Result<(), PostgresError> {
+/// Brings the tables up to date, and says which database they are in, whatever its address.
+pub(super) async fn migrate(session: &mut Session, dsn: &str) -> Result<String, PostgresError> {
     let failed = |error: DatabaseError| PostgresError::migration(dsn, &error);
     session.begin(BEGIN).await.map_err(failed)?;
     let found = version(session, dsn).await?;
@@ -41,7 +45,9 @@ pub(super) async fn migrate(session: &mut Session, dsn: &str) -> Result<(), Post
         );
         session.run(&noted).await.map_err(failed)?;
     }
-    session.commit().await.map_err(failed)
+    session.commit().await.map_err(failed)?;
+    let rows = session.query(&IDENTITY, &[]).await.map_err(failed)?;
+    Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
 }
 
 /// The version of the tables; 0 where there are none.

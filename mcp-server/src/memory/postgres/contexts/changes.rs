@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 
 use super::super::{
     PostgresStore,
+    group::BEGIN,
     text::{loaded, stored},
 };
 use crate::{
@@ -37,17 +38,11 @@ const POPULAR: Sql = Sql {
             WHERE reads > 0 AND (expires_at IS NULL OR expires_at > mcp_server.now_ms())
             ORDER BY reads DESC LIMIT $1",
 };
-/// Rows in their order, so that two processes never wait for each other.
 const COUNT: Sql = Sql {
     name: "context.count_reads",
-    text: "WITH counted AS (
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS n(owner, id, reads)
-    ), locked AS (
-        SELECT c.owner, c.id, n.reads FROM mcp_server.context c JOIN counted n USING (owner, id)
-         ORDER BY c.owner, c.id FOR UPDATE OF c
-    )
-    UPDATE mcp_server.context c SET reads = c.reads + n.reads FROM locked n
-     WHERE c.owner = n.owner AND c.id = n.id",
+    text: "UPDATE mcp_server.context c SET reads = c.reads + n.reads
+             FROM unnest($1::text[], $2::text[], $3::bigint[]) AS n(owner, id, reads)
+            WHERE c.owner = n.owner AND c.id = n.id",
 };
 
 impl PostgresStore {
@@ -110,8 +105,12 @@ impl PostgresStore {
             .iter()
             .map(|(_, reads)| i64::try_from(*reads).unwrap_or(i64::MAX));
         let counts: Vec<i64> = counts.collect();
+        let count = Step {
+            sql: &COUNT,
+            values: values![owners, ids, counts],
+        };
         let mut session = self.database.primary(Lane::Other, None).await?;
-        let counted = session.query(&COUNT, &[&owners, &ids, &counts]).await;
+        let counted = session.transact(BEGIN, &[count]).await;
         counted.map_err(DatabaseError::of_commit)?;
         Ok(())
     }

@@ -14,7 +14,8 @@ CREATE TABLE mcp_server.head (
     one      boolean PRIMARY KEY DEFAULT true CHECK (one),
     sequence bigint  NOT NULL DEFAULT 0,
     revision bigint  NOT NULL DEFAULT 0,
-    swept    bigint  NOT NULL DEFAULT 0
+    swept    bigint  NOT NULL DEFAULT 0,
+    identity uuid    NOT NULL DEFAULT gen_random_uuid() -- tells this database from others
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO mcp_server.head DEFAULT VALUES;
 ANALYZE mcp_server.head;
