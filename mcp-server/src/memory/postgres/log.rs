@@ -8,10 +8,10 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc,
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::Instant};
 use tokio_postgres::Row;
 
 use super::{rows::parsed, text::loaded};
@@ -115,7 +115,7 @@ impl Log {
     fn ask(&self, sql: &'static Sql, values: Vec<Value>) -> Result<Vec<Row>, IndexError> {
         let (answer, answers) = mpsc::sync_channel(1);
         let database = self.database.clone();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         let asking = self.runtime.spawn(async move {
             let asked = async {
                 let mut session = database.primary(Lane::Other, Some(deadline)).await?;

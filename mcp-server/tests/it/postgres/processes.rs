@@ -120,7 +120,7 @@ async fn no_read_of_any_process_is_older_than_a_write_of_another() {
     });
     let mut workers = JoinSet::new();
     for seed in 1..=WORKERS {
-        let address = processes[seed as usize % PROCESSES].address;
+        let address = processes[usize::try_from(seed).unwrap() % PROCESSES].address;
         let shared = shared.clone();
         workers.spawn(async move {
             let mut client = Client::http(Era::Modern, address).await;

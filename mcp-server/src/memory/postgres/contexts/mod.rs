@@ -89,8 +89,7 @@ const GET: Sql = Sql {
 impl ContextStore for PostgresStore {
     async fn put(&self, call: &Call, put: Put) -> Result<Kept, ContextError> {
         let id = put.id.clone().unwrap_or_else(ContextId::generate);
-        let expected = put.version;
-        let steps = [put_step(call, &id, put)];
+        let steps = [put_step(call, &id, &put)];
         let mut session = self.database.primary(call.lane, call.deadline).await;
         let session = session.as_mut().map_err(|error| unavailable(error))?;
         let sent = session.transact(BEGIN, &steps).await;
@@ -101,7 +100,7 @@ impl ContextStore for PostgresStore {
         if row.get::<_, Option<i64>>(0).is_none() {
             return Err(ContextError::VersionConflict {
                 id,
-                expected: expected.unwrap_or_default(),
+                expected: put.version.unwrap_or_default(),
                 actual: row.get::<_, i64>(11).unsigned_abs(),
             });
         }
@@ -149,7 +148,7 @@ impl ContextStore for PostgresStore {
     }
 }
 
-fn put_step(call: &Call, id: &ContextId, put: Put) -> Step {
+fn put_step(call: &Call, id: &ContextId, put: &Put) -> Step {
     let tags: Vec<_> = put
         .tags
         .iter()

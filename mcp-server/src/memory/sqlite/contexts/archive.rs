@@ -20,13 +20,11 @@ impl ContextArchive for SqliteStore {
         len_max: usize,
     ) -> Result<Vec<Kept>, ContextError> {
         let owner = owner.clone();
-        let page = self
-            .readers
+        self.readers
             .run(Lane::Other, None, move |db, _| {
                 apart(page(db, &owner, after, len_max))
             })
-            .await?;
-        page
+            .await?
     }
 
     async fn restore_contexts(
