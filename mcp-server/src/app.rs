@@ -203,7 +203,12 @@ impl App {
 
     /// Does once what the first calls would otherwise have to wait for. Writes nothing.
     pub async fn warm(&self) {
-        warmup::run(&self.registry, self.store.readers).await;
+        warmup::run(
+            &self.registry,
+            self.store.sqlite.as_deref(),
+            self.store.readers,
+        )
+        .await;
     }
 
     /// The lanes, unless safe mode leaves them out.
@@ -256,8 +261,15 @@ impl App {
             batched.shutdown().await;
         }
         self.store.close().await;
-        // Joins the store's threads.
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+        // Joins the store's threads. A connection that is just ending may hold the store a little
+        // longer: the index is brought to its end by name.
+        let close = move || {
+            if let Some(sqlite) = &self.store.sqlite {
+                sqlite.end_indexing();
+            }
+            drop(self);
+        };
+        if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }

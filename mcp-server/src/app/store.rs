@@ -24,7 +24,9 @@ pub(super) struct Store {
     pub(super) readers: usize,
     /// Whether its reads have more than one server to go to.
     pub(super) reads_apart: bool,
-    /// What has to be closed; the other kind ends when it is dropped.
+    /// What has a thread that may be ended before it is dropped.
+    pub(super) sqlite: Option<Arc<SqliteStore>>,
+    /// What has to be closed.
     postgres: Option<Arc<PostgresStore>>,
 }
 
@@ -35,7 +37,10 @@ impl Store {
                 let store = Arc::new(SqliteStore::open(dir, &config.sqlite)?);
                 let index = Arc::new(store.index_readiness());
                 let readers = config.sqlite.readers.get();
-                Ok(Self::of(store, index, readers))
+                Ok(Self {
+                    sqlite: Some(store.clone()),
+                    ..Self::of(store, index, readers)
+                })
             }
             StoreKind::Postgres => {
                 let store = Arc::new(PostgresStore::open(dir, &config.postgres).await?);
@@ -61,6 +66,7 @@ impl Store {
             readiness: vec![store, index],
             readers,
             reads_apart: false,
+            sqlite: None,
             postgres: None,
         }
     }

@@ -38,9 +38,11 @@ impl DatabaseError {
         match &self {
             Self::Late => MemoryError::OutcomeUnknown {
                 reason: self.to_string(),
+                late: true,
             },
             Self::Postgres(error) if error.as_db_error().is_none() => MemoryError::OutcomeUnknown {
                 reason: self.to_string(),
+                late: false,
             },
             _ => self.into(),
         }

@@ -13,6 +13,7 @@ use crate::{
         Add, Added, DEFAULT_NAMESPACE, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner,
         Update, Updated, budget::Budget,
     },
+    written::Form,
 };
 
 /// The columns that [`memory`] reads, in its order, of a `memory m`.
@@ -238,6 +239,7 @@ pub(super) fn memory(row: &Row) -> Result<Memory, MemoryError> {
         created_at: time(row.get(6))?,
         updated_at: time(row.get(7))?,
         expires_at: row.get::<_, Option<i64>>(8).map(time).transpose()?,
+        form: Form::default(),
     })
 }
 

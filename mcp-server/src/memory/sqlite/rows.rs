@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
-use crate::memory::{
-    Add, Added, DEFAULT_NAMESPACE, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner,
-    Update, Updated, budget::Budget,
+use crate::{
+    memory::{
+        Add, Added, DEFAULT_NAMESPACE, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner,
+        Update, Updated, budget::Budget,
+    },
+    written::Form,
 };
 
 /// The columns that [`memory`] reads, in its order.
@@ -177,6 +180,7 @@ pub(super) fn memory(row: &Row<'_>) -> rusqlite::Result<Memory> {
             .get::<_, Option<i64>>(8)?
             .map(|ms| column_time(8, ms))
             .transpose()?,
+        form: Form::default(),
     })
 }
 

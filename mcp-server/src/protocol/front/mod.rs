@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     Envelope, McpHandler, Strict,
     answer::{Answer, failure},
-    strict::Stamp,
+    strict::SERVER_INFO_KEY,
 };
 use crate::{call::Call, tools::DynTool};
 
@@ -27,11 +27,13 @@ pub struct Front {
     stored: Arc<Stored>,
 }
 
-/// Results that are the same for everybody, as JSON.
+/// What is the same for everybody, as JSON.
 #[derive(Debug)]
 struct Stored {
     list: String,
     discover: String,
+    /// The end of every `_meta`.
+    server_info: String,
 }
 
 impl Front {
@@ -46,6 +48,7 @@ impl Front {
         let stored = Stored {
             list: json(&handler.stamped(inner.listed())),
             discover: json(&handler.stamped(inner.discovered())),
+            server_info: format!("{}:{}", json(SERVER_INFO_KEY), json(handler.server_info())),
         };
         Self {
             handler: handler.clone(),
@@ -64,9 +67,9 @@ impl Front {
         mut call: Call,
     ) -> Option<Vec<u8>> {
         let id = envelope.id?.get();
-        let result = match Request::read(headers, envelope)? {
-            Request::List => return Some(response(id, &self.stored.list)),
-            Request::Discover => return Some(response(id, &self.stored.discover)),
+        match Request::read(headers, envelope)? {
+            Request::List => Some(response(id, &[&self.stored.list])),
+            Request::Discover => Some(response(id, &[&self.stored.discover])),
             Request::Call {
                 name,
                 arguments,
@@ -74,44 +77,63 @@ impl Front {
             } => {
                 call.bypass_cache = bypass_cache;
                 let tool = self.handler.inner().registry().by_name(&name)?;
-                self.call(tool.as_ref(), &call, arguments).await?
+                self.call(id, tool.as_ref(), &call, arguments).await
             }
-        };
-        Some(response(id, &result))
+        }
     }
 
     async fn call(
         &self,
+        id: &str,
         tool: &dyn DynTool,
         call: &Call,
         arguments: Option<&RawValue>,
-    ) -> Option<String> {
+    ) -> Option<Vec<u8>> {
         let arguments = arguments.map_or("{}", RawValue::get);
         let started = Instant::now();
         let result = tool.call_json(call, arguments).await?;
         let answer = Answer::new(tool, call, started, result);
-        let mut meta = Some(answer.meta());
-        meta.stamp(self.handler.server_info());
-        let meta = meta.unwrap_or_default();
+        let measures = answer.measures();
         Some(match answer.result {
-            Ok(value) => success(&value, &json(&meta)),
-            Err(error) => json(&failure(&error, meta)),
+            Ok(written) => {
+                let meta = json(&measures);
+                let meta = meta.strip_suffix('}').expect("an object ends with a brace");
+                response(
+                    id,
+                    &[
+                        "{\"resultType\":\"complete\",",
+                        written.members(),
+                        ",\"_meta\":",
+                        meta,
+                        ",",
+                        &self.stored.server_info,
+                        "}}",
+                    ],
+                )
+            }
+            Err(error) => {
+                let failure = self.handler.stamped(failure(&error, measures.into_meta()));
+                response(id, &[&json(&failure)])
+            }
         })
     }
 }
 
-/// The result of a call that went well, as [`rmcp::model::CallToolResult::structured`] has it: the
-/// value, and the same as a text for clients that read only that.
-fn success(value: &str, meta: &str) -> String {
-    let text = json(value);
-    format!(
-        "{{\"resultType\":\"complete\",\"content\":[{{\"type\":\"text\",\"text\":{text}}}],\
-         \"structuredContent\":{value},\"isError\":false,\"_meta\":{meta}}}"
-    )
-}
-
-fn response(id: &str, result: &str) -> Vec<u8> {
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into_bytes()
+/// The response with a result that is there in parts.
+fn response(id: &str, result: &[&str]) -> Vec<u8> {
+    const BEFORE_ID: &str = "{\"jsonrpc\":\"2.0\",\"id\":";
+    const BEFORE_RESULT: &str = ",\"result\":";
+    let result_len: usize = result.iter().map(|part| part.len()).sum();
+    let frame = BEFORE_ID.len() + BEFORE_RESULT.len() + 1;
+    let mut response = Vec::with_capacity(frame + id.len() + result_len);
+    for part in [BEFORE_ID, id, BEFORE_RESULT] {
+        response.extend_from_slice(part.as_bytes());
+    }
+    for part in result {
+        response.extend_from_slice(part.as_bytes());
+    }
+    response.push(b'}');
+    response
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {

@@ -70,10 +70,17 @@ impl LiveIndex {
     ) -> Result<(), MemoryError> {
         let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
         let much = held + (head - upto) > i64::from(self.lag_max);
-        match head < upto || much || first > upto + 1 {
+        let lags = head < upto || much || first > upto + 1;
+        self.progress.set_lagging(lags);
+        match lags {
             true => Err(self.progress.not_ready(upto, head)),
             false => Ok(()),
         }
+    }
+
+    /// Notes that there is nothing in the log that was not taken up.
+    pub(in crate::memory) fn note_current(&self) {
+        self.progress.set_lagging(false);
     }
 
     /// Takes up `changes`, which are all that follow the change `after`. `false` if what was taken

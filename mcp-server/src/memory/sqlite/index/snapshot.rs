@@ -64,6 +64,7 @@ fn catch_up(
 ) -> Result<i64, MemoryError> {
     let head = changes::head(db)?;
     if head == upto {
+        index.note_current();
         return Ok(upto);
     }
     index.reaches(overlay, upto, head, changes::first(db)?)?;
