@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     contract::{self, add, call, get, hits, text},
-    support::{postgres::Postgres, process::folder, until},
+    support::{PATIENCE, postgres::Postgres, process::folder, until},
 };
 
 async fn open(server: &Postgres, dir: &Path) -> Arc<PostgresStore> {
@@ -49,7 +49,10 @@ async fn keeps_the_contract_behind_batches_and_caches() {
     let store = open(&server, dir.path()).await;
     let batched = Arc::new(BatchedStore::new(store.clone(), &BatchConfig::default()).unwrap());
     let bus = mcp_cache::CacheEventBus::new(Arc::default(), 64.try_into().unwrap());
-    let config = CacheConfig::default();
+    let config = CacheConfig {
+        follow_timeout: PATIENCE,
+        ..CacheConfig::default()
+    };
     let cached = CachedStore::new(batched.clone(), store.clone(), &bus, 1 << 22, &config).unwrap();
     let cached = Arc::new(cached);
     contract::check(cached.clone()).await;
