@@ -1,6 +1,10 @@
 //! The composition root: a configuration in, running parts out. Only this file knows which part
 //! plays which role.
 
+mod error;
+mod stack;
+mod store;
+
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 use etcetera::BaseStrategy;
@@ -8,28 +12,28 @@ use mcp_cache::CacheEventBus;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    adapters::{
-        Announcer, BatchedStore, CachedStore, GuardedStore, OptimisedManager, PromptStore,
-        RepeatableStore, StackError, UpstreamStack,
-    },
+    adapters::{Announcer, BatchedStore, UpstreamStack},
     admission::Admission,
-    auth::{Caller, TokenFileError, Tokens},
+    auth::{Caller, Tokens},
     call::Lane,
     client::{Clients, Transport},
     config::{Config, HttpConfig},
-    context::{ContextService, ManagerKind, StandardManager},
+    context::ContextService,
     live::Live,
-    memory::{
-        Limits, MemoryService, Owner,
-        sqlite::{OpenError, SqliteStore},
-    },
-    ports::{ContextManager, EventSink, MemoryArchive, MemoryStore, Readiness},
+    memory::{Limits, MemoryService, Owner},
+    ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
     tools::{self, Registry},
     transport::http,
-    upstream::{Gateway, Store, StoreError, registry_path},
+    upstream::{self, Gateway, registry_path},
     warmup,
+};
+
+pub use self::error::BuildError;
+use self::{
+    stack::{context_manager, memory_stack},
+    store::Store,
 };
 
 /// The folder inside the platform's folder for application data.
@@ -38,54 +42,18 @@ const DATA_DIR_NAME: &str = "mcp-server";
 /// Events that are kept for whoever listens and is slow.
 const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
 
-/// Why the parts could not be put together.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The platform names no folder for application data.
-    #[error("this system names no folder for application data: choose one with --data-dir")]
-    NoDataDir,
-    /// The tokens could not be read.
-    #[error(transparent)]
-    Tokens(#[from] TokenFileError),
-    /// The memory store could not be opened.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// A part was configured in a way that makes no sense.
-    #[error("the setting `memory.circuit_breaker`: {0}")]
-    Guard(#[from] mcp_breaker::ConfigError),
-    /// A part was configured in a way that makes no sense.
-    #[error("the setting `memory.batch`: {0}")]
-    Batch(#[from] mcp_batch::ConfigError),
-    /// The connectors could not be read.
-    #[error(transparent)]
-    Connectors(#[from] StoreError),
-    /// What stands before upstreams was configured in a way that makes no sense.
-    #[error("the section `connectors`: {0}")]
-    Upstreams(#[from] StackError),
-    /// A cache was configured in a way that makes no sense.
-    #[error("the setting `{section}`: {source}")]
-    Cache {
-        /// The section of the settings.
-        section: &'static str,
-        /// What is wrong with it.
-        source: mcp_cache::ConfigError,
-    },
-}
-
 /// The server's parts, ready to be served on any transport.
 pub struct App {
     handler: McpHandler,
     front: bool,
     stdio_front: bool,
     registry: Arc<Registry>,
-    readers: usize,
     /// `None` in safe mode.
     admission: Option<Admission>,
     clients: Clients,
     counters: http::Counters,
     settings: Settings,
-    store: Arc<SqliteStore>,
+    store: Store,
     batched: Option<Arc<BatchedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
@@ -121,17 +89,17 @@ impl App {
     /// # Errors
     ///
     /// [`BuildError`] says what to do.
-    pub fn build(config: &Config) -> Result<Self, BuildError> {
+    pub async fn build(config: &Config) -> Result<Self, BuildError> {
         for remark in config.not_used() {
             tracing::warn!("not used: {remark}");
         }
         let data_dir = data_dir(config)?;
         let tokens = Tokens::open(&data_dir)?;
-        let store = Arc::new(SqliteStore::open(&data_dir, &config.memory.sqlite)?);
+        let store = Store::open(&data_dir, &config.memory).await?;
         let batch = &config.memory.batch;
         let batched = match config.safe_mode || !batch.enabled {
             true => None,
-            false => Some(Arc::new(BatchedStore::new(store.clone(), batch)?)),
+            false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
         let stack = memory_stack(&store, batched.clone(), &bus, config)?;
@@ -140,11 +108,11 @@ impl App {
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.clone(), config)?;
+        let contexts = context_manager(store.contexts.clone(), config)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
-        let connectors = Arc::new(Store::open(&registry_path(&data_dir))?);
+        let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
@@ -155,7 +123,6 @@ impl App {
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
-            readers: config.memory.sqlite.readers.get(),
             admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
             clients: Clients::default(),
             counters: http::Counters::default(),
@@ -279,7 +246,12 @@ impl App {
 
     /// Does once what the first calls would otherwise have to wait for. Writes nothing.
     pub async fn warm(&self) {
-        warmup::run(&self.registry, &self.store, self.readers).await;
+        warmup::run(
+            &self.registry,
+            self.store.sqlite.as_deref(),
+            self.store.readers,
+        )
+        .await;
     }
 
     /// The lanes, unless safe mode leaves them out.
@@ -303,13 +275,13 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        vec![self.store.clone(), Arc::new(self.store.index_readiness())]
+        self.store.readiness.clone()
     }
 
     /// The way in and out for whole memories.
     #[must_use]
     pub fn archive(&self) -> Arc<dyn MemoryArchive> {
-        self.store.clone()
+        self.store.archive.clone()
     }
 
     /// The tool calls that took too long.
@@ -335,10 +307,13 @@ impl App {
         if let Some(batched) = &self.batched {
             batched.shutdown().await;
         }
-        // A connection that is just ending may hold the store a little longer: the index is brought
-        // to its end by name.
+        self.store.close().await;
+        // Joins the store's threads. A connection that is just ending may hold the store a little
+        // longer: the index is brought to its end by name.
         let close = move || {
-            self.store.end_indexing();
+            if let Some(sqlite) = &self.store.sqlite {
+                sqlite.end_indexing();
+            }
             drop(self);
         };
         if let Err(error) = tokio::task::spawn_blocking(close).await {
@@ -358,54 +333,4 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, BuildError> {
     }
     let platform = etcetera::choose_base_strategy().map_err(|_| BuildError::NoDataDir)?;
     Ok(platform.data_dir().join(DATA_DIR_NAME))
-}
-
-/// The store with what the configuration puts around it, the innermost first.
-fn memory_stack(
-    store: &Arc<SqliteStore>,
-    batched: Option<Arc<BatchedStore>>,
-    bus: &CacheEventBus,
-    config: &Config,
-) -> Result<Arc<dyn MemoryStore>, BuildError> {
-    let mut stack: Arc<dyn MemoryStore> = match batched {
-        Some(batched) => batched,
-        None => store.clone(),
-    };
-    let memory = &config.memory;
-    if config.safe_mode {
-        return Ok(Arc::new(RepeatableStore::new(stack)));
-    }
-    stack = Arc::new(PromptStore::new(stack, memory.operation_timeout));
-    stack = Arc::new(RepeatableStore::new(stack));
-    if memory.circuit_breaker.enabled {
-        stack = Arc::new(GuardedStore::new(stack, &memory.circuit_breaker)?);
-    }
-    if memory.cache.enabled {
-        let bytes_max = memory.sqlite.answer_bytes_max.get();
-        let cached = CachedStore::new(stack, store.clone(), bus, bytes_max, &memory.cache)
-            .map_err(|source| BuildError::Cache {
-                section: "memory.cache",
-                source,
-            })?;
-        stack = Arc::new(cached.answering_within(memory.operation_timeout));
-    }
-    Ok(stack)
-}
-
-/// The manager that the configuration asks for.
-fn context_manager(
-    store: Arc<SqliteStore>,
-    config: &Config,
-) -> Result<Arc<dyn ContextManager>, BuildError> {
-    let contexts = &config.contexts;
-    if config.safe_mode || contexts.manager == ManagerKind::Standard {
-        return Ok(Arc::new(StandardManager::new(store)));
-    }
-    match OptimisedManager::new(store, &contexts.cache, &contexts.warming) {
-        Ok(manager) => Ok(Arc::new(manager)),
-        Err(source) => Err(BuildError::Cache {
-            section: "contexts.cache",
-            source,
-        }),
-    }
 }

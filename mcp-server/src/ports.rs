@@ -83,6 +83,9 @@ pub trait MemoryArchive: Send + Sync {
         owner: &Owner,
         memories: Vec<Memory>,
     ) -> Result<Vec<Restored>, MemoryError>;
+
+    /// Everybody who owns a memory or a context.
+    async fn owners(&self) -> Result<Vec<Owner>, MemoryError>;
 }
 
 /// Serves contexts: the part that decides what is kept in memory and what is read from a store.
@@ -131,6 +134,28 @@ pub trait ContextStore: Send + Sync {
 
     /// Adds to how often contexts were read.
     async fn count_reads(&self, reads: Vec<(ContextKey, u64)>) -> Result<(), ContextError>;
+}
+
+/// Gives and takes whole contexts, as they are: the way from one store into another.
+///
+/// Every method works on the contexts of one owner, and is cancel safe as in [`ContextManager`].
+#[async_trait]
+pub trait ContextArchive: Send + Sync {
+    /// The contexts that were put after the revision `after`, oldest first, at most `len_max`.
+    async fn context_page(
+        &self,
+        owner: &Owner,
+        after: u64,
+        len_max: usize,
+    ) -> Result<Vec<Kept>, ContextError>;
+
+    /// Puts contexts in with their ids, times and versions, all of them in one durable step. One
+    /// result per context, in order. Doing it again changes nothing.
+    async fn restore_contexts(
+        &self,
+        owner: &Owner,
+        contexts: Vec<Context>,
+    ) -> Result<Vec<Restored>, ContextError>;
 }
 
 /// Tells what is changed in a store, by whomever: every change of every process, in one order.

@@ -17,12 +17,14 @@ const ROUNDS: usize = 4;
 
 /// Runs the reads of the memory tools until each of `readers` connections has its statements
 /// prepared and its part of the index open, and rehearses a write. Changes nothing.
-pub(crate) async fn run(registry: &Registry, store: &SqliteStore, readers: usize) {
+pub(crate) async fn run(registry: &Registry, store: Option<&SqliteStore>, readers: usize) {
     let add = Add {
         content: "warm up".to_owned(),
         ..Add::default()
     };
-    store.rehearse(&scratch_call(), add).await;
+    if let Some(store) = store {
+        store.rehearse(&scratch_call(), add).await;
+    }
     let reads = [
         ("memory_search", json!({"query": "warm up", "limit": 1})),
         ("memory_get", json!({"id": "warm-up"})),

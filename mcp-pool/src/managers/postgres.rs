@@ -9,10 +9,18 @@ use crate::{
 };
 use lru::LruCache;
 use parking_lot::Mutex;
-use std::{fmt, io, num::NonZero, ops::Deref};
+use std::{
+    fmt, io,
+    num::NonZero,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 use thiserror::Error as ThisError;
 use tokio_postgres::{
-    Client, Config, Error, Statement,
+    CancelToken, Client, Config, Error, Statement,
     config::Host,
     error::SqlState,
     tls::{MakeTlsConnect, TlsConnect},
@@ -35,6 +43,24 @@ pub struct Postgres<T> {
     config: Config,
     tls: T,
     statements_max: NonZero<usize>,
+    counts: Arc<StatementCounts>,
+}
+
+/// How often a statement was asked for that was prepared already, by all
+/// connections of a manager.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StatementStats {
+    /// It was.
+    pub hits: u64,
+    /// It had to be prepared first.
+    pub misses: u64,
+}
+
+#[derive(Debug, Default)]
+struct StatementCounts {
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 impl<T> Postgres<T> {
@@ -45,6 +71,16 @@ impl<T> Postgres<T> {
             config,
             tls,
             statements_max: STATEMENTS_MAX,
+            counts: Arc::default(),
+        }
+    }
+
+    /// The counters of [`Connection::prepare_cached`] at this moment.
+    #[must_use]
+    pub fn statement_stats(&self) -> StatementStats {
+        StatementStats {
+            hits: self.counts.hits.load(Ordering::Relaxed),
+            misses: self.counts.misses.load(Ordering::Relaxed),
         }
     }
 
@@ -68,36 +104,47 @@ pub enum ConnectError {
     #[error("no TLS: {0}")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The server refuses, or does not answer.
-    #[error("{0}")]
+    #[error("{}", told(.0))]
     Postgres(#[from] Error),
 }
 
+/// The server's own words, where there are some: the error itself only says that there are.
+fn told(error: &Error) -> String {
+    let said = error.as_db_error();
+    said.map_or_else(|| error.to_string(), |said| said.message().to_owned())
+}
+
 impl<T> Postgres<T> {
-    /// The first of the hosts that can be reached, in their order.
-    async fn reach(&self) -> io::Result<(Socket, String)> {
-        let ports = self.config.get_ports();
+    /// The first of the hosts that can be reached, in their order, and its number.
+    async fn reach(&self) -> io::Result<(Socket, usize)> {
         let mut last = io::Error::new(io::ErrorKind::InvalidInput, "no host is given");
-        for (at, host) in self.config.get_hosts().iter().enumerate() {
-            let port = ports.get(at).or_else(|| ports.first()).copied();
-            let port = port.unwrap_or(DEFAULT_PORT);
-            let socket = match host {
-                Host::Tcp(name) => Socket::tcp(name, port)
-                    .await
-                    .map(|socket| (socket, name.clone())),
-                #[cfg(unix)]
-                Host::Unix(dir) => {
-                    let path = dir.join(format!(".s.PGSQL.{port}"));
-                    Socket::unix(&path)
-                        .await
-                        .map(|socket| (socket, String::new()))
-                }
-            };
-            match socket {
-                Ok(reached) => return Ok(reached),
+        for at in 0..self.config.get_hosts().len() {
+            match self.reach_one(at).await {
+                Ok(socket) => return Ok((socket, at)),
                 Err(error) => last = error,
             }
         }
         Err(last)
+    }
+
+    async fn reach_one(&self, at: usize) -> io::Result<Socket> {
+        let ports = self.config.get_ports();
+        let port = ports.get(at).or_else(|| ports.first()).copied();
+        let port = port.unwrap_or(DEFAULT_PORT);
+        match &self.config.get_hosts()[at] {
+            Host::Tcp(name) => Socket::tcp(name, port).await,
+            #[cfg(unix)]
+            Host::Unix(dir) => Socket::unix(&dir.join(format!(".s.PGSQL.{port}"))).await,
+        }
+    }
+
+    /// The name that a host has to prove by TLS.
+    fn name(&self, at: usize) -> &str {
+        match &self.config.get_hosts()[at] {
+            Host::Tcp(name) => name,
+            #[cfg(unix)]
+            Host::Unix(_) => "",
+        }
     }
 }
 
@@ -115,6 +162,40 @@ pub struct Connection {
     driver: Driver,
     probe: Probe,
     statements: Mutex<LruCache<Box<str>, Statement>>,
+    counts: Arc<StatementCounts>,
+    host: usize,
+}
+
+/// Ends what a connection is at, from outside of it.
+#[derive(Clone)]
+pub struct Canceller {
+    token: CancelToken,
+    host: usize,
+}
+
+impl fmt::Debug for Canceller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Canceller").finish_non_exhaustive()
+    }
+}
+
+impl<T> Postgres<T>
+where
+    T: MakeTlsConnect<Socket> + Clone,
+    T::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Asks the server, by a connection of its own, to end the statement that the
+    /// other one is at. It may have ended already: then the next one ends.
+    ///
+    /// # Errors
+    /// The server cannot be reached. It never says whether there was anything to end.
+    pub async fn cancel(&self, canceller: Canceller) -> Result<(), ConnectError> {
+        let socket = self.reach_one(canceller.host).await?;
+        let tls = self.tls.clone().make_tls_connect(self.name(canceller.host));
+        let tls = tls.map_err(|error| ConnectError::Tls(error.into()))?;
+        canceller.token.cancel_query_raw(socket, tls).await?;
+        Ok(())
+    }
 }
 
 impl Connection {
@@ -127,8 +208,10 @@ impl Connection {
     /// The server does not prepare it.
     pub async fn prepare_cached(&self, query: &str) -> Result<Statement, Error> {
         if let Some(statement) = self.statements.lock().get(query) {
+            self.counts.hits.fetch_add(1, Ordering::Relaxed);
             return Ok(statement.clone());
         }
+        self.counts.misses.fetch_add(1, Ordering::Relaxed);
         let statement = self.client.prepare(query).await?;
         // What it pushes out is closed at the server when its last user is done.
         self.statements.lock().put(query.into(), statement.clone());
@@ -145,6 +228,15 @@ impl Connection {
     #[must_use]
     pub fn statements(&self) -> usize {
         self.statements.lock().len()
+    }
+
+    /// What [`Postgres::cancel`] needs to end what this connection is at.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller {
+            token: self.client.cancel_token(),
+            host: self.host,
+        }
     }
 
     /// For what needs an exclusive client: transactions.
@@ -181,7 +273,7 @@ where
     async fn connect(&self) -> Result<Connection, ConnectError> {
         let (socket, host) = self.reach().await?;
         let probe = socket.probe()?;
-        let tls = self.tls.clone().make_tls_connect(&host);
+        let tls = self.tls.clone().make_tls_connect(self.name(host));
         let tls = tls.map_err(|error| ConnectError::Tls(error.into()))?;
         let (client, connection) = self.config.connect_raw(socket, tls).await?;
         let driver = Driver::spawn(async move {
@@ -194,6 +286,8 @@ where
             driver,
             probe,
             statements: Mutex::new(LruCache::new(self.statements_max)),
+            counts: Arc::clone(&self.counts),
+            host,
         })
     }
 
@@ -224,6 +318,7 @@ where
             driver,
             statements,
             probe,
+            ..
         } = connection;
         drop((statements, client, probe));
         driver.finish().await;

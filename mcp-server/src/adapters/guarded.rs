@@ -82,6 +82,9 @@ impl GuardConfig {
 pub struct GuardedStore {
     store: Arc<dyn MemoryStore>,
     breaker: Breaker,
+    /// For reads, if they have a breaker of their own.
+    reads: Option<Breaker>,
+    config: mcp_breaker::Config,
 }
 
 impl std::fmt::Debug for GuardedStore {
@@ -102,8 +105,25 @@ impl GuardedStore {
         store: Arc<dyn MemoryStore>,
         config: &GuardConfig,
     ) -> Result<Self, mcp_breaker::ConfigError> {
-        let breaker = Breaker::new(&config.breaker())?;
-        Ok(Self { store, breaker })
+        let config = config.breaker();
+        let breaker = Breaker::new(&config)?;
+        Ok(Self {
+            store,
+            breaker,
+            reads: None,
+            config,
+        })
+    }
+
+    /// Gives reads a breaker of their own: for a store whose reads go on where its writes fail.
+    ///
+    /// # Panics
+    ///
+    /// Never: the settings were good for the first breaker.
+    #[must_use]
+    pub fn reads_apart(mut self) -> Self {
+        self.reads = Some(Breaker::new(&self.config).expect("the settings are good"));
+        self
     }
 
     /// The breaker's counters at this moment.
@@ -112,20 +132,35 @@ impl GuardedStore {
         self.breaker.stats()
     }
 
-    async fn guarded<T, F>(&self, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
+    async fn read<T, F>(&self, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
     where
         F: Future<Output = Result<T, MemoryError>>,
     {
-        let done = self.breaker.call_with(&judge::<T>, operation).await;
-        done.map_err(|error| match error {
-            CallError::Inner(error) => error,
-            refused => MemoryError::Unavailable {
-                reason: format!(
-                    "it failed several times in a row and is left alone for now ({refused})"
-                ),
-            },
-        })
+        let breaker = self.reads.as_ref().unwrap_or(&self.breaker);
+        guarded(breaker, operation).await
     }
+
+    async fn write<T, F>(&self, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
+    where
+        F: Future<Output = Result<T, MemoryError>>,
+    {
+        guarded(&self.breaker, operation).await
+    }
+}
+
+async fn guarded<T, F>(breaker: &Breaker, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
+where
+    F: Future<Output = Result<T, MemoryError>>,
+{
+    let done = breaker.call_with(&judge::<T>, operation).await;
+    done.map_err(|error| match error {
+        CallError::Inner(error) => error,
+        refused => MemoryError::Unavailable {
+            reason: format!(
+                "it failed several times in a row and is left alone for now ({refused})"
+            ),
+        },
+    })
 }
 
 fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
@@ -150,23 +185,23 @@ fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
 #[async_trait]
 impl MemoryStore for GuardedStore {
     async fn add(&self, call: &Call, add: Add) -> Result<Added, MemoryError> {
-        self.guarded(|| self.store.add(call, add)).await
+        self.write(|| self.store.add(call, add)).await
     }
 
     async fn search(&self, call: &Call, search: Search) -> Result<Found, MemoryError> {
-        self.guarded(|| self.store.search(call, search)).await
+        self.read(|| self.store.search(call, search)).await
     }
 
     async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
-        self.guarded(|| self.store.get(call, get)).await
+        self.read(|| self.store.get(call, get)).await
     }
 
     async fn update(&self, call: &Call, update: Update) -> Result<Updated, MemoryError> {
-        self.guarded(|| self.store.update(call, update)).await
+        self.write(|| self.store.update(call, update)).await
     }
 
     async fn delete(&self, call: &Call, delete: Delete) -> Result<Deleted, MemoryError> {
-        self.guarded(|| self.store.delete(call, delete)).await
+        self.write(|| self.store.delete(call, delete)).await
     }
 
     async fn batch(
@@ -174,6 +209,9 @@ impl MemoryStore for GuardedStore {
         call: &Call,
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
-        self.guarded(|| self.store.batch(call, operations)).await
+        match operations.iter().all(Operation::is_read) {
+            true => self.read(|| self.store.batch(call, operations)).await,
+            false => self.write(|| self.store.batch(call, operations)).await,
+        }
     }
 }

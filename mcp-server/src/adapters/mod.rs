@@ -6,6 +6,7 @@ mod batched;
 mod cached;
 mod guarded;
 mod optimised;
+pub mod postgres;
 mod prompt;
 mod repeatable;
 mod upstream;

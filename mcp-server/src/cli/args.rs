@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::auth::Scope;
 
 pub use super::bench_args::{Against, BenchArgs};
-use super::connector_args::ConnectorsCommand;
+use super::{connector_args::ConnectorsCommand, memory_copy::StoreAddress};
 
 /// A fast MCP memory server.
 ///
@@ -163,6 +163,16 @@ A server may run on the same data meanwhile.")]
     Import(ImportArgs),
     /// Write all memories as JSON lines, with ids, times and versions.
     Export(ExportArgs),
+    /// Copy all memories and contexts from a store into another one; doing it again changes nothing.
+    #[command(after_help = "\
+A copy that was cut off goes on where it was when the same command is given again. Servers may run on \
+both stores meanwhile; what is changed behind the copy's back is copied by the next one. Nothing is \
+deleted. Examples:
+  mcp-server memory copy --from sqlite:./data --to postgres://mcp:secret@db.example.com/mcp
+  mcp-server memory copy --from postgres://mcp:secret@db.example.com/mcp --to sqlite:./backup")]
+    Copy(CopyArgs),
+    /// Look at the settings of the PostgreSQL server, and say what would be better.
+    Doctor,
 }
 
 /// Arguments of `memory import`.
@@ -177,6 +187,17 @@ pub struct ImportArgs {
     /// Read and check everything, and store nothing.
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `memory copy`.
+#[derive(Debug, Args)]
+pub struct CopyArgs {
+    /// The store to read: sqlite:FOLDER, or postgres://user:password@host:5432/database.
+    #[arg(long, value_name = "STORE")]
+    pub from: StoreAddress,
+    /// The store to write, named in the same way.
+    #[arg(long, value_name = "STORE")]
+    pub to: StoreAddress,
 }
 
 /// Arguments of `memory export`.

@@ -1,4 +1,4 @@
-//! `mcp-server memory import | export`.
+//! `mcp-server memory import | export`, and where the other commands on memories begin.
 
 use std::{
     fs::File,
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     CliError,
     args::{ExportArgs, ImportArgs, MemoryCommand},
+    memory_copy,
 };
 use crate::{
     app::App,
@@ -28,6 +29,8 @@ pub(super) async fn run(config: &Config, command: MemoryCommand) -> Result<ExitC
     match command {
         MemoryCommand::Import(args) => import(config, args).await,
         MemoryCommand::Export(args) => export(config, &args).await,
+        MemoryCommand::Copy(args) => memory_copy::copy(config, &args).await,
+        MemoryCommand::Doctor => memory_copy::doctor(config).await,
     }
 }
 
@@ -42,7 +45,7 @@ async fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, CliError>
         .map_err(io::Error::other)
         .flatten()
         .map_err(|source| TransferError::Read { name, source })?;
-    let app = App::build(config)?;
+    let app = App::build(config).await?;
     let import = Import {
         source,
         namespace: args.namespace,
@@ -88,7 +91,7 @@ async fn import(config: &Config, args: ImportArgs) -> Result<ExitCode, CliError>
 }
 
 async fn export(config: &Config, args: &ExportArgs) -> Result<ExitCode, CliError> {
-    let app = App::build(config)?;
+    let app = App::build(config).await?;
     let archive = app.archive();
     let mut pace = Pace::new();
     let progress = |memories| {
@@ -151,14 +154,14 @@ impl Output {
 }
 
 /// Says when it is time to say something again.
-struct Pace(Instant);
+pub(super) struct Pace(Instant);
 
 impl Pace {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Instant::now())
     }
 
-    fn is_due(&mut self) -> bool {
+    pub(super) fn is_due(&mut self) -> bool {
         let due = self.0.elapsed() >= PROGRESS_EVERY;
         if due {
             self.0 = Instant::now();

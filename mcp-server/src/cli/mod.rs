@@ -8,6 +8,7 @@ mod connector_args;
 mod connectors;
 mod descriptors;
 mod memory;
+mod memory_copy;
 mod reload;
 mod serve;
 mod signals;
@@ -19,11 +20,13 @@ use std::process::ExitCode;
 use tokio::io::AsyncWriteExt;
 
 pub use args::{
-    Against, BenchArgs, Cli, Command, ConfigCommand, ExportArgs, ImportArgs, InitArgs,
+    Against, BenchArgs, Cli, Command, ConfigCommand, CopyArgs, ExportArgs, ImportArgs, InitArgs,
     MemoryCommand, ServeArgs, ShowArgs, StdioArgs, TokenAddArgs, TokenCommand,
 };
 pub use connector_args::{AddArgs, ConnectorsCommand, ImportFileArgs, NameArgs};
 pub use connectors::ConnectorsError;
+
+pub use memory_copy::StoreAddress;
 
 use crate::{
     app::BuildError,

@@ -25,7 +25,7 @@ pub(super) async fn run(cli: Cli, config: Config, log: Log) -> Result<(), CliErr
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let shutdown = signals::shutdown()?;
-    let app = App::build(&config)?;
+    let app = App::build(&config).await?;
     let warms = !config.safe_mode;
     let asks_for_tokens = config.http.asks_for_tokens();
     let reloader = Reloader::new(cli, config, log, true)?;

@@ -13,7 +13,7 @@ pub(super) async fn run(
     name: Option<String>,
 ) -> Result<(), CliError> {
     let shutdown = signals::shutdown()?;
-    let app = App::build(&config)?;
+    let app = App::build(&config).await?;
     let (stdio_config, warms) = (config.stdio.clone(), !config.safe_mode);
     // A terminal that hangs up means the end here: SIGHUP stays what it is.
     let reloader = Reloader::new(cli, config, log, false)?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, ContextManagerSection, Origins, SetBy, lines::Lines};
+use super::{Config, ContextManagerSection, Origins, SetBy, StoreKind, lines::Lines};
 use crate::context::ManagerKind;
 
 /// A setting of the section, and the one of this program that it sets.
@@ -45,6 +45,38 @@ fn aliases(section: &ContextManagerSection) -> Vec<Alias> {
             "context_manager.cache.in_memory.ttl",
             "contexts.cache.ttl.other",
             in_memory.ttl.map(span),
+        );
+    }
+    if let Some(database) = &section.database
+        && let Some(dsn) = &database.dsn
+    {
+        let name = "context_manager.database.dsn";
+        alias(name, "memory.store", Some(json!(StoreKind::Postgres)));
+        alias(name, "memory.postgres.dsn", Some(json!(dsn)));
+        alias(
+            "context_manager.database.max_open_conns",
+            "memory.postgres.connections_max",
+            database.max_open_conns.map(|most| json!(most)),
+        );
+        alias(
+            "context_manager.database.max_idle_conns",
+            "memory.postgres.connections_idle_max",
+            database.max_idle_conns.map(|most| json!(most)),
+        );
+        alias(
+            "context_manager.database.conn_max_lifetime",
+            "memory.postgres.connection_lifetime",
+            database.conn_max_lifetime.map(span),
+        );
+        let replicas: Vec<_> = section
+            .read_replicas
+            .iter()
+            .map(|replica| &replica.dsn)
+            .collect();
+        alias(
+            "context_manager.read_replicas",
+            "memory.postgres.read_replicas",
+            (!replicas.is_empty()).then(|| json!(replicas)),
         );
     }
     if let Some(breaker) = &section.circuit_breaker {
@@ -132,7 +164,9 @@ mod tests {
     #[test]
     fn every_alias_means_a_setting_that_there_is() {
         let section = "{cache: {in_memory: {enabled: false, max_size: 3, ttl: 7m}}, \
-                       circuit_breaker: {enabled: false, failure_threshold: 9, timeout: 2s}}";
+                       circuit_breaker: {enabled: false, failure_threshold: 9, timeout: 2s}, \
+                       database: {dsn: 'postgres://a@b/c', max_open_conns: 30, max_idle_conns: 3, \
+                       conn_max_lifetime: 9m}, read_replicas: [{dsn: 'postgres://d@e/f'}]}";
         let section = serde_saphyr::from_str(section).unwrap();
         let mut expect = Config::default();
         expect.contexts.manager = ManagerKind::Standard;
@@ -141,6 +175,13 @@ mod tests {
         expect.memory.circuit_breaker.enabled = false;
         expect.memory.circuit_breaker.failure_threshold = 9.try_into().unwrap();
         expect.memory.circuit_breaker.timeout = std::time::Duration::from_secs(2);
+        let dsn = |text: &str| serde_json::from_value(json!(text)).unwrap();
+        expect.memory.store = StoreKind::Postgres;
+        expect.memory.postgres.dsn = Some(dsn("postgres://a@b/c"));
+        expect.memory.postgres.read_replicas = vec![dsn("postgres://d@e/f")];
+        expect.memory.postgres.connections_max = 30.try_into().unwrap();
+        expect.memory.postgres.connections_idle_max = 3;
+        expect.memory.postgres.connection_lifetime = std::time::Duration::from_secs(540);
         expect.context_manager = Some(section);
         let given = Config {
             context_manager: expect.context_manager.clone(),

@@ -9,13 +9,13 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{dsn::Dsn, dsn::Endpoint, lines::Lines};
+use super::{StoreKind, dsn::Dsn, dsn::Endpoint, lines::Lines};
 
 /// Settings under the names of an earlier program. What is absent says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ContextManagerSection {
-    /// The PostgreSQL database. Not used: the embedded store serves.
+    /// The PostgreSQL database: `memory.postgres`, if it has a `dsn`; else the embedded store serves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<DatabaseSection>,
     /// The caches.
@@ -24,7 +24,7 @@ pub struct ContextManagerSection {
     /// The circuit breaker: `memory.circuit_breaker`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<BreakerSection>,
-    /// Databases to read from. Not used: the embedded store has none.
+    /// Databases to read from: `memory.postgres.read_replicas`, if there is a primary.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub read_replicas: Vec<ReplicaSection>,
 }
@@ -139,31 +139,47 @@ impl ContextManagerSection {
                 redis: Some(redis),
             }),
             circuit_breaker: None,
-            ..self.clone()
+            database: self
+                .database
+                .clone()
+                .filter(|database| database.dsn.is_none()),
+            read_replicas: match self.has_primary() {
+                true => Vec::new(),
+                false => self.read_replicas.clone(),
+            },
         };
         (rest != Self::default()).then_some(rest)
     }
 
-    /// What is set and has no effect, each with the reason.
-    pub(super) fn not_used(&self) -> Vec<String> {
+    fn has_primary(&self) -> bool {
+        self.database
+            .as_ref()
+            .is_some_and(|database| database.dsn.is_some())
+    }
+
+    /// What is set and has no effect where `store` serves, each with the reason.
+    pub(super) fn not_used(&self, store: StoreKind) -> Vec<String> {
         let mut remarks = Vec::new();
-        if let Some(database) = &self.database {
-            remarks.push(match database.dsn {
-                Some(_) => {
-                    "context_manager.database: there is no PostgreSQL store yet; the embedded \
-                            store serves, and nothing is written to that database"
-                        .to_owned()
-                }
-                None => "context_manager.database: it has no `dsn`, so the embedded store serves, \
+        if self.database.is_some() && !self.has_primary() {
+            remarks.push(
+                match store {
+                    StoreKind::Sqlite => {
+                        "context_manager.database: it has no `dsn`, so the embedded store serves, \
                          which needs no connections"
-                    .to_owned(),
-            });
+                    }
+                    StoreKind::Postgres => {
+                        "context_manager.database: it has no `dsn`, so it says nothing of the \
+                         database of memory.postgres"
+                    }
+                }
+                .to_owned(),
+            );
         }
         let replicas = self.read_replicas.len();
-        if replicas > 0 {
+        if replicas > 0 && !self.has_primary() {
             remarks.push(format!(
-                "context_manager.read_replicas: {replicas} ignored; the embedded store reads from \
-                 its own file"
+                "context_manager.read_replicas: {replicas} ignored; there is no \
+                 context_manager.database.dsn that they could follow"
             ));
         }
         let redis = self.cache.as_ref().and_then(|cache| cache.redis.as_ref());

@@ -14,6 +14,11 @@ use super::HostPort;
 pub struct Dsn(String);
 
 impl Dsn {
+    /// The address, password included.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let uri: Uri = text.parse().ok()?;
         let is_postgres = matches!(uri.scheme_str(), Some("postgres" | "postgresql"));

@@ -41,7 +41,7 @@ use crate::{
     adapters::{BatchConfig, CacheConfig, GuardConfig},
     admission::LanesConfig,
     context::ContextsConfig,
-    memory::{Limits, sqlite::SqliteConfig},
+    memory::{Limits, postgres::PostgresConfig, sqlite::SqliteConfig},
     telemetry::SlowOperationsConfig,
     upstream::ConnectorsConfig,
 };
@@ -90,8 +90,12 @@ pub struct MemoryConfig {
     pub operation_timeout: Duration,
     /// What callers may send. Reloadable.
     pub limits: Limits,
+    /// Which store keeps memories and contexts. Default `sqlite`.
+    pub store: StoreKind,
     /// The embedded store.
     pub sqlite: SqliteConfig,
+    /// The store in a PostgreSQL database, for more than one machine.
+    pub postgres: PostgresConfig,
     /// How writes are put together.
     pub batch: BatchConfig,
     /// When the store is left alone after failures.
@@ -100,13 +104,36 @@ pub struct MemoryConfig {
     pub cache: CacheConfig,
 }
 
+/// Which store keeps memories and contexts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreKind {
+    /// A file in the data folder.
+    #[default]
+    Sqlite,
+    /// A PostgreSQL database, which any number of servers share.
+    Postgres,
+}
+
+impl MemoryConfig {
+    /// The most stored text of one answer of the store, in bytes.
+    pub(crate) fn answer_bytes_max(&self) -> usize {
+        match self.store {
+            StoreKind::Sqlite => self.sqlite.answer_bytes_max.get(),
+            StoreKind::Postgres => self.postgres.answer_bytes_max.get(),
+        }
+    }
+}
+
 impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
             data_dir: None,
             operation_timeout: Duration::from_millis(100),
             limits: Limits::default(),
+            store: StoreKind::default(),
             sqlite: SqliteConfig::default(),
+            postgres: PostgresConfig::default(),
             batch: BatchConfig::default(),
             circuit_breaker: GuardConfig::default(),
             cache: CacheConfig::default(),
@@ -149,6 +176,17 @@ impl Config {
             .cache
             .validate()
             .map_err(|error| ConfigError::invalid("memory.cache", error.to_string()))?;
+        self.memory
+            .postgres
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
+        if self.memory.store == StoreKind::Postgres && self.memory.postgres.dsn.is_none() {
+            return Err(ConfigError::invalid(
+                "memory.postgres.dsn",
+                "must be set where memory.store is postgres: \
+                 postgres://user:password@host:5432/database",
+            ));
+        }
         if self.memory.operation_timeout < Duration::from_millis(1) {
             return Err(ConfigError::invalid(
                 "memory.operation_timeout",
@@ -171,9 +209,13 @@ impl Config {
         let largest = limits.content_bytes_max
             + limits.metadata_bytes_max
             + limits.tags_max * (limits.name_bytes_max + 3);
-        if self.memory.sqlite.answer_bytes_max.get() < largest {
+        if self.memory.answer_bytes_max() < largest {
+            let field = match self.memory.store {
+                StoreKind::Sqlite => "memory.sqlite.answer_bytes_max",
+                StoreKind::Postgres => "memory.postgres.answer_bytes_max",
+            };
             return Err(ConfigError::invalid(
-                "memory.sqlite.answer_bytes_max",
+                field,
                 format!(
                     "is too small for the largest memory that memory.limits allows, {largest} \
                      bytes: it could be stored, but not read"
@@ -187,7 +229,17 @@ impl Config {
     #[must_use]
     pub fn not_used(&self) -> Vec<String> {
         let section = self.context_manager.as_ref();
-        section.map_or_else(Vec::new, ContextManagerSection::not_used)
+        let mut remarks =
+            section.map_or_else(Vec::new, |section| section.not_used(self.memory.store));
+        if self.memory.store == StoreKind::Sqlite
+            && self.memory.postgres != PostgresConfig::default()
+        {
+            remarks.push(
+                "memory.postgres: the embedded store serves; set memory.store to postgres"
+                    .to_owned(),
+            );
+        }
+        remarks
     }
 }
 

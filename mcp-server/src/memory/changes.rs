@@ -1,6 +1,6 @@
 //! What is changed in a store, in the one order in which it happens.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use super::{Memory, MemoryId, Owner, search::Words};
 
@@ -41,4 +41,34 @@ pub struct ChangedMemory {
     pub memory: Arc<Memory>,
     /// The words of its text.
     pub words: Words,
+}
+
+/// A change as a store reads it: its number, the row, the memory's id, and what the row is now.
+pub(super) type RawChange = (i64, i64, MemoryId, Option<(Owner, Memory)>);
+
+impl MemoryChange {
+    /// Says what a row is now with the last of its changes only.
+    pub(super) fn told_once(list: Vec<RawChange>) -> Vec<Self> {
+        let mut told = HashSet::new();
+        let mut changes: Vec<_> = list
+            .into_iter()
+            .rev()
+            .map(|(sequence, row, id, now)| Self {
+                sequence,
+                row,
+                id,
+                now: now.filter(|_| told.insert(row)).map(|(owner, memory)| {
+                    let words = Words::of(&memory.content);
+                    let memory = Arc::new(memory);
+                    ChangedMemory {
+                        owner,
+                        memory,
+                        words,
+                    }
+                }),
+            })
+            .collect();
+        changes.reverse();
+        changes
+    }
 }

@@ -9,6 +9,9 @@ use serde_json::{Map, Value};
 
 use crate::written::Form;
 
+/// Where a memory goes that names no namespace.
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
+
 /// Who a memory belongs to. No operation of one owner sees another owner's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(Arc<str>);

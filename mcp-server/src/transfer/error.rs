@@ -30,7 +30,7 @@ pub enum TransferError {
         reason: String,
     },
     /// The output could not be written.
-    #[error("cannot write the export: {0}")]
+    #[error("cannot write the output: {0}")]
     Write(#[source] io::Error),
     /// The store refused.
     #[error(transparent)]

@@ -1,6 +1,7 @@
 //! Memories in and out of files: the program's own lossless form, and the exports of the memory
 //! servers that people come from.
 
+mod copy;
 mod error;
 mod export;
 mod form;
@@ -10,6 +11,7 @@ mod mem0;
 mod own;
 mod source;
 
+pub use copy::{Archive, Bookmark, Copied, copy};
 pub use error::TransferError;
 pub use export::export;
 pub use form::Form;

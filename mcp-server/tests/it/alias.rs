@@ -193,18 +193,28 @@ async fn what_is_wrong_in_it_is_named_with_its_line_and_the_way_out() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_named_is_said_not_to_be_used() {
+async fn a_database_that_is_named_is_the_store() {
     let dir = folder();
     let file = dir.path().join("settings.yaml");
     let path = file.to_str().unwrap();
-    let yaml = "context_manager:\n  database: {dsn: 'postgres://u:p@db:5432/mcp'}\n  \
+    let yaml = "context_manager:\n  database: {dsn: 'postgres://u:p@db:5432/mcp', \
+                max_open_conns: 40}\n  read_replicas: [{dsn: 'postgres://u:p@copy:5432/mcp'}]\n  \
                 cache: {redis: {enabled: false, endpoints: ['a:1']}}\n";
     fs::write(&file, yaml).unwrap();
     let output = run(&["config", "check", "--config", path], &[]).await;
     let checked = stdout(&output);
     let remarks: Vec<_> = checked.lines().skip(1).collect();
-    assert_eq!(remarks.len(), 1, "{checked}");
-    assert!(remarks[0].contains("no PostgreSQL store yet"), "{checked}");
+    assert_eq!(remarks.len(), 0, "{checked}");
+    let output = run(&["config", "show", "--origin", "--config", path], &[]).await;
+    let shown = stdout(&output);
+    for line in [
+        "  store: \"postgres\"  #",
+        "    dsn: \"postgres://u:***@db:5432/mcp\"  #",
+        "    connections_max: 40  #",
+        "    read_replicas: [\"postgres://u:***@copy:5432/mcp\"]  #",
+    ] {
+        assert!(shown.contains(line), "{line:?} is not in\n{shown}");
+    }
     let variable = [("MCP_SERVER__CONTEXT_MANAGER__READ_REPLICAS", "[]")];
     let says = [
         "MCP_SERVER__CONTEXT_MANAGER__READ_REPLICAS",

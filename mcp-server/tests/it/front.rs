@@ -38,7 +38,7 @@ async fn the_front_answers_as_rmcp_does() {
     let mut config = Config::default();
     config.memory.data_dir = Some(folder.path().to_owned());
     config.memory.operation_timeout = PATIENCE;
-    let app = App::build(&config).unwrap();
+    let app = App::build(&config).await.unwrap();
     let front = app.front().unwrap();
     let server = Server::start(app.handler(), HttpConfig::default()).await;
 

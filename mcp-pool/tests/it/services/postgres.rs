@@ -234,6 +234,25 @@ async fn a_request_that_times_out_keeps_its_connection() {
     lease.simple_query("SELECT 1").await.expect("an answer");
 }
 
+/// It ends at the server, not only for its caller.
+#[tokio::test]
+async fn a_statement_is_cancelled_from_outside() {
+    let Some(server) = start() else { return };
+    let pool = pool(server.port, &config()).await;
+    let lease = pool.get().await.expect("a connection");
+    let canceller = lease.canceller();
+    let slow = lease.simple_query("SELECT pg_sleep(60)");
+    let cancel = async {
+        tokio::time::sleep(ms(50)).await;
+        pool.manager().cancel(canceller).await
+    };
+    let (ended, cancelled) = tokio::join!(slow, cancel);
+    cancelled.expect("the server is there");
+    let code = ended.expect_err("it was cancelled").code().cloned();
+    assert_eq!(code, Some(tokio_postgres::error::SqlState::QUERY_CANCELED));
+    lease.simple_query("SELECT 1").await.expect("an answer");
+}
+
 #[tokio::test]
 async fn statements_are_prepared_once_and_bounded() {
     let Some(server) = start() else { return };
@@ -257,6 +276,8 @@ async fn statements_are_prepared_once_and_bounded() {
             .expect("a statement");
     }
     assert_eq!((lease.statements(), prepared().await), (1, 1));
+    let stats = pool.manager().statement_stats();
+    assert_eq!((stats.hits, stats.misses), (9, 1));
     for number in 0..10 {
         let query = format!("SELECT $1::int8 + {number}");
         let statement = lease.prepare_cached(&query).await.expect("a statement");

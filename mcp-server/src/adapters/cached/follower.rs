@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,8 +37,10 @@ pub(super) struct Follower {
     recent_bytes_max: usize,
     timeout: Duration,
     known: RwLock<Known>,
-    /// Held by the one who reads the changes for all who wait.
-    turn: Mutex<()>,
+    /// Rounds of reading the changes that have begun.
+    begun: AtomicU64,
+    /// The last round that ended well. Held by the one who reads the changes for all who wait.
+    turn: Mutex<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +64,8 @@ impl Follower {
             recent_bytes_max: config.changes_bytes_max,
             timeout: config.follow_timeout,
             known: RwLock::default(),
-            turn: Mutex::new(()),
+            begun: AtomicU64::new(0),
+            turn: Mutex::new(0),
         }
     }
 
@@ -99,10 +105,18 @@ impl Follower {
     }
 
     async fn advance(&self, keep: impl Fn(Owner, &Memory) + Send) -> Result<i64, MemoryError> {
-        let _turn = self.turn.lock().await;
+        let before = self.begun.load(Ordering::SeqCst);
+        let mut done = self.turn.lock().await;
         if let Some(upto) = self.current() {
             return Ok(upto);
         }
+        // A round that began after this call did has read all that this call must see.
+        if *done > before
+            && let Some(upto) = self.read().recent.as_ref().map(Recent::upto)
+        {
+            return Ok(upto);
+        }
+        let round = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         // Before the changes: what is committed in between is then read once more, not missed.
         let version = self.feed.version();
         let after = self.read().recent.as_ref().map(Recent::upto);
@@ -111,6 +125,7 @@ impl Follower {
         self.apply(changes, keep);
         // Only now may others believe that they need not ask.
         self.write().version = version;
+        *done = round;
         Ok(upto)
     }
 

@@ -2,11 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-use super::{
-    budget::Budget,
-    rows::{COLUMNS, memory, metadata_json, now_ms, tags_json, weight},
-};
-use crate::memory::{Cursor, Memory, MemoryError, Owner, Page, Restored};
+use super::rows::{COLUMNS, memory, metadata_json, now_ms, tags_json, weight};
+use crate::memory::{Cursor, Memory, MemoryError, Owner, Page, Restored, budget::Budget};
 
 /// The memories after `after`, as many as `len_max` and the budget allow, but at least one.
 pub(super) fn page(
@@ -49,6 +46,14 @@ pub(super) fn page(
         page.next = last;
     }
     Ok(page)
+}
+
+/// Everybody who owns a memory or a context.
+pub(super) fn owners(db: &Connection) -> Result<Vec<Owner>, MemoryError> {
+    let mut statement =
+        db.prepare_cached("SELECT owner FROM memory UNION SELECT owner FROM context ORDER BY 1")?;
+    let owners = statement.query_map([], |row| Ok(Owner::new(row.get_ref(0)?.as_str()?)))?;
+    Ok(owners.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Puts memories in as they are; a newer version of the same memory stays.

@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::IndexConfig;
+use crate::memory::search::IndexConfig;
 
 /// Configuration of the embedded store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -9,13 +9,8 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    contexts,
-    executor::Executor,
-    group::in_transaction,
-    index::{self, LiveIndex},
-    rows,
-};
+use super::{contexts, executor::Executor, group::in_transaction, index, rows};
+use crate::memory::search::LiveIndex;
 
 /// How long after a sweep that left nothing the next one may run.
 const INTERVAL_MS: i64 = 60_000;

@@ -1,6 +1,6 @@
 //! The log of changes as a feed: what every process that writes to the file has changed.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, named_params};
@@ -12,9 +12,7 @@ use super::{
     rows::{COLUMNS, memory, weight},
 };
 use crate::{
-    memory::{
-        ChangedMemory, Changes, MemoryChange, MemoryError, MemoryId, Owner, Version, search::Words,
-    },
+    memory::{Changes, MemoryChange, MemoryError, MemoryId, Owner, RawChange, Version},
     ports::ChangeFeed,
 };
 
@@ -68,7 +66,7 @@ fn list(
     let mut statement = db.prepare_cached(&sql)?;
     // From the last known one on, which is never removed while it is the last.
     let mut rows = statement.query(named_params! {":after": after, ":len_max": len_max + 2})?;
-    let mut list = Vec::new();
+    let mut list: Vec<RawChange> = Vec::new();
     let mut bytes = 0;
     let mut next = after;
     while let Some(row) = rows.next()? {
@@ -93,34 +91,7 @@ fn list(
     if next == after && after != 0 {
         return Ok(None);
     }
-    Ok(Some(told_once(list)))
-}
-
-type Raw = (i64, i64, MemoryId, Option<(Owner, crate::memory::Memory)>);
-
-/// Says what a row is now with the last of its changes only.
-fn told_once(list: Vec<Raw>) -> Vec<MemoryChange> {
-    let mut told = HashSet::new();
-    let mut changes: Vec<_> = list
-        .into_iter()
-        .rev()
-        .map(|(sequence, row, id, now)| MemoryChange {
-            sequence,
-            row,
-            id,
-            now: now.filter(|_| told.insert(row)).map(|(owner, memory)| {
-                let words = Words::of(&memory.content);
-                let memory = Arc::new(memory);
-                ChangedMemory {
-                    owner,
-                    memory,
-                    words,
-                }
-            }),
-        })
-        .collect();
-    changes.reverse();
-    changes
+    Ok(Some(MemoryChange::told_once(list)))
 }
 
 fn changed(

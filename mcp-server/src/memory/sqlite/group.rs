@@ -6,13 +6,13 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::time::Instant;
 
 use super::{
-    budget::Budget,
     executor::{Stop, caught},
-    index::LiveIndex,
     open::patiently,
     rows, search,
 };
-use crate::memory::{MemoryError, Operation, Outcome, Owner, Write, Written};
+use crate::memory::{
+    MemoryError, Operation, Outcome, Owner, Write, Written, budget::Budget, search::LiveIndex,
+};
 
 /// What the operations of any caller need.
 #[derive(Clone)]

@@ -3,7 +3,6 @@
 //! The file may be opened by several processes at once; SQLite's own locks order their writes.
 
 mod archive;
-mod budget;
 mod config;
 mod contexts;
 mod error;
@@ -27,20 +26,20 @@ use tokio::time::Instant;
 
 pub use config::SqliteConfig;
 pub use error::OpenError;
-pub use index::{IndexConfig, IndexReadiness};
 
 use self::{
-    budget::Budget,
     executor::{Executor, Stop},
     expiry::Sweeper,
     group::{Scope, in_transaction},
-    index::{Indexer, LiveIndex},
+    index::Log,
     readers::Readers,
     wal::WalIndex,
 };
 use super::{
     Add, Added, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome,
     Owner, Page, Restored, Search, Update, Updated, Write, Written,
+    budget::Budget,
+    search::{IndexReadiness, Indexer, LiveIndex},
 };
 use crate::{
     call::{Call, Lane},
@@ -78,7 +77,8 @@ impl SqliteStore {
         let writer = open::writer(&path, config)?;
         let threads = |source| OpenError::Thread { source };
         let (indexer, index) =
-            Indexer::start(dir, open::reader(&path, config)?, &config.index).map_err(threads)?;
+            Indexer::start(dir, Log(open::reader(&path, config)?), &config.index)
+                .map_err(threads)?;
         let feed = open::reader(&path, config)?;
         let spawn = |name, connection| {
             Executor::spawn(name, connection, config.queue_len_max.get()).map_err(threads)
@@ -276,6 +276,11 @@ impl MemoryArchive for SqliteStore {
         let (owner, len) = (owner.clone(), memories.len());
         let restore = move |tx: &Transaction<'_>| archive::restore(tx, &owner, &memories);
         self.write(len, None, restore).await
+    }
+
+    async fn owners(&self) -> Result<Vec<Owner>, MemoryError> {
+        let owners = |db: &Connection, _: Stop<'_>| archive::owners(db);
+        self.readers.run(Lane::Other, None, owners).await
     }
 }
 

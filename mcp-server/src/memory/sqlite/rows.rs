@@ -4,16 +4,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
-use super::budget::Budget;
 use crate::{
     memory::{
-        Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
+        Add, Added, DEFAULT_NAMESPACE, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner,
+        Update, Updated, budget::Budget,
     },
     written::Form,
 };
-
-/// Where a memory goes that names no namespace.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// The columns that [`memory`] reads, in its order.
 pub(super) const COLUMNS: &str = "m.id, m.namespace, m.content, m.tags, m.metadata, m.version, \

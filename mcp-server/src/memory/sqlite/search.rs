@@ -5,20 +5,20 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, named_params};
 
 use super::{
-    budget::Budget,
     executor::Stop,
-    index::LiveIndex,
+    index,
     rows::{COLUMNS, memory, now_ms, weight},
 };
 use crate::memory::{
     Found, Hit, MemoryError, Owner, Search,
-    search::{Match, Query},
+    budget::Budget,
+    search::{LiveIndex, Match, Query},
 };
 
 /// `stop` says that nobody waits for the answer any more.
 pub(super) fn search(
     db: &Connection,
-    index: &LiveIndex,
+    live: &LiveIndex,
     owner: &Owner,
     search: &Search,
     budget: &mut Budget,
@@ -30,7 +30,7 @@ pub(super) fn search(
     };
     // What a transaction has not committed yet is nothing that an answer could rest on later.
     let committed = db.is_autocommit();
-    index.search(db, &query, stop, |snapshot, basis| {
+    index::search(live, db, &query, stop, |snapshot, basis| {
         // A search that was stopped ends with what it has, which is not the answer.
         if stop() {
             return Err(MemoryError::Timeout);
@@ -39,7 +39,7 @@ pub(super) fn search(
         found.basis = committed.then(|| Arc::new(basis));
         match missing {
             // Layers and snapshot are of one moment: only a damaged index names such a row.
-            Some(row) => Err(index.unusable(&format!("row {row} does not match"))),
+            Some(row) => Err(live.unusable(&format!("row {row} does not match"))),
             None => Ok(found),
         }
     })

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use mcp_server::{auth::Scope, config::HttpConfig, memory::sqlite::IndexConfig};
+use mcp_server::{auth::Scope, config::HttpConfig, memory::search::IndexConfig};
 use proptest::{
     prelude::*,
     strategy::ValueTree,

@@ -7,7 +7,8 @@ use mcp_server::{
     call::Call,
     memory::{
         Add, Delete, Hit, MemoryId, Search, Update,
-        sqlite::{IndexConfig, SqliteConfig, SqliteStore},
+        search::IndexConfig,
+        sqlite::{SqliteConfig, SqliteStore},
     },
     ports::MemoryStore,
 };

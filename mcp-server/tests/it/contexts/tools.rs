@@ -168,6 +168,7 @@ async fn slow_calls_are_kept_with_their_sizes_and_without_their_contents() {
         },
         ..Config::default()
     })
+    .await
     .unwrap();
     let server = Server::start(app.handler(), HttpConfig::default()).await;
     let mut client = Client::http(Era::Modern, server.address).await;

@@ -147,12 +147,15 @@ async fn an_update_changes_what_it_names(store: &Store, call: Call) {
         assert_eq!(after.created_at, before.created_at);
         assert_eq!(
             after.content,
-            change.content.unwrap_or(before.content.clone())
+            change.content.unwrap_or_else(|| before.content.clone())
         );
-        assert_eq!(after.tags, change.tags.unwrap_or(before.tags.clone()));
+        assert_eq!(
+            after.tags,
+            change.tags.unwrap_or_else(|| before.tags.clone())
+        );
         assert_eq!(
             after.metadata,
-            change.metadata.unwrap_or(before.metadata.clone())
+            change.metadata.unwrap_or_else(|| before.metadata.clone())
         );
     }
     assert_eq!(found(store, &call, "walrus").await, Vec::<String>::new());

@@ -11,7 +11,8 @@ use mcp_server::{
     call::Call,
     memory::{
         Found, Search,
-        sqlite::{IndexConfig, IndexReadiness, SqliteConfig, SqliteStore},
+        search::{IndexConfig, IndexReadiness},
+        sqlite::{SqliteConfig, SqliteStore},
     },
     ports::{MemoryStore, Readiness},
 };

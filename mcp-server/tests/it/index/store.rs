@@ -6,7 +6,8 @@ use mcp_server::{
     call::Call,
     memory::{
         Delete, MemoryId, Search, Update,
-        sqlite::{IndexConfig, SqliteConfig, SqliteStore},
+        search::IndexConfig,
+        sqlite::{SqliteConfig, SqliteStore},
     },
     ports::{MemoryStore, Readiness},
 };

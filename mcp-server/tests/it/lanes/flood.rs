@@ -141,7 +141,7 @@ async fn safe_mode_has_no_lanes() {
         ..Config::default()
     };
     for safe_mode in [false, true] {
-        let app = App::build(&config(safe_mode)).unwrap();
+        let app = App::build(&config(safe_mode)).await.unwrap();
         assert_eq!(app.admission().is_none(), safe_mode);
         app.close().await;
     }

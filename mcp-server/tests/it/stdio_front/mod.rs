@@ -99,18 +99,18 @@ impl Session {
     }
 }
 
-fn app() -> (App, TempDir) {
+async fn app() -> (App, TempDir) {
     let folder = folder();
     let mut config = Config::default();
     config.memory.data_dir = Some(folder.path().to_owned());
     config.memory.operation_timeout = PATIENCE;
-    (App::build(&config).unwrap(), folder)
+    (App::build(&config).await.unwrap(), folder)
 }
 
 #[tokio::test]
 async fn with_the_front_and_without_the_answers_agree() {
     for legacy in [true, false] {
-        let (app, _folder) = app();
+        let (app, _folder) = app().await;
         let handler = app.stdio_handler(None);
         let front = app.stdio_front(&handler);
         assert!(front.is_some());
@@ -159,7 +159,7 @@ impl ServerHandler for Nothing {
 /// Behind this front is a server without tools: what is answered was answered by the front.
 #[tokio::test]
 async fn what_the_front_takes_does_not_reach_the_sdk() {
-    let (app, _folder) = app();
+    let (app, _folder) = app().await;
     let search = json!({"name": "memory_search", "arguments": {"query": "a"}});
     for legacy in [true, false] {
         let front = app.stdio_front(&app.stdio_handler(None));
@@ -197,7 +197,7 @@ async fn what_the_front_takes_does_not_reach_the_sdk() {
 /// A second `initialize`, or one after a request of the other era, is nobody's habit.
 #[tokio::test]
 async fn odd_lifecycles_are_left_to_the_sdk() {
-    let (app, _folder) = app();
+    let (app, _folder) = app().await;
     for legacy in [true, false] {
         let handler = app.stdio_handler(None);
         let front = app.stdio_front(&handler);
@@ -229,7 +229,7 @@ async fn odd_lifecycles_are_left_to_the_sdk() {
 
 #[tokio::test]
 async fn a_cancelled_call_stops() {
-    let (app, folder) = app();
+    let (app, folder) = app().await;
     let handler = app.stdio_handler(None);
     let front = app.stdio_front(&handler);
     let mut session = Session::start(Nothing, front);

@@ -3,6 +3,7 @@
 pub(crate) mod gate;
 pub(crate) mod http;
 pub(crate) mod mcp;
+pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod server;
 pub(crate) mod stdio;

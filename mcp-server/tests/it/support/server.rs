@@ -9,7 +9,7 @@ use mcp_server::{
     app::App,
     auth::{Entry, Scope, Token, TokenFile},
     config::{Config, HttpConfig, MemoryConfig},
-    memory::sqlite::{IndexConfig, SqliteConfig},
+    memory::{search::IndexConfig, sqlite::SqliteConfig},
     transport::http::{self, Drained},
 };
 use rmcp::ServerHandler;
@@ -102,6 +102,7 @@ impl Server {
             memory,
             ..config
         })
+        .await
         .expect("an empty folder is fine");
         app.start().await;
         Self::start_app(app.handler(), config.http, Some((app, folder))).await

@@ -1,5 +1,6 @@
 //! Contexts in the same database as the memories, in tables of their own.
 
+mod archive;
 mod changes;
 mod list;
 

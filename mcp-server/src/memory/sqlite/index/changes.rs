@@ -2,10 +2,50 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use crate::memory::search::{Change, Document, Watermark};
+use crate::memory::search::{Change, ChangeLog, Document, IndexError, Watermark};
 
 /// The most entries that one call of [`trim`] removes, so that writes never wait long behind it.
 const TRIM_LEN_MAX: i64 = 10_000;
+
+/// The log, read by the connection of the indexer.
+pub(in super::super) struct Log(pub(in super::super) Connection);
+
+impl ChangeLog for Log {
+    fn head(&self) -> Result<i64, IndexError> {
+        head(&self.0).map_err(unreadable)
+    }
+
+    fn first(&self) -> Result<i64, IndexError> {
+        first(&self.0).map_err(unreadable)
+    }
+
+    fn watermark(&self, sequence: i64) -> Result<Option<Watermark>, IndexError> {
+        watermark(&self.0, sequence).map_err(unreadable)
+    }
+
+    fn after(&self, sequence: i64, len_max: u32) -> Result<Vec<(i64, Change)>, IndexError> {
+        let mut changes = Vec::new();
+        let keep = |at, change| changes.push((at, change));
+        after(&self.0, sequence, len_max.into(), keep).map_err(unreadable)?;
+        Ok(changes)
+    }
+
+    fn scan(&self, row: i64, len_max: u32) -> Result<Vec<Change>, IndexError> {
+        scan(&self.0, row, len_max).map_err(unreadable)
+    }
+
+    fn rows(&self) -> Result<u64, IndexError> {
+        let count = "SELECT count(*) FROM memory";
+        self.0
+            .query_row(count, [], |row| row.get(0))
+            .map_err(unreadable)
+    }
+}
+
+/// The index cannot go on without its store.
+fn unreadable(error: rusqlite::Error) -> IndexError {
+    IndexError::Io(std::io::Error::other(error))
+}
 
 /// The last change; 0 before the first.
 pub(in super::super) fn head(db: &Connection) -> rusqlite::Result<i64> {
@@ -20,7 +60,7 @@ pub(super) fn first(db: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// The watermark of whoever has read up to `sequence`; `None` when the log does not hold it.
-pub(super) fn watermark(db: &Connection, sequence: i64) -> rusqlite::Result<Option<Watermark>> {
+fn watermark(db: &Connection, sequence: i64) -> rusqlite::Result<Option<Watermark>> {
     if sequence == 0 {
         return Ok(Some(Watermark::default()));
     }
@@ -32,14 +72,14 @@ pub(super) fn watermark(db: &Connection, sequence: i64) -> rusqlite::Result<Opti
         .optional()
 }
 
-/// Hands the changes after `sequence` to `sink`, in order, at most `len_max` of them; returns the
-/// sequence of the last one. A row comes in its present state, however often it has changed.
-pub(super) fn after<E: From<rusqlite::Error>>(
+/// Hands the changes after `sequence` and their numbers to `sink`, in order, at most `len_max` of
+/// them; returns the last number. A row comes in its present state, however often it has changed.
+pub(super) fn after(
     db: &Connection,
     sequence: i64,
     len_max: i64,
-    mut sink: impl FnMut(Change) -> Result<(), E>,
-) -> Result<i64, E> {
+    mut sink: impl FnMut(i64, Change),
+) -> rusqlite::Result<i64> {
     let mut statement = db.prepare_cached(
         "SELECT c.row, m.owner, m.namespace, m.content, m.tags, m.expires_at, c.sequence
            FROM memory_change c LEFT JOIN memory m ON m.row = c.row
@@ -48,37 +88,20 @@ pub(super) fn after<E: From<rusqlite::Error>>(
     let mut rows = statement.query(named_params! {":sequence": sequence, ":len_max": len_max})?;
     let mut last = sequence;
     while let Some(row) = rows.next()? {
-        sink(change(row)?)?;
         last = row.get(6)?;
+        sink(last, change(row)?);
     }
     Ok(last)
 }
 
-/// Hands the rows after `row` to `sink`, at most `len_max` of them; returns the last one, or `None`
-/// when there are no more.
-pub(super) fn scan<E: From<rusqlite::Error>>(
-    db: &Connection,
-    row: i64,
-    len_max: i64,
-    mut sink: impl FnMut(Change) -> Result<(), E>,
-) -> Result<Option<i64>, E> {
+/// The rows after `row`, at most `len_max` of them.
+fn scan(db: &Connection, row: i64, len_max: u32) -> rusqlite::Result<Vec<Change>> {
     let mut statement = db.prepare_cached(
         "SELECT row, owner, namespace, content, tags, expires_at
            FROM memory WHERE row > :row ORDER BY row LIMIT :len_max",
     )?;
-    let mut rows = statement.query(named_params! {":row": row, ":len_max": len_max})?;
-    let mut last = None;
-    while let Some(row) = rows.next()? {
-        let change = change(row)?;
-        last = Some(change.row);
-        sink(change)?;
-    }
-    Ok(last)
-}
-
-/// How many memories there are.
-pub(super) fn rows(db: &Connection) -> rusqlite::Result<u64> {
-    db.query_row("SELECT count(*) FROM memory", [], |row| row.get(0))
+    let rows = statement.query_map(named_params! {":row": row, ":len_max": len_max}, change)?;
+    rows.collect()
 }
 
 /// Removes changes up to `sequence`, and says whether there are more to remove.

@@ -4,13 +4,13 @@ use crate::memory::MemoryError;
 
 /// What is left for one answer, in bytes of stored text.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::memory) struct Budget {
     bytes_max: usize,
     left: usize,
 }
 
 impl Budget {
-    pub(super) fn new(bytes_max: usize) -> Self {
+    pub(in crate::memory) fn new(bytes_max: usize) -> Self {
         Self {
             bytes_max,
             left: bytes_max,
@@ -22,7 +22,7 @@ impl Budget {
     /// # Errors
     ///
     /// [`MemoryError::AnswerTooLarge`].
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), MemoryError> {
+    pub(in crate::memory) fn take(&mut self, bytes: usize) -> Result<(), MemoryError> {
         let left = self.left.checked_sub(bytes);
         self.left = left.ok_or(MemoryError::AnswerTooLarge {
             bytes_max: self.bytes_max,

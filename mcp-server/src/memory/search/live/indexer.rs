@@ -13,26 +13,21 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::Connection;
-
 use super::{
-    IndexConfig, IndexReadiness, changes,
-    live::{LiveIndex, belongs, unreadable},
-    lock::IndexLock,
-    progress::Progress,
+    ChangeLog, IndexConfig, IndexReadiness, LiveIndex, lock::IndexLock, progress::Progress,
 };
-use crate::memory::search::{DiskView, DiskWriter, IndexError};
+use crate::memory::search::{DiskView, DiskWriter, IndexError, Watermark};
 
-/// The index's folder beside the database.
+/// The folder of the index inside its store's folder.
 const DIR_NAME: &str = "search";
 /// Changes and rows are read so many at a time; in between, an end of the store is noticed.
-const PAGE_LEN: i64 = 1_000;
+const PAGE_LEN: u32 = 1_000;
 /// After so many failures in a row, the pauses between attempts grow no more.
 const DOUBLINGS_MAX: u32 = 6;
 
 /// Owns the thread; dropping it ends the thread and waits for that.
 #[derive(Debug)]
-pub(in super::super) struct Indexer {
+pub(in crate::memory) struct Indexer {
     /// `None` once it was ended.
     thread: Mutex<Option<Thread>>,
     stop: Arc<AtomicBool>,
@@ -48,11 +43,11 @@ struct Thread {
 }
 
 impl Indexer {
-    /// Opens the index beside the database, if there is a good one, and starts the thread, which
-    /// reads the database by `db`.
-    pub(in super::super) fn start(
+    /// Opens the index in `dir`, if there is a good one, and starts the thread, which has `log` to
+    /// itself.
+    pub(in crate::memory) fn start(
         dir: &Path,
-        db: Connection,
+        log: impl ChangeLog + Send + 'static,
         config: &IndexConfig,
     ) -> io::Result<(Self, Arc<LiveIndex>)> {
         let progress = Arc::<Progress>::default();
@@ -60,7 +55,7 @@ impl Indexer {
         let stop = Arc::<AtomicBool>::default();
         let worker = Worker {
             dir: dir.to_owned(),
-            db,
+            log: Box::new(log),
             live: live.clone(),
             progress: progress.clone(),
             config: config.clone(),
@@ -88,7 +83,7 @@ impl Indexer {
     }
 
     /// Notes that up to `changes` changes were written.
-    pub(in super::super) fn wrote(&self, changes: usize) {
+    pub(in crate::memory) fn wrote(&self, changes: usize) {
         let changes = u32::try_from(changes).unwrap_or(u32::MAX);
         let before = self.pending.fetch_add(changes, Ordering::Relaxed);
         if before.saturating_add(changes) >= self.commit_len
@@ -101,7 +96,7 @@ impl Indexer {
     }
 
     /// Has the thread write what is due, and waits for its end. Searches go on.
-    pub(in super::super) fn end(&self) {
+    pub(in crate::memory) fn end(&self) {
         self.stop.store(true, Ordering::Relaxed);
         let thread = self.thread().take();
         if let Some(Thread { wake, handle }) = thread {
@@ -115,7 +110,7 @@ impl Indexer {
         self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(in super::super) fn readiness(&self) -> IndexReadiness {
+    pub(in crate::memory) fn readiness(&self) -> IndexReadiness {
         IndexReadiness::new(self.progress.clone())
     }
 }
@@ -128,7 +123,7 @@ impl Drop for Indexer {
 
 struct Worker {
     dir: PathBuf,
-    db: Connection,
+    log: Box<dyn ChangeLog + Send>,
     live: Arc<LiveIndex>,
     progress: Arc<Progress>,
     config: IndexConfig,
@@ -207,12 +202,12 @@ impl Worker {
             self.live.reset();
         }
         match self.followed() {
-            Ok(Some(disk)) => self.live.show(disk, &self.db),
+            Ok(Some(disk)) => self.live.show(disk, &*self.log),
             Ok(None) => {}
             // Whoever holds the lock mends it.
             Err(error) => tracing::debug!(%error, "no search index to follow"),
         }
-        if let Err(error) = self.live.warm(&self.db) {
+        if let Err(error) = self.live.warm(&*self.log) {
             tracing::debug!(%error, "the search index is behind");
         }
     }
@@ -223,7 +218,7 @@ impl Worker {
             Some(disk) => disk.reloaded()?,
             None => DiskView::open(&self.index_dir())?,
         };
-        match belongs(&self.db, disk.watermark())? {
+        match self.belongs(disk.watermark())? {
             true => Ok(Some(disk)),
             false => Ok(None),
         }
@@ -232,7 +227,7 @@ impl Worker {
     /// Whether the index can be gone on with: it is sound and of this database, or there is none
     /// and the log reaches back to the beginning.
     fn check(&self) -> Result<bool, IndexError> {
-        let first = changes::first(&self.db).map_err(unreadable)?;
+        let first = self.log.first()?;
         let dir = self.index_dir();
         if !dir.exists() {
             self.live.reset();
@@ -246,11 +241,11 @@ impl Worker {
                 return Ok(false);
             }
         };
-        if !belongs(&self.db, disk.watermark())? || first > disk.watermark().sequence + 1 {
+        if !self.belongs(disk.watermark())? || first > disk.watermark().sequence + 1 {
             tracing::warn!("the search index is of another history of the database");
             return Ok(false);
         }
-        self.live.show(disk, &self.db);
+        self.live.show(disk, &*self.log);
         Ok(true)
     }
 
@@ -258,8 +253,14 @@ impl Worker {
     fn advance(&mut self, last: bool) -> Result<(), IndexError> {
         let disk = self.live.disk();
         let upto = disk.as_ref().map_or(0, |disk| disk.watermark().sequence);
-        let head = changes::head(&self.db).map_err(unreadable)?;
+        let head = self.log.head()?;
         let behind = head - upto;
+        if behind < 0 {
+            tracing::warn!(
+                "the store has gone back to an earlier state: the search index is made again"
+            );
+            return self.rebuild();
+        }
         let quiet = std::mem::replace(&mut self.head_before, head) == head;
         let full = behind >= i64::from(self.config.commit_len.get());
         if behind == 0 {
@@ -271,7 +272,7 @@ impl Worker {
         if !full && (last || !quiet) {
             return Ok(());
         }
-        if changes::first(&self.db).map_err(unreadable)? > upto + 1 {
+        if self.log.first()? > upto + 1 {
             return self.rebuild();
         }
         let mut writer = match (self.writer.take(), &disk) {
@@ -281,8 +282,10 @@ impl Worker {
         };
         let mut upto = upto;
         while upto < head && (last || !self.stop.load(Ordering::Relaxed)) {
-            let apply = |change| writer.apply(&change).map_err(Failure::Index);
-            upto = changes::after(&self.db, upto, PAGE_LEN, apply).map_err(Failure::into_error)?;
+            for (sequence, change) in self.log.after(upto, PAGE_LEN)? {
+                writer.apply(&change)?;
+                upto = sequence;
+            }
         }
         self.commit(writer, upto)
     }
@@ -293,19 +296,23 @@ impl Worker {
             && let Some(disk) = self.live.disk()
             && disk.is_outdated()?
         {
-            self.live.show(disk.reloaded()?, &self.db);
+            self.live.show(disk.reloaded()?, &*self.log);
         }
         Ok(())
     }
 
-    /// Reads all rows into a new index.
+    /// Whether an index that has read so far has read this store's history.
+    fn belongs(&self, mark: Watermark) -> Result<bool, IndexError> {
+        Ok(self.log.watermark(mark.sequence)? == Some(mark))
+    }
+
+    /// Reads all rows into a new index. What is changed meanwhile is later in the log than the head
+    /// that was read first, and applied again.
     fn rebuild(&mut self) -> Result<(), IndexError> {
         self.writer = None;
         self.live.reset();
         self.checked = false;
-        let snapshot = self.db.unchecked_transaction().map_err(unreadable)?;
-        let head = changes::head(&snapshot).map_err(unreadable)?;
-        let rows = changes::rows(&snapshot).map_err(unreadable)?;
+        let (head, rows) = (self.log.head()?, self.log.rows()?);
         self.progress.begin(rows);
         tracing::info!(memories = rows, "making the search index from the memories");
         let mut writer = DiskWriter::create(&self.index_dir())?;
@@ -316,23 +323,19 @@ impl Worker {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            let mut page = 0;
-            let apply = |change| {
-                page += 1;
-                writer.apply(&change).map_err(Failure::Index)
-            };
-            let next =
-                changes::scan(&snapshot, row, PAGE_LEN, apply).map_err(Failure::into_error)?;
-            let Some(next) = next else { break };
-            row = next;
-            read += page;
-            self.progress.read(page);
+            let page = self.log.scan(row, PAGE_LEN)?;
+            let Some(last) = page.last() else { break };
+            row = last.row;
+            for change in &page {
+                writer.apply(change)?;
+            }
+            read += page.len() as u64;
+            self.progress.read(page.len() as u64);
             if read * 10 / rows.max(1) > tenth {
                 tenth = read * 10 / rows.max(1);
                 tracing::info!(read, of = rows, "making the search index");
             }
         }
-        drop(snapshot);
         self.commit(writer, head)?;
         self.checked = true;
         self.progress.end();
@@ -341,32 +344,10 @@ impl Worker {
     }
 
     fn commit(&mut self, mut writer: DiskWriter, upto: i64) -> Result<(), IndexError> {
-        let mark = changes::watermark(&self.db, upto).map_err(unreadable)?;
-        let mark = mark.unwrap_or_default();
+        let mark = self.log.watermark(upto)?.unwrap_or_default();
         writer.commit(mark)?;
-        self.live.show(writer.view()?, &self.db);
+        self.live.show(writer.view()?, &*self.log);
         self.writer = Some(writer);
         Ok(())
-    }
-}
-
-/// Either side of a copy.
-enum Failure {
-    Store(rusqlite::Error),
-    Index(IndexError),
-}
-
-impl From<rusqlite::Error> for Failure {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl Failure {
-    fn into_error(self) -> IndexError {
-        match self {
-            Self::Store(error) => unreadable(error),
-            Self::Index(error) => error,
-        }
     }
 }
