@@ -125,7 +125,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let open = match sessions::is_of_a_session(&head.headers, Some(&envelope)) {
             true => match self.session(&head.headers) {
                 Ok(open) => Some(open),
-                Err(refusal) => return refusal,
+                Err(refusal) => return *refusal,
             },
             false => None,
         };
@@ -201,12 +201,14 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         Ok(())
     }
 
-    /// The session of a POST.
-    fn session(&self, headers: &HeaderMap) -> Result<Open, Response> {
+    /// The session of a POST, or why there is none.
+    fn session(&self, headers: &HeaderMap) -> Result<Open, Box<Response>> {
         let needs = ["application/json", "text/event-stream"];
-        match sessions::refuse(headers, &needs) {
-            Some(refusal) => Err(refusal),
-            None => self.sessions.find(headers).ok_or_else(no_such_session),
+        let refusal = sessions::refuse(headers, &needs);
+        match (refusal, self.sessions.find(headers)) {
+            (Some(refusal), _) => Err(Box::new(refusal)),
+            (None, None) => Err(Box::new(no_such_session())),
+            (None, Some(open)) => Ok(open),
         }
     }
 

@@ -64,7 +64,7 @@ impl std::fmt::Debug for Options {
 ///
 /// # Errors
 ///
-/// When the listener has no local address.
+/// When the listener has no local address, or the settings of sessions make no sense.
 pub async fn serve<H>(
     listener: TcpListener,
     handler: H,
@@ -81,7 +81,8 @@ where
     let calls = TaskTracker::new();
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
-    let (router, sessions) = router(&handler, options, &config, address, &calls, &streams);
+    let (router, sessions) = router(&handler, options, &config, address, &calls, &streams)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
 
     let connections = Connections::accept(listener, router, &config.load_full(), &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
@@ -107,7 +108,7 @@ fn router<H: ServerHandler + Clone>(
     address: SocketAddr,
     calls: &TaskTracker,
     streams: &CancellationToken,
-) -> (Router, mcp_streaming::Sessions) {
+) -> Result<(Router, mcp_streaming::Sessions), mcp_streaming::ConfigError> {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -123,7 +124,7 @@ fn router<H: ServerHandler + Clone>(
         &rmcp_config,
         config.clone(),
         options.clients,
-    );
+    )?;
     let registry = sessions.registry();
     let endpoint = McpEndpoint::new(
         sessions,
@@ -147,5 +148,5 @@ fn router<H: ServerHandler + Clone>(
     let router = routes.layer(middleware::from_fn(move |request, next| {
         guard.clone().check(request, next)
     }));
-    (router, registry)
+    Ok((router, registry))
 }
