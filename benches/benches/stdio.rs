@@ -18,7 +18,8 @@ mod usage;
 
 use std::{
     error::Error,
-    io::{BufRead, BufReader, Write},
+    fmt::Write as _,
+    io::{BufRead, BufReader, Write as _},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -177,8 +178,9 @@ impl Server {
     /// Keeps `depth` calls in flight for `duration`: for the answers that are there, as many new
     /// calls are written together.
     fn run(&mut self, duration: Duration, depth: usize) -> Result<Sample, Failure> {
-        let calls = format!("{CALL}\n").repeat(depth);
-        let call_bytes = calls.len() / depth;
+        // Calls in flight must differ in their ids.
+        let (before, behind) = CALL.split_once("12").ok_or("the call has an id")?;
+        let mut calls = String::new();
         let process = self.child.id();
         let (cpu, began) = (cpu_seconds(process)?, Instant::now());
         let (mut written, mut answered) = (0_u32, 0_u32);
@@ -186,9 +188,12 @@ impl Server {
         loop {
             let in_flight = usize::try_from(written - answered)?;
             if began.elapsed() < duration {
-                self.input
-                    .write_all(&calls.as_bytes()[..(depth - in_flight) * call_bytes])?;
-                written = answered + u32::try_from(depth)?;
+                calls.clear();
+                for _ in in_flight..depth {
+                    writeln!(calls, "{before}{written}{behind}")?;
+                    written += 1;
+                }
+                self.input.write_all(calls.as_bytes())?;
             } else if in_flight == 0 {
                 break;
             }

@@ -145,7 +145,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let open = match sessions::is_of_a_session(&head.headers, Some(&envelope)) {
             true => match self.session(&head) {
                 Ok(open) => Some(open),
-                Err(refusal) => return refusal,
+                Err(refusal) => return *refusal,
             },
             false => None,
         };
@@ -250,14 +250,14 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         self.sessions.find(headers, &self.caller(found).owner)
     }
 
-    /// The session of a POST.
-    fn session(&self, head: &Parts) -> Result<Open, Response> {
+    /// The session of a POST, or why there is none.
+    fn session(&self, head: &Parts) -> Result<Open, Box<Response>> {
         let needs = ["application/json", "text/event-stream"];
-        match sessions::refuse(&head.headers, &needs) {
-            Some(refusal) => Err(refusal),
-            None => self
-                .find(&head.headers, &head.extensions)
-                .ok_or_else(no_such_session),
+        let refusal = sessions::refuse(&head.headers, &needs);
+        match (refusal, self.find(&head.headers, &head.extensions)) {
+            (Some(refusal), _) => Err(Box::new(refusal)),
+            (None, None) => Err(Box::new(no_such_session())),
+            (None, Some(open)) => Ok(open),
         }
     }
 

@@ -98,7 +98,7 @@ impl std::fmt::Debug for Options {
 ///
 /// # Errors
 ///
-/// When the listener has no local address.
+/// When the listener has no local address, or the settings of sessions make no sense.
 pub async fn serve<H>(
     listener: TcpListener,
     handler: H,
@@ -118,7 +118,8 @@ where
     let counters = options.counters.clone();
     let (router, sessions) = router(
         &handler, options, &config, address, &calls, &streams, &shutdown,
-    );
+    )
+    .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
 
     let settings = config.load_full();
     let connections = Connections::accept(listener, router, &settings, counters, &shutdown).await;
@@ -146,7 +147,7 @@ fn router<H: ServerHandler + Clone>(
     calls: &TaskTracker,
     streams: &CancellationToken,
     shutdown: &CancellationToken,
-) -> (Router, mcp_streaming::Sessions) {
+) -> Result<(Router, mcp_streaming::Sessions), mcp_streaming::ConfigError> {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -162,7 +163,7 @@ fn router<H: ServerHandler + Clone>(
         &rmcp_config,
         config.clone(),
         options.clients,
-    );
+    )?;
     let registry = sessions.registry();
     let fronted = options.front.is_some();
     let auth = options.auth.map(Arc::new);
@@ -229,7 +230,7 @@ fn router<H: ServerHandler + Clone>(
                 }
             }
         }));
-        return (router, registry);
+        return Ok((router, registry));
     }
     // A browser shows no token when it asks whether a page may call.
     let router = routes
@@ -244,5 +245,5 @@ fn router<H: ServerHandler + Clone>(
                 }
             }
         }));
-    (router, registry)
+    Ok((router, registry))
 }

@@ -27,7 +27,7 @@ impl Key {
     pub(super) fn of(caller: Option<&Caller>, peer: Option<IpAddr>) -> Self {
         match caller.and_then(Caller::token) {
             Some(token) => Self::Token(token),
-            None => Self::Address(peer.map_or(Ipv6Addr::LOCALHOST.into(), network)),
+            None => Self::Address(peer.map_or(IpAddr::V6(Ipv6Addr::LOCALHOST), network)),
         }
     }
 }

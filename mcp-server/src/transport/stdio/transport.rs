@@ -59,7 +59,7 @@ pub(super) struct StdioTransport<R> {
 /// What a line is.
 enum Read {
     /// A message for rmcp.
-    Message(ClientJsonRpcMessage),
+    Message(Box<ClientJsonRpcMessage>),
     /// Nothing that rmcp needs to know of: this is the answer, if there is one.
     Settled(Option<Vec<u8>>),
     /// A call that the front makes.
@@ -127,7 +127,7 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
     ///
     /// Never waits for anything: a call that does becomes a task.
     async fn handle(&mut self, line: Bytes, is_left: bool) -> Option<ClientJsonRpcMessage> {
-        let message = match self.read(&line, is_left) {
+        let message = *match self.read(&line, is_left) {
             Ok(Read::Message(message)) => message,
             Ok(Read::Settled(answer)) => {
                 self.unsent = answer;
@@ -185,7 +185,7 @@ impl<R: AsyncRead + Send + Unpin> StdioTransport<R> {
             error_response(id, INVALID_REQUEST, &format!("invalid request: {error}"))
         })?;
         match self.note(&message)? {
-            true => Ok(Read::Message(message)),
+            true => Ok(Read::Message(Box::new(message))),
             false => Ok(Read::Settled(None)),
         }
     }

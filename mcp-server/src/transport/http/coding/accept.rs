@@ -37,7 +37,7 @@ impl Wanted {
                 }
             }
         }
-        let identity = identity.or(any.filter(|quality| *quality == 0));
+        let identity = identity.or_else(|| any.filter(|quality| *quality == 0));
         let mut best = None;
         for (coding, quality) in Coding::ALL.into_iter().zip(qualities) {
             let quality = quality.or(any).unwrap_or(0);

@@ -34,7 +34,8 @@ pub(in crate::transport::http) fn is_of_a_session(
     let version = meta.version.as_deref().or(header);
     // Revisions are dates: they compare as text.
     let modern = version.is_some_and(|it| it >= ProtocolVersion::V_2026_07_28.as_str());
-    !modern && !(meta.version.is_some() && meta.has_capabilities)
+    let is_complete = meta.version.is_some() && meta.has_capabilities;
+    !modern && !is_complete
 }
 
 #[derive(Default)]

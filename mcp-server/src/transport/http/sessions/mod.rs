@@ -18,7 +18,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
 use mcp_streaming::{
-    Budget, BudgetConfig, SessionConfig, SessionId, SlowConsumer, StreamConfig, StreamingSession,
+    Budget, BudgetConfig, ConfigError, SessionConfig, SessionId, SlowConsumer, StreamConfig,
+    StreamingSession,
 };
 use rmcp::{
     ServerHandler,
@@ -100,13 +101,17 @@ impl Open {
 
 impl<H: ServerHandler + Clone> Sessions<H> {
     /// Streams and the work for clients that have left end with `rmcp_config`'s token.
+    ///
+    /// # Errors
+    ///
+    /// When the settings of sessions make no sense.
     pub(super) fn new(
         handler: &H,
         front: Option<Front>,
         rmcp_config: &StreamableHttpServerConfig,
         config: Live<HttpConfig>,
         clients: Clients,
-    ) -> Self {
+    ) -> Result<Self, ConfigError> {
         let streams = rmcp_config.cancellation_token.clone();
         let stateless = |sessions| {
             let handler = handler.clone();
@@ -114,17 +119,17 @@ impl<H: ServerHandler + Clone> Sessions<H> {
             let never = Arc::new(NeverSessionManager::default());
             Stateless::new(move || Ok(handler.clone()), never, rmcp_config)
         };
-        Self {
+        Ok(Self {
             handler: handler.clone(),
             front,
-            open: registry(&config.load()),
+            open: registry(&config.load())?,
             stateless: stateless(true),
             opening: stateless(false),
             config,
             clients,
             work: TaskTracker::new(),
             streams,
-        }
+        })
     }
 
     /// The registry of sessions, to end them all.
@@ -157,14 +162,11 @@ impl<H: ServerHandler + Clone> Sessions<H> {
     }
 }
 
-/// # Panics
-///
-/// Never: the settings were validated.
-fn registry(config: &HttpConfig) -> mcp_streaming::Sessions {
+fn registry(config: &HttpConfig) -> Result<mcp_streaming::Sessions, ConfigError> {
     let budget = Budget::new(&BudgetConfig {
         bytes_max: config.sessions_bytes_max,
         ..BudgetConfig::default()
-    });
+    })?;
     let session_config = SessionConfig {
         bytes_max: config.session_bytes_max,
         stream: StreamConfig {
@@ -184,6 +186,5 @@ fn registry(config: &HttpConfig) -> mcp_streaming::Sessions {
         idle_timeout: config.session_idle_timeout,
         life_time: None,
     };
-    let sessions = budget.and_then(|budget| mcp_streaming::Sessions::new(&budget, &session_config));
-    sessions.expect("the settings were validated")
+    mcp_streaming::Sessions::new(&budget, &session_config)
 }

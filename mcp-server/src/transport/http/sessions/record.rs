@@ -159,7 +159,7 @@ impl Record {
     pub(super) fn standing(&self) -> Option<Tx> {
         let work = self.lock();
         let read = work.standing.iter().find(|tx| tx.stats().has_reader);
-        read.or(work.standing.first()).cloned()
+        read.or_else(|| work.standing.first()).cloned()
     }
 
     /// The streams for what belongs to no request.
