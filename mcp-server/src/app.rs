@@ -201,7 +201,7 @@ impl App {
 
     /// Does once what the first calls would otherwise have to wait for. Writes nothing.
     pub async fn warm(&self) {
-        warmup::run(&self.registry, self.readers).await;
+        warmup::run(&self.registry, &self.store, self.readers).await;
     }
 
     /// The lanes, unless safe mode leaves them out.
@@ -253,8 +253,13 @@ impl App {
         if let Some(batched) = &self.batched {
             batched.shutdown().await;
         }
-        // Joins the store's threads.
-        if let Err(error) = tokio::task::spawn_blocking(move || drop(self)).await {
+        // A connection that is just ending may hold the store a little longer: the index is brought
+        // to its end by name.
+        let close = move || {
+            self.store.end_indexing();
+            drop(self);
+        };
+        if let Err(error) = tokio::task::spawn_blocking(close).await {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }

@@ -16,6 +16,7 @@
 //! | [`tools`] | one tool a file, one registry |
 //! | [`protocol`] | MCP itself, whatever carries it |
 //! | [`transport`] | HTTP and stdio |
+//! | [`mod@written`] | answers as they are written to clients |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
@@ -39,3 +40,4 @@ pub mod tools;
 pub mod transfer;
 pub mod transport;
 mod warmup;
+pub mod written;

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     call::Call,
-    memory::Owner,
+    memory::{Add, Owner, sqlite::SqliteStore},
     tools::{DynTool, Registry},
 };
 
@@ -16,8 +16,13 @@ const SCRATCH_OWNER: &str = "warm-up";
 const ROUNDS: usize = 4;
 
 /// Runs the reads of the memory tools until each of `readers` connections has its statements
-/// prepared and its part of the index open. Writes nothing, and takes no lock that a write takes.
-pub(crate) async fn run(registry: &Registry, readers: usize) {
+/// prepared and its part of the index open, and rehearses a write. Changes nothing.
+pub(crate) async fn run(registry: &Registry, store: &SqliteStore, readers: usize) {
+    let add = Add {
+        content: "warm up".to_owned(),
+        ..Add::default()
+    };
+    store.rehearse(&scratch_call(), add).await;
     let reads = [
         ("memory_search", json!({"query": "warm up", "limit": 1})),
         ("memory_get", json!({"id": "warm-up"})),
@@ -37,7 +42,11 @@ pub(crate) async fn run(registry: &Registry, readers: usize) {
 }
 
 async fn read(tool: std::sync::Arc<dyn DynTool>, arguments: JsonObject) {
-    let call = Call::new(Owner::new(SCRATCH_OWNER));
+    let call = scratch_call();
     // There is nothing to be found: what matters is that it was looked for.
     let _ = tool.call(&call, arguments).await;
+}
+
+fn scratch_call() -> Call {
+    Call::new(Owner::new(SCRATCH_OWNER))
 }

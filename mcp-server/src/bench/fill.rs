@@ -40,7 +40,8 @@ struct ItemResult {
 ///
 /// # Errors
 ///
-/// As for a call; a batch that is refused because the server is busy is sent again.
+/// As for a call; a batch that is refused because the server is busy, or not answered in time, is
+/// sent again.
 pub async fn fill(
     address: SocketAddr,
     trace: &Arc<Trace>,
@@ -104,7 +105,10 @@ async fn store(
                 let ids = results.results.iter().map(|item| item.ok.id).collect();
                 return Ok((client, first, ids));
             }
-            Err(code) if code == "overloaded" => sleep(RETRY_AFTER).await,
+            // Of a batch that was stored all the same, nothing is stored again.
+            Err(code) if code == "overloaded" || code == "outcome_unknown" => {
+                sleep(RETRY_AFTER).await;
+            }
             Err(code) => {
                 let tool = tool.to_owned();
                 return Err(BenchError::Refused { tool, code });

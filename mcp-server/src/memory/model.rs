@@ -7,6 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::written::Form;
+
 /// Who a memory belongs to. No operation of one owner sees another owner's rows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(Arc<str>);
@@ -88,6 +90,18 @@ pub struct Memory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub expires_at: Option<Timestamp>,
+    /// Where its written form is kept; stays inside of the server.
+    #[serde(skip)]
+    pub form: Form,
+}
+
+impl Memory {
+    /// The most bytes that its written form is kept with. Enough for almost every memory: the text
+    /// twice, quoted, and what is around it.
+    #[must_use]
+    pub fn form_bytes_max(&self) -> usize {
+        1024 + 3 * self.content.len()
+    }
 }
 
 /// A memory that matched a search.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{Hit, Memory, MemoryError, MemoryId, search::Basis};
+use crate::written::Form;
 
 /// Store a new memory.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -142,6 +143,18 @@ pub struct Found {
     /// What the answer rests on, for a cache that keeps it; stays inside of the server.
     #[serde(skip)]
     pub basis: Option<Arc<Basis>>,
+    /// Where the written form of this answer is kept; stays inside of the server.
+    #[serde(skip)]
+    pub form: Arc<Form>,
+}
+
+impl Found {
+    /// The most bytes that its written form is kept with.
+    #[must_use]
+    pub fn form_bytes_max(&self) -> usize {
+        let memories = self.memories.iter();
+        memories.map(|hit| hit.memory.form_bytes_max()).sum()
+    }
 }
 
 /// The receipt of a changed memory.

@@ -6,6 +6,7 @@ use rmcp::{
     ErrorData,
     model::{CallToolResult, ContentBlock, CustomResult, ErrorCode, MetaObject},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -45,22 +46,38 @@ impl<T> Answer<T> {
     }
 
     /// What is said beside the result.
-    pub(super) fn meta(&self) -> MetaObject {
-        let mut meta = MetaObject::new();
+    pub(super) fn measures(&self) -> Measures {
         // Whole microseconds: more digits would only be noise.
         let micros = u32::try_from(self.elapsed.as_micros()).unwrap_or(u32::MAX);
-        meta.insert(
-            "response_time_ms".to_owned(),
-            json!(f64::from(micros) / 1_000.0),
-        );
-        meta.insert("cached".to_owned(), json!(self.cached));
-        // Memories are current or not answered at all.
-        meta.insert("stale".to_owned(), json!(false));
-        meta.insert(
-            "performance_target_met".to_owned(),
-            json!(self.elapsed <= TARGET),
-        );
-        meta
+        Measures {
+            response_time_ms: f64::from(micros) / 1_000.0,
+            cached: self.cached,
+            // Memories are current or not answered at all.
+            stale: false,
+            performance_target_met: self.elapsed <= TARGET,
+        }
+    }
+
+    fn meta(&self) -> MetaObject {
+        self.measures().into_meta()
+    }
+}
+
+/// How a call was answered, as the `_meta` of its result says it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Measures {
+    response_time_ms: f64,
+    cached: bool,
+    stale: bool,
+    performance_target_met: bool,
+}
+
+impl Measures {
+    pub(super) fn into_meta(self) -> MetaObject {
+        match serde_json::to_value(self) {
+            Ok(Value::Object(members)) => MetaObject(members),
+            _ => unreachable!("a struct of numbers and flags is a JSON object"),
+        }
     }
 }
 

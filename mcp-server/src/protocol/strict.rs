@@ -10,7 +10,7 @@ use rmcp::{
 use serde_json::Value;
 
 /// The `_meta` key under which a result names the server that made it.
-const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
+pub(super) const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
 /// A decorator that makes any handler keep two rules of the specification: every result says which
 /// server made it, and a method whose capability was not declared does not exist (-32601).

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
 use super::{DynTool, ToolError};
-use crate::{call::Call, ports::EventSink};
+use crate::{call::Call, ports::EventSink, written::Written};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
 /// when its caller does not wait for the answer.
@@ -37,7 +37,11 @@ impl DynTool for Announced {
         result
     }
 
-    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+    async fn call_json(
+        &self,
+        call: &Call,
+        arguments: &str,
+    ) -> Option<Result<Arc<Written>, ToolError>> {
         let mut announcement = Announcement(Some(self));
         let result = self.tool.call_json(call, arguments).await;
         match &result {

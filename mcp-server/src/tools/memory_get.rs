@@ -6,6 +6,7 @@ use super::{Effect, Tool, ToolError};
 use crate::{
     call::Call,
     memory::{Get, Memory, MemoryService},
+    written::Form,
 };
 
 /// Reads one memory by its id.
@@ -30,6 +31,10 @@ impl Tool for MemoryGet {
     const TITLE: &'static str = "Read a memory";
     const DESCRIPTION: &'static str = "Read one stored memory by its id.";
     const EFFECT: Effect = Effect::Reads;
+
+    fn form(memory: &Arc<Memory>) -> Option<(&Form, usize)> {
+        Some((&memory.form, memory.form_bytes_max()))
+    }
 
     async fn call(&self, call: &Call, arguments: Get) -> Result<Arc<Memory>, ToolError> {
         Ok(self.memory.get(call, arguments).await?)

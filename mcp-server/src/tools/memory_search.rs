@@ -4,6 +4,7 @@ use super::{Effect, Tool, ToolError};
 use crate::{
     call::Call,
     memory::{Found, MemoryService, Search},
+    written::Form,
 };
 
 /// Finds memories, best match first.
@@ -28,6 +29,10 @@ impl Tool for MemorySearch {
     const TITLE: &'static str = "Search memories";
     const DESCRIPTION: &'static str = "Find stored memories by their words, best match first. Use it before a task to recall what is already known. Plain words, no query syntax.";
     const EFFECT: Effect = Effect::Reads;
+
+    fn form(found: &Found) -> Option<(&Form, usize)> {
+        Some((&found.form, found.form_bytes_max()))
+    }
 
     async fn call(&self, call: &Call, arguments: Search) -> Result<Found, ToolError> {
         Ok(self.memory.search(call, arguments).await?)

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 
 use super::{Effect, Tool, ToolError, announced::Announced, schema, watched::Watched};
-use crate::{call::Call, ports::EventSink, telemetry::SlowOperations};
+use crate::{call::Call, ports::EventSink, telemetry::SlowOperations, written::Written};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
@@ -18,10 +18,14 @@ pub trait DynTool: Send + Sync {
     /// Parses the arguments, runs the tool and returns its result as a JSON object.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Value, ToolError>;
 
-    /// As [`DynTool::call`], from a JSON object to a JSON object, both as text. `None` when the
+    /// As [`DynTool::call`], from a JSON object to what clients get, both as text. `None` when the
     /// arguments are not the tool's; nothing was done then, and [`DynTool::call`] says what is
     /// wrong with them.
-    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>>;
+    async fn call_json(
+        &self,
+        call: &Call,
+        arguments: &str,
+    ) -> Option<Result<Arc<Written>, ToolError>>;
 }
 
 /// All tools, in the order in which they were added.
@@ -122,11 +126,19 @@ impl<T: Tool> DynTool for Typed<T> {
         serde_json::to_value(output).map_err(|error| not_json::<T>(&error))
     }
 
-    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+    async fn call_json(
+        &self,
+        call: &Call,
+        arguments: &str,
+    ) -> Option<Result<Arc<Written>, ToolError>> {
         let arguments = serde_json::from_str(arguments).ok()?;
         let output = self.tool.call(call, arguments).await;
         Some(output.and_then(|output| {
-            serde_json::to_string(&output).map_err(|error| not_json::<T>(&error))
+            let written = match T::form(&output) {
+                Some((form, bytes_max)) => form.of(&output, bytes_max),
+                None => Written::of(&output).map(Arc::new),
+            };
+            written.map_err(|error| not_json::<T>(&error))
         }))
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ToolError;
-use crate::call::Call;
+use crate::{call::Call, written::Form};
 
 /// What a tool does to the world; it becomes the tool's annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,12 @@ pub trait Tool: Send + Sync + 'static {
     const DESCRIPTION: &'static str;
     /// What it does to the world.
     const EFFECT: Effect;
+
+    /// Where a result's written form is kept, and the most bytes it may have there; `None`: it is
+    /// written each time.
+    fn form(_: &Self::Output) -> Option<(&Form, usize)> {
+        None
+    }
 
     /// Runs the tool.
     fn call(

@@ -11,6 +11,7 @@ use super::{DynTool, ToolError};
 use crate::{
     call::Call,
     telemetry::{SlowOperation, SlowOperations},
+    written::Written,
 };
 
 /// Any tool, and where its slow calls go.
@@ -40,10 +41,16 @@ impl DynTool for Watched {
         result
     }
 
-    async fn call_json(&self, call: &Call, arguments: &str) -> Option<Result<String, ToolError>> {
+    async fn call_json(
+        &self,
+        call: &Call,
+        arguments: &str,
+    ) -> Option<Result<Arc<Written>, ToolError>> {
         let began = Instant::now();
         let result = self.tool.call_json(call, arguments).await?;
-        self.look(call, began, arguments.len(), &result, String::len);
+        self.look(call, began, arguments.len(), &result, |written| {
+            written.value().len()
+        });
         Some(result)
     }
 }

@@ -12,7 +12,10 @@ use super::{
     own,
     source::Source,
 };
-use crate::memory::{Memory, MemoryId};
+use crate::{
+    memory::{Memory, MemoryId},
+    written,
+};
 
 /// The UUID namespace (RFC 9562 §5.5) of the ids of memories that come without one: the same
 /// memory gets the same id, so that an import can be repeated.
@@ -59,6 +62,7 @@ impl Draft {
             created_at,
             updated_at: self.updated_at.unwrap_or(created_at),
             expires_at: self.expires_at,
+            form: written::Form::default(),
         }
     }
 }

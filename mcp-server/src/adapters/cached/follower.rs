@@ -75,7 +75,7 @@ impl Follower {
     /// A dropped future has applied what it read, or nothing; whoever waited reads it then.
     pub(super) async fn catch_up(
         &self,
-        keep: impl Fn(Owner, Arc<Memory>) + Send,
+        keep: impl Fn(Owner, &Memory) + Send,
     ) -> Result<i64, MemoryError> {
         if let Some(upto) = self.current() {
             return Ok(upto);
@@ -98,7 +98,7 @@ impl Follower {
         }
     }
 
-    async fn advance(&self, keep: impl Fn(Owner, Arc<Memory>) + Send) -> Result<i64, MemoryError> {
+    async fn advance(&self, keep: impl Fn(Owner, &Memory) + Send) -> Result<i64, MemoryError> {
         let _turn = self.turn.lock().await;
         if let Some(upto) = self.current() {
             return Ok(upto);
@@ -114,7 +114,7 @@ impl Follower {
         Ok(upto)
     }
 
-    fn apply(&self, changes: Changes, keep: impl Fn(Owner, Arc<Memory>)) {
+    fn apply(&self, changes: Changes, keep: impl Fn(Owner, &Memory)) {
         let Changes { upto, list } = changes;
         let Some(list) = list else {
             self.write().recent = Some(Recent::new(upto, self.recent_bytes_max));
@@ -135,7 +135,7 @@ impl Follower {
         }
         self.publish(tags);
         now.into_iter()
-            .for_each(|(owner, memory)| keep(owner, memory));
+            .for_each(|(owner, memory)| keep(owner, &memory));
     }
 
     fn publish(&self, tags: Vec<Cow<'static, str>>) {

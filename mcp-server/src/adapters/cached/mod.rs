@@ -123,9 +123,11 @@ impl CachedStore {
             self.counters.bypassed.add_one();
             return None;
         }
-        let keep = |owner: Owner, memory: Arc<Memory>| {
+        let keep = |owner: Owner, memory: &Memory| {
             let key = key::of_memory(&owner, &memory.id);
-            if let Some(loaded) = loaded_memory(Kept::new(memory), self.ttl) {
+            // A copy, for searches hold the other and do not count what is written beside it.
+            let kept = Kept::new(Arc::new(memory.clone()));
+            if let Some(loaded) = loaded_memory(kept, self.ttl) {
                 self.cache.put_since(self.cache.ticket(), key, loaded);
             }
         };

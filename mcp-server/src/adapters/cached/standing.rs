@@ -7,9 +7,12 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::value::Kept;
-use crate::memory::{
-    Found, Hit,
-    search::{Basis, Match, Query, Recent, Statistics},
+use crate::{
+    memory::{
+        Found, Hit,
+        search::{Basis, Match, Query, Recent, Statistics},
+    },
+    written::Form,
 };
 
 /// About what a search takes besides its matches, in bytes.
@@ -40,6 +43,8 @@ pub(super) struct Standing {
     bound: Option<Match>,
     /// When it is to be run again, whatever has changed.
     until: Instant,
+    /// Where the written form of the answer is kept, as long as the answer stays the same.
+    form: Arc<Form>,
 }
 
 #[derive(Debug, Clone)]
@@ -80,6 +85,7 @@ impl Standing {
             bound: held.last().filter(|_| !all).map(|held| held.found),
             held,
             until,
+            form: Arc::default(),
         })
     }
 
@@ -93,10 +99,13 @@ impl Standing {
         self.until
     }
 
-    /// Bytes on the heap.
+    /// Bytes on the heap, the answer's written form included; that of a memory by itself is never
+    /// made here.
     pub(super) fn bytes(&self) -> usize {
         let held = self.held.iter().map(|held| held.kept.heap_bytes());
-        held.sum::<usize>() + SEARCH_BYTES
+        let answered = self.held.iter().take(self.query.limit());
+        let form = answered.map(|held| held.kept.memory.form_bytes_max());
+        held.sum::<usize>() + form.sum::<usize>() + SEARCH_BYTES
     }
 
     /// The same search after what has changed since. `None` if it has to be run again: not all of
@@ -114,6 +123,10 @@ impl Standing {
         if bound.is_some() && held.len() < self.query.limit() {
             return None;
         }
+        let form = match self.answers_as(&held) {
+            true => self.form.clone(),
+            false => Arc::default(),
+        };
         Some(Self {
             query: self.query.clone(),
             upto: recent.upto(),
@@ -122,7 +135,20 @@ impl Standing {
             held,
             bound,
             until: self.until,
+            form,
         })
+    }
+
+    /// Whether the answer is the same with what is `held` now.
+    fn answers_as(&self, held: &Arc<[Held]>) -> bool {
+        let limit = self.query.limit();
+        let same = |(a, b): (&Held, &Held)| {
+            a.found == b.found && Arc::ptr_eq(&a.kept.memory, &b.kept.memory)
+        };
+        let answered = |held: &Arc<[Held]>| held.len().min(limit);
+        Arc::ptr_eq(&self.held, held)
+            || answered(&self.held) == answered(held)
+                && self.held.iter().zip(held.iter()).take(limit).all(same)
     }
 
     /// What is held without what has changed, and with what matches now.
@@ -172,8 +198,15 @@ impl Standing {
         if memories.len() < limit && self.bound.is_some() {
             return None;
         }
+        // What expires is left out one day, so that answer is written each time.
+        let expires = self.held.iter().any(|held| held.kept.expires());
+        let form = match expires {
+            true => Arc::default(),
+            false => self.form.clone(),
+        };
         let found = Found {
             memories,
+            form,
             ..Found::default()
         };
         Some((found, bytes))

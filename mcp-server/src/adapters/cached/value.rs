@@ -21,7 +21,7 @@ impl Value {
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match self {
-            Self::Memory(kept) => kept.bytes + MEMORY_BYTES,
+            Self::Memory(kept) => kept.heap_bytes() + kept.memory.form_bytes_max(),
             Self::Search(standing) => standing.bytes(),
             Self::Once(_) => 0,
         };
@@ -45,12 +45,18 @@ impl Kept {
         Self { memory, bytes }
     }
 
+    /// Whether it is gone one day by itself.
+    pub(super) fn expires(&self) -> bool {
+        self.memory.expires_at.is_some()
+    }
+
     /// Whether it still is, `now_ms` after 1970.
     pub(super) fn is_alive(&self, now_ms: i64) -> bool {
         let expires_at = self.memory.expires_at;
         expires_at.is_none_or(|at| at.as_millisecond() > now_ms)
     }
 
+    /// Bytes on the heap, without its written form.
     pub(super) fn heap_bytes(&self) -> usize {
         self.bytes + MEMORY_BYTES
     }

@@ -102,6 +102,28 @@ impl SqliteStore {
         self.indexer.readiness()
     }
 
+    /// Rehearses a write and undoes it, so that the first one finds its statements prepared and its
+    /// pages read.
+    pub async fn rehearse(&self, call: &Call, add: Add) {
+        let (patience, owner) = (self.busy_timeout, call.owner.clone());
+        let rehearsal = move |connection: &mut Connection, stop: Stop<'_>| {
+            in_transaction(connection, patience, stop, |tx| {
+                rows::add(tx, &owner, &add)?;
+                Err::<(), _>(MemoryError::Timeout)
+            })
+        };
+        // It always fails: that is what undoes it.
+        let _ = self.writer.run(call.deadline, rehearsal).await;
+    }
+
+    /// Has what is due written to the search index, and ends the thread that does it. The store
+    /// goes on; the next one to be opened has less to catch up with.
+    ///
+    /// Blocks until that is done.
+    pub fn end_indexing(&self) {
+        self.indexer.end();
+    }
+
     /// The counters of the connections that read, by kind of client; without those that have not read
     /// yet.
     #[must_use]

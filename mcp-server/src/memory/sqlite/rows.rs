@@ -5,8 +5,11 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde_json::{Map, Value};
 
 use super::budget::Budget;
-use crate::memory::{
-    Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
+use crate::{
+    memory::{
+        Add, Added, Delete, Deleted, Get, Memory, MemoryError, MemoryId, Owner, Update, Updated,
+    },
+    written::Form,
 };
 
 /// Where a memory goes that names no namespace.
@@ -180,6 +183,7 @@ pub(super) fn memory(row: &Row<'_>) -> rusqlite::Result<Memory> {
             .get::<_, Option<i64>>(8)?
             .map(|ms| column_time(8, ms))
             .transpose()?,
+        form: Form::default(),
     })
 }
 

@@ -24,7 +24,7 @@ pub(crate) use self::{
 use super::{
     Envelope, McpHandler, Strict,
     answer::{Answer, failure},
-    strict::Stamp,
+    strict::SERVER_INFO_KEY,
 };
 use crate::{call::Call, tools::DynTool};
 
@@ -35,12 +35,14 @@ pub struct Front {
     stored: Arc<Stored>,
 }
 
-/// Results that are the same for everybody, as JSON.
+/// What is the same for everybody, as JSON.
 #[derive(Debug)]
 struct Stored {
     list: String,
     list_in_session: String,
     discover: String,
+    /// The end of every `_meta`.
+    server_info: String,
 }
 
 /// Which revisions' form an answer has.
@@ -68,6 +70,7 @@ impl Front {
             list: json(&list),
             list_in_session: json(&list_in_session),
             discover: json(&handler.stamped(inner.discovered())),
+            server_info: format!("{}:{}", json(SERVER_INFO_KEY), json(handler.server_info())),
         };
         Self {
             handler: Arc::new(handler.clone()),
@@ -107,10 +110,9 @@ impl Front {
                 call.bypass_cache = bypass_cache;
                 let tool = self.handler.inner().registry().by_name(&name)?;
                 let arguments = arguments.map_or("{}", RawValue::get);
-                let result = self.call(tool.as_ref(), &call, arguments, form).await?;
-                Some(response(id, &result))
+                self.call(id, tool.as_ref(), &call, arguments, form).await
             }
-            stored => Some(response(id, self.stored(&stored, form))),
+            stored => Some(response(id, &[self.stored(&stored, form)])),
         }
     }
 
@@ -126,44 +128,62 @@ impl Front {
 
     async fn call(
         &self,
+        id: &str,
         tool: &dyn DynTool,
         call: &Call,
         arguments: &str,
         form: Form,
-    ) -> Option<String> {
+    ) -> Option<Vec<u8>> {
         let started = Instant::now();
         let result = tool.call_json(call, arguments).await?;
         let answer = Answer::new(tool, call, started, result);
-        let mut meta = Some(answer.meta());
-        meta.stamp(self.handler.server_info());
-        let meta = meta.unwrap_or_default();
+        let measures = answer.measures();
         Some(match answer.result {
-            Ok(value) => success(&value, &json(&meta), form),
+            Ok(written) => {
+                let meta = json(&measures);
+                let meta = meta.strip_suffix('}').expect("an object ends with a brace");
+                let result_type = match form {
+                    Form::Complete => "{\"resultType\":\"complete\",",
+                    Form::Session => "{",
+                };
+                response(
+                    id,
+                    &[
+                        result_type,
+                        written.members(),
+                        ",\"_meta\":",
+                        meta,
+                        ",",
+                        &self.stored.server_info,
+                        "}}",
+                    ],
+                )
+            }
             Err(error) => {
-                let mut result = failure(&error, meta);
-                result.result_type.take_if(|_| form == Form::Session);
-                json(&result)
+                let failure = failure(&error, measures.into_meta());
+                let mut failure = self.handler.stamped(failure);
+                failure.result_type.take_if(|_| form == Form::Session);
+                response(id, &[&json(&failure)])
             }
         })
     }
 }
 
-/// The result of a call that went well, as [`rmcp::model::CallToolResult::structured`] has it: the
-/// value, and the same as a text for clients that read only that.
-fn success(value: &str, meta: &str, form: Form) -> String {
-    let text = json(value);
-    let result_type = match form {
-        Form::Complete => "\"resultType\":\"complete\",",
-        Form::Session => "",
-    };
-    format!(
-        "{{{result_type}\"content\":[{{\"type\":\"text\",\"text\":{text}}}],\
-         \"structuredContent\":{value},\"isError\":false,\"_meta\":{meta}}}"
-    )
-}
-
-fn response(id: &str, result: &str) -> Vec<u8> {
-    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").into_bytes()
+/// The response with a result that is there in parts.
+fn response(id: &str, result: &[&str]) -> Vec<u8> {
+    const BEFORE_ID: &str = "{\"jsonrpc\":\"2.0\",\"id\":";
+    const BEFORE_RESULT: &str = ",\"result\":";
+    let result_len: usize = result.iter().map(|part| part.len()).sum();
+    let frame = BEFORE_ID.len() + BEFORE_RESULT.len() + 1;
+    let mut response = Vec::with_capacity(frame + id.len() + result_len);
+    for part in [BEFORE_ID, id, BEFORE_RESULT] {
+        response.extend_from_slice(part.as_bytes());
+    }
+    for part in result {
+        response.extend_from_slice(part.as_bytes());
+    }
+    response.push(b'}');
+    response
 }
 
 fn json<T: Serialize + ?Sized>(value: &T) -> String {

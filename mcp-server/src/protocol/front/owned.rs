@@ -88,7 +88,7 @@ impl Front {
         } = request
         else {
             let result = self.stored(&request, form);
-            return Some(Taken::Answered(response(raw_id.get(), result)));
+            return Some(Taken::Answered(response(raw_id.get(), &[result])));
         };
         let tool = self.handler.inner().registry().by_name(&name)?;
         let part = |raw: &RawValue| message.slice_ref(raw.get().as_bytes());
@@ -126,10 +126,9 @@ impl OwnedCall {
             ..Call::local()
         };
         let arguments = str::from_utf8(&self.arguments).ok()?;
-        let result = self
-            .front
-            .call(self.tool.as_ref(), &call, arguments, self.form)
-            .await?;
-        Some(response(str::from_utf8(&self.raw_id).ok()?, &result))
+        let id = str::from_utf8(&self.raw_id).ok()?;
+        self.front
+            .call(id, self.tool.as_ref(), &call, arguments, self.form)
+            .await
     }
 }

@@ -13,6 +13,7 @@ use mcp_server::{
         search::{Basis, Match, Statistics},
     },
     ports::{ChangeFeed, MemoryStore},
+    written::Form,
 };
 use tokio::time::advance;
 
@@ -35,6 +36,7 @@ impl Still {
             created_at: now,
             updated_at: now,
             expires_at,
+            form: Form::default(),
         }))
     }
 }
@@ -66,6 +68,7 @@ impl MemoryStore for Still {
                 score: 1.0,
             }],
             truncated: false,
+            form: Arc::default(),
             basis: Some(Arc::new(Basis {
                 upto: 1,
                 matches: vec![Match { score: 1.0, row: 1 }],

@@ -9,6 +9,7 @@ mod history;
 mod meta;
 mod model;
 mod processes;
+mod written;
 
 use std::{path::Path, sync::Arc};
 

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
@@ -33,13 +33,18 @@ const DOUBLINGS_MAX: u32 = 6;
 /// Owns the thread; dropping it ends the thread and waits for that.
 #[derive(Debug)]
 pub(in super::super) struct Indexer {
-    /// `None` only while being dropped.
-    wake: Option<SyncSender<()>>,
+    /// `None` once it was ended.
+    thread: Mutex<Option<Thread>>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
     pending: AtomicU32,
     commit_len: u32,
     progress: Arc<Progress>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    wake: SyncSender<()>,
+    handle: JoinHandle<()>,
 }
 
 impl Indexer {
@@ -69,13 +74,12 @@ impl Indexer {
         // So that the first search finds it, whether the thread has begun or not.
         worker.follow();
         let (wake, wakes) = mpsc::sync_channel(1);
-        let thread = std::thread::Builder::new()
+        let handle = std::thread::Builder::new()
             .name("memory-indexer".to_owned())
             .spawn(move || worker.run(&wakes))?;
         let indexer = Self {
-            wake: Some(wake),
+            thread: Mutex::new(Some(Thread { wake, handle })),
             stop,
-            thread: Some(thread),
             pending: AtomicU32::new(0),
             commit_len: config.commit_len.get(),
             progress,
@@ -88,12 +92,27 @@ impl Indexer {
         let changes = u32::try_from(changes).unwrap_or(u32::MAX);
         let before = self.pending.fetch_add(changes, Ordering::Relaxed);
         if before.saturating_add(changes) >= self.commit_len
-            && let Some(wake) = &self.wake
+            && let Some(thread) = &*self.thread()
         {
             self.pending.store(0, Ordering::Relaxed);
             // Full: it has been woken already.
-            let _ = wake.try_send(());
+            let _ = thread.wake.try_send(());
         }
+    }
+
+    /// Has the thread write what is due, and waits for its end. Searches go on.
+    pub(in super::super) fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread().take();
+        if let Some(Thread { wake, handle }) = thread {
+            drop(wake);
+            // Its steps' panics are caught.
+            let _ = handle.join();
+        }
+    }
+
+    fn thread(&self) -> MutexGuard<'_, Option<Thread>> {
+        self.thread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in super::super) fn readiness(&self) -> IndexReadiness {
@@ -103,12 +122,7 @@ impl Indexer {
 
 impl Drop for Indexer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        drop(self.wake.take());
-        if let Some(thread) = self.thread.take() {
-            // Its steps' panics are caught.
-            let _ = thread.join();
-        }
+        self.end();
     }
 }
 

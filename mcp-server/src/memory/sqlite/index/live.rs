@@ -100,12 +100,17 @@ impl LiveIndex {
         overlay: &mut Overlay,
     ) -> Result<i64, MemoryError> {
         let head = changes::head(db)?;
+        let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
+        let lags = head != upto
+            && (head < upto
+                || held + (head - upto) > self.lag_max
+                || changes::first(db)? > upto + 1);
+        self.progress.set_lagging(lags);
+        if lags {
+            return Err(self.progress.not_ready(upto, head));
+        }
         if head == upto {
             return Ok(upto);
-        }
-        let held = i64::try_from(overlay.len()).unwrap_or(i64::MAX);
-        if head < upto || held + (head - upto) > self.lag_max || changes::first(db)? > upto + 1 {
-            return Err(self.progress.not_ready(upto, head));
         }
         changes::after(db, upto, i64::MAX, |change: Change| {
             overlay.apply(change);

@@ -13,6 +13,7 @@ use crate::{memory::MemoryError, ports::Readiness};
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     behind: AtomicBool,
+    lagging: AtomicBool,
     read: AtomicU64,
     of: AtomicU64,
     rebuilds: AtomicU64,
@@ -32,6 +33,11 @@ impl Progress {
     pub(super) fn end(&self) {
         self.behind.store(false, Ordering::Relaxed);
         self.rebuilds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether so much has been written since the index on disk that searches are not answered.
+    pub(super) fn set_lagging(&self, lagging: bool) {
+        self.lagging.store(lagging, Ordering::Relaxed);
     }
 
     pub(super) fn rebuilds(&self) -> u64 {
@@ -77,8 +83,11 @@ impl Readiness for IndexReadiness {
     }
 
     async fn check(&self) -> Result<(), String> {
-        match self.progress.behind.load(Ordering::Relaxed) {
-            true => Err(self.progress.not_ready(0, 0).to_string()),
+        if self.progress.behind.load(Ordering::Relaxed) {
+            return Err(self.progress.not_ready(0, 0).to_string());
+        }
+        match self.progress.lagging.load(Ordering::Relaxed) {
+            true => Err("what was written lately is being indexed".to_owned()),
             false => Ok(()),
         }
     }
