@@ -136,6 +136,7 @@ impl BatchedStore {
                 // It may have been at work when the transaction was lost sight of.
                 error => MemoryError::OutcomeUnknown {
                     reason: error.to_string(),
+                    late: false,
                 },
             })
     }

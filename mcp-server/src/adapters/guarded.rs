@@ -132,11 +132,16 @@ fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
     match result {
         Err(
             MemoryError::Unavailable { .. }
-            | MemoryError::OutcomeUnknown { .. }
+            | MemoryError::OutcomeUnknown { late: false, .. }
             | MemoryError::Internal { .. },
         ) => Verdict::FAILURE,
-        // Many callers make a store late, too; refusing all of them would make it an outage.
-        Err(MemoryError::Overloaded { .. } | MemoryError::Timeout) => Verdict::OVERLOAD,
+        // Many callers make a store late, and so does a disk that pauses once: refusing all calls
+        // for a while would make it an outage.
+        Err(
+            MemoryError::Overloaded { .. }
+            | MemoryError::Timeout
+            | MemoryError::OutcomeUnknown { late: true, .. },
+        ) => Verdict::OVERLOAD,
         // What the caller got wrong, the store got right.
         _ => Verdict::SUCCESS,
     }

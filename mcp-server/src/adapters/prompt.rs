@@ -57,6 +57,7 @@ impl PromptStore {
         let silence = |_| {
             Err(MemoryError::OutcomeUnknown {
                 reason: format!("the store did not answer within {:?}", self.timeout),
+                late: true,
             })
         };
         timeout_at(deadline + GRACE, operation)

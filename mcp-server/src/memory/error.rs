@@ -59,6 +59,8 @@ pub enum MemoryError {
     OutcomeUnknown {
         /// The database's own words, or what was waited for.
         reason: String,
+        /// Whether nothing is known to have failed: the store only took too long.
+        late: bool,
     },
     /// What was asked for does not fit into one answer beside the rest of its batch.
     #[error("the answer would be larger than {bytes_max} bytes: ask for less at once")]

@@ -42,17 +42,23 @@ async fn a_guarded_store_keeps_the_contract_of_its_port() {
 #[derive(Default)]
 struct Scripted {
     down: AtomicBool,
+    late: AtomicBool,
     reached: AtomicUsize,
 }
 
 impl Scripted {
     fn answer<T>(&self, id: &MemoryId) -> Result<T, MemoryError> {
         self.reached.fetch_add(1, Ordering::Relaxed);
-        Err(match self.down.load(Ordering::Relaxed) {
-            true => MemoryError::Unavailable {
+        let is = |what: &AtomicBool| what.load(Ordering::Relaxed);
+        Err(match (is(&self.down), is(&self.late)) {
+            (true, _) => MemoryError::Unavailable {
                 reason: "down".to_owned(),
             },
-            false => MemoryError::NotFound { id: id.clone() },
+            (false, true) => MemoryError::OutcomeUnknown {
+                reason: "late".to_owned(),
+                late: true,
+            },
+            (false, false) => MemoryError::NotFound { id: id.clone() },
         })
     }
 }
@@ -96,6 +102,12 @@ async fn a_store_that_is_down_is_left_alone_and_found_again() {
     for _ in 0..100 {
         assert!(matches!(get().await, MemoryError::NotFound { .. }));
     }
+    // Nor does a disk that pauses.
+    script.late.store(true, Ordering::Relaxed);
+    for _ in 0..100 {
+        assert!(matches!(get().await, MemoryError::OutcomeUnknown { .. }));
+    }
+    script.late.store(false, Ordering::Relaxed);
     script.down.store(true, Ordering::Relaxed);
     for _ in 0..5 {
         assert!(get().await.to_string().contains("down"));

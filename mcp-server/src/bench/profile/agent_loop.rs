@@ -171,11 +171,11 @@ fn checks(runs: &[Run], safe_mode: bool) -> Vec<Check> {
         let none = [
             ("stale reads", verdict.stale + reads.marked_stale),
             ("wrong reads", verdict.wrong),
-            ("refused calls", run.refused.values().sum()),
         ];
         checks.extend(
             none.map(|(what, count)| Check::new(name(what), count as f64, Target::AtMost(0.0))),
         );
+        checks.push(run.refusals());
     }
     let [run, rest @ ..] = runs else {
         return checks;

@@ -70,7 +70,7 @@ pub(super) async fn run(
     let name = format!("p95 during the import, times the one alone, at {memories} memories");
     let check = Check::new(name, slowdown, Target::AtMost(SLOWDOWN_MAX));
     findings.checks.push(check);
-    findings.checks.extend(runs.iter().map(refused));
+    findings.checks.extend(runs.iter().map(Run::refusals));
     findings.runs.extend(runs);
     Ok(())
 }
@@ -156,10 +156,4 @@ async fn import(
         left = left.saturating_sub(recording.calls());
     }
     Ok(())
-}
-
-fn refused(run: &Run) -> Check {
-    let refused: u64 = run.refused.values().sum();
-    let name = format!("refused calls: {}", run.name);
-    Check::new(name, refused as f64, Target::AtMost(0.0))
 }

@@ -197,9 +197,7 @@ fn checks(runs: &[Run], start: &Start) -> Vec<Check> {
                 }));
             }
         }
-        let refused: u64 = run.refused.values().sum();
-        let name = format!("refused calls: {}", run.name);
-        checks.push(Check::new(name, refused as f64, Target::AtMost(0.0)));
+        checks.push(run.refusals());
     }
     checks
 }

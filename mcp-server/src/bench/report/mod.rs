@@ -31,6 +31,9 @@ pub struct Report {
     pub checks: Vec<Check>,
 }
 
+/// The largest share of calls that may be refused.
+const REFUSED_MAX: f64 = 0.001;
+
 /// One measurement.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -166,6 +169,21 @@ impl Report {
 }
 
 impl Run {
+    /// Whether next to no call was refused. A disk may pause for longer than a call may take, which
+    /// is then refused as it should be.
+    #[must_use]
+    pub fn refusals(&self) -> Check {
+        let answered: u64 = self
+            .operations
+            .iter()
+            .map(|operation| operation.calls)
+            .sum();
+        let refused: u64 = self.refused.values().sum();
+        let share = refused as f64 / (answered + refused).max(1) as f64;
+        let name = format!("share of calls that were refused: {}", self.name);
+        Check::new(name, share, Target::AtMost(REFUSED_MAX))
+    }
+
     /// The calls of this kind.
     #[must_use]
     pub fn operation(&self, name: &str) -> Option<&Operation> {

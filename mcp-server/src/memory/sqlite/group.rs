@@ -141,6 +141,7 @@ fn commit(tx: Transaction<'_>) -> Result<(), MemoryError> {
             // Part of the transaction may have reached the disk, and the rest may follow.
             Some(ErrorCode::SystemIoFailure) => MemoryError::OutcomeUnknown {
                 reason: error.to_string(),
+                late: false,
             },
             _ => error.into(),
         })
