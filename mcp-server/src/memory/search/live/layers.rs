@@ -207,8 +207,12 @@ impl LiveIndex {
         upto: i64,
     ) -> Result<Vec<(i64, Change)>, search::IndexError> {
         let head = log.head()?;
+        if head == upto {
+            self.note_current();
+            return Ok(Vec::new());
+        }
         let held = Overlay::default();
-        if head <= upto || self.reaches(&held, upto, head, log.first()?).is_err() {
+        if self.reaches(&held, upto, head, log.first()?).is_err() {
             return Ok(Vec::new());
         }
         log.after(upto, self.lag_max)
