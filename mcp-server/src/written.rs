@@ -25,6 +25,10 @@ impl Written {
     /// # Errors
     ///
     /// Those of its `Serialize`.
+    ///
+    /// # Panics
+    ///
+    /// Never: JSON is UTF-8.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Self> {
         let value = serde_json::to_string(value)?;
         let frame = BEFORE_TEXT.len() + BEFORE_VALUE.len() + AFTER_VALUE.len();
