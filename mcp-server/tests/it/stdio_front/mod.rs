@@ -186,7 +186,10 @@ async fn what_the_front_takes_does_not_reach_the_sdk() {
                 "tools/call" => assert_eq!(result["isError"], false, "{answer}"),
                 "tools/list" => assert!(!result["tools"].as_array().unwrap().is_empty()),
                 "ping" => assert_eq!(*result, json!({})),
-                _ => assert_eq!(result["capabilities"], json!({"tools": {}}), "{answer}"),
+                _ => {
+                    let tools = json!({"tools": {"listChanged": true}});
+                    assert_eq!(result["capabilities"], tools, "{answer}");
+                }
             }
         }
         session.end().await;

@@ -72,11 +72,6 @@ impl Server {
         callers: &[(&str, Scope)],
         index: IndexConfig,
     ) -> (Self, Vec<String>) {
-        let folder = folder();
-        let tokens = callers
-            .iter()
-            .map(|(tenant, scope)| token(folder.path(), tenant, *scope).0)
-            .collect();
         let config = Config {
             http: config,
             memory: MemoryConfig {
@@ -88,6 +83,19 @@ impl Server {
             },
             ..Config::default()
         };
+        Self::with_callers(config, callers).await
+    }
+
+    /// Serves all tools on an empty store, with any settings and these tokens.
+    pub(crate) async fn with_callers(
+        config: Config,
+        callers: &[(&str, Scope)],
+    ) -> (Self, Vec<String>) {
+        let folder = folder();
+        let tokens = callers
+            .iter()
+            .map(|(tenant, scope)| token(folder.path(), tenant, *scope).0)
+            .collect();
         (Self::in_folder(folder, config).await, tokens)
     }
 

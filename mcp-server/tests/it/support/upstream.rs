@@ -10,15 +10,18 @@ use std::{
 };
 
 use mcp_server::{
+    auth::Scope,
     config::{Config, HttpConfig},
+    transport::http::SessionSink,
     upstream::{ConnectorName, ConnectorsConfig, ServerConfig},
 };
 use rmcp::{
-    ErrorData, Peer, RoleServer, ServerHandler,
+    ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
         PaginatedRequestParams, ProgressNotificationParam, ProtocolVersion, ServerCapabilities,
-        ServerConfig as Info, SubscriptionFilter, Tool, ToolAnnotations,
+        ServerConfig as Info, ServerNotification, SubscriptionFilter, Tool, ToolAnnotations,
+        ToolListChangedNotification,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -41,7 +44,7 @@ struct Shared {
     gate: Semaphore,
     cancelled: Semaphore,
     changes: watch::Sender<u64>,
-    sessions: Mutex<Vec<Peer<RoleServer>>>,
+    sessions: Mutex<Vec<SessionSink>>,
 }
 
 fn tool(name: &str, reads: bool) -> Tool {
@@ -111,8 +114,9 @@ impl Fake {
         self.0.changes.send_modify(|change| *change += 1);
         let sessions = self.0.sessions.lock().expect("no panic").clone();
         for session in sessions {
+            let changed = ToolListChangedNotification::default();
             // It may have ended.
-            let _ = session.notify_tool_list_changed().await;
+            let _ = session.notify(ServerNotification::ToolListChangedNotification(changed));
         }
     }
 
@@ -160,7 +164,10 @@ impl ServerHandler for Fake {
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
-        self.0.sessions.lock().expect("no panic").push(context.peer);
+        let head = context.extensions.get::<http::request::Parts>();
+        let sink = head.and_then(|head| head.extensions.get::<SessionSink>());
+        let sink = sink.expect("it is a session").clone();
+        self.0.sessions.lock().expect("no panic").push(sink);
     }
 
     async fn list_tools(
@@ -232,11 +239,28 @@ pub(crate) async fn gateway_with<const N: usize>(
     connectors: [(&str, ServerConfig); N],
     set: impl FnOnce(&mut ConnectorsConfig),
 ) -> Server {
+    let mut config = settings(connectors);
+    set(&mut config.connectors);
+    settled(Server::with(config).await).await
+}
+
+/// The same for a client that shows a token, with its secret.
+pub(crate) async fn gateway_with_token<const N: usize>(
+    connectors: [(&str, ServerConfig); N],
+) -> (Server, String) {
+    let callers = [("ann", Scope::Write)];
+    let (server, mut secrets) = Server::with_callers(settings(connectors), &callers).await;
+    (settled(server).await, secrets.remove(0))
+}
+
+fn settings<const N: usize>(connectors: [(&str, ServerConfig); N]) -> Config {
     let mut config = Config::default();
     config.connectors.servers = named(connectors);
     config.connectors.refresh.backoff = std::time::Duration::from_millis(50);
-    set(&mut config.connectors);
-    let server = Server::with(config).await;
+    config
+}
+
+async fn settled(server: Server) -> Server {
     within("the connectors", server.app().gateway().settled()).await;
     server
 }
