@@ -44,7 +44,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     pub duration: Seconds,
     /// Make so many calls per second, whatever the server does, in place of as many as possible;
-    /// latencies then count from when a call was due.
+    /// latencies then count from when a call was due. In the profile `memory`, calls of each kind;
+    /// the operations of a batch count one by one.
     #[arg(long, value_name = "CALLS", value_parser = rate)]
     pub rate: Option<f64>,
     /// Chance: equal numbers make equal calls.

@@ -19,7 +19,7 @@ use crate::bench::{
 };
 
 /// Operations in a batch.
-const BATCH_LEN: usize = 50;
+pub(super) const BATCH_LEN: u8 = 50;
 /// Words of a query, drawn like those of the texts.
 const QUERY_WORDS: usize = 3;
 
@@ -163,7 +163,7 @@ impl Worker for Caller {
             Kind::Batch => {
                 let all = |results: &Results| {
                     let ok = |item: &&ItemResult| matches!(item, ItemResult::Ok(_));
-                    results.results.iter().filter(ok).count() == BATCH_LEN
+                    results.results.iter().filter(ok).count() == usize::from(BATCH_LEN)
                 };
                 self.check(arguments, all).await?
             }

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Filled, Findings, Plan, Say,
-    caller::{Caller, Place},
+    caller::{BATCH_LEN, Caller, Place},
 };
 use crate::bench::{
     client::Client,
@@ -14,7 +14,7 @@ use crate::bench::{
     history::Id,
     load::{Load, Worker},
     measure::{Measured, measure, mib, millis},
-    pace::Pace,
+    pace::{Arrivals, Pace},
     report::{Check, Run, Start, Target},
     server::{Launch, Server},
     trace::{Kind, Trace, TraceSettings},
@@ -91,7 +91,7 @@ async fn tools(
     for (number, (kind, calls, _)) in (0..).zip(WORK) {
         let calls = plan.samples.unwrap_or(calls);
         let load = Load {
-            pace: Pace::Closed,
+            pace: pace(plan, kind),
             duration: plan.duration,
             calls: calls.div_ceil(clients) as usize,
             until: CancellationToken::new(),
@@ -114,6 +114,21 @@ async fn tools(
         all.absorb(measured);
     }
     Ok(all)
+}
+
+/// As fast as possible, or so many operations per second: those of a batch count one by one.
+fn pace(plan: &Plan, kind: Kind) -> Pace {
+    let operations = match kind {
+        Kind::Batch => BATCH_LEN,
+        _ => 1,
+    };
+    plan.rate.map_or(Pace::Closed, |rate| {
+        Pace::Open(Arrivals {
+            rate: rate / f64::from(operations),
+            burst_len: 1,
+            seed: plan.seed,
+        })
+    })
 }
 
 /// The first call after a start, of each kind that there is a target for.

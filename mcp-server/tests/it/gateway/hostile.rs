@@ -348,7 +348,7 @@ async fn one_dead_of_five_leaves_four() {
         let mut upstreams = Vec::new();
         let mut connectors = Vec::new();
         for (number, fake) in fakes.iter().enumerate() {
-            fake.exchange(&[&format!("tool_{number}")]).await;
+            fake.exchange(&[&format!("tool_{number}")]);
             let (upstream, connector) = fake.serve().await;
             upstreams.push(upstream);
             connectors.push(connector);

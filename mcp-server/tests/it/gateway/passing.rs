@@ -101,7 +101,7 @@ async fn a_program_is_an_upstream_and_names_do_not_collide() {
 #[tokio::test]
 async fn colliding_tools_of_two_upstreams_are_told_apart() {
     let (one, two) = (Fake::new(), Fake::new());
-    two.exchange(&["echo", "other"]).await;
+    two.exchange(&["echo", "other"]);
     let ((first, a), (second, b)) = (one.serve().await, two.serve().await);
     let server = gateway([("a", a), ("b", b)]).await;
     let mut client = Client::http(Era::Modern, server.address).await;

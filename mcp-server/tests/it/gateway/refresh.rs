@@ -40,7 +40,7 @@ async fn a_changed_list_is_followed_in_both_eras_and_told_to_clients_of_both() {
         // The upstream's stream of news may not be open yet: it is told again until it is heard.
         let wanted = ["new", "other"];
         until("the new tools", async || {
-            fake.exchange(&wanted).await;
+            fake.exchange(&wanted);
             tokio::time::sleep(Duration::from_millis(300)).await;
             (remote_tools(&mut modern_client).await == wanted).then_some(())
         })
@@ -179,7 +179,7 @@ async fn an_old_list_is_served_and_marked() {
 #[tokio::test]
 async fn connectors_come_and_go_while_the_server_runs() {
     let (one, two) = (Fake::new(), Fake::new());
-    two.exchange(&["second"]).await;
+    two.exchange(&["second"]);
     let ((first, a), (second, b)) = (one.serve().await, two.serve().await);
     let server = gateway([("one", a.clone())]).await;
     let gateway = server.app().gateway();

@@ -108,7 +108,7 @@ impl Fake {
     }
 
     /// Exchanges the tools for ones of these names, which only read, and says so.
-    pub(crate) async fn exchange(&self, names: &[&str]) {
+    pub(crate) fn exchange(&self, names: &[&str]) {
         let tools = names.iter().map(|name| tool(name, true)).collect();
         *self.0.tools.lock().expect("no panic") = tools;
         self.0.changes.send_modify(|change| *change += 1);
