@@ -30,12 +30,14 @@ struct Known {
     look: Option<Look>,
 }
 
-/// What tells two versions of the file apart: each is a new file.
+/// What tells two versions of the file apart: each is a new file. One that was refused for its owner
+/// or mode is worth another look once those have changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
     modified: Option<SystemTime>,
     bytes: u64,
-    inode: u64,
+    /// Inode, owner and mode.
+    unix: (u64, u32, u32),
 }
 
 impl Tokens {
@@ -147,13 +149,16 @@ impl Tokens {
 impl Look {
     fn of(metadata: &Metadata) -> Self {
         #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino(metadata);
+        let unix = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.ino(), metadata.uid(), metadata.mode())
+        };
         #[cfg(not(unix))]
-        let inode = 0;
+        let unix = (0, 0, 0);
         Self {
             modified: metadata.modified().ok(),
             bytes: metadata.len(),
-            inode,
+            unix,
         }
     }
 }
@@ -169,6 +174,30 @@ mod tests {
         let id = entry.id.clone();
         file.add(entry).unwrap();
         (token, id)
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_was_too_open_is_read_once_it_is_closed() {
+        use std::{fs, os::unix::fs::PermissionsExt};
+
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = Tokens::open(dir.path()).unwrap();
+        let file = TokenFile::new(dir.path());
+        let (ann, _) = add(&file, "ann", Scope::Write);
+        let set_mode = |mode| {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set_mode(0o644);
+        let follows = tokens.clone();
+        let follows = tokio::spawn(async move { follows.follow().await });
+        tokio::time::sleep(LOOK_EVERY * 5).await;
+        assert!(tokens.caller(ann.secret()).is_none());
+        set_mode(0o600);
+        while tokens.caller(ann.secret()).is_none() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        follows.abort();
     }
 
     #[test]

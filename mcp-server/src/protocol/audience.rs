@@ -2,10 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use http::request::Parts;
 use rmcp::{
     Peer, RoleServer,
@@ -23,19 +27,24 @@ const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Changes within this time are told as one.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// A session's id; none over standard input and output.
-type Session = Option<String>;
-
 /// The sessions that are told when the tools change. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Audience(Arc<Mutex<HashMap<Session, Listener>>>);
+pub struct Audience(Arc<Shared>);
 
-#[derive(Debug)]
-struct Listener {
-    way: Way,
-    /// It was told and has not listed the tools since: to tell it again would say nothing new, and
-    /// fill up the queue of a client that does not read.
-    told: bool,
+#[derive(Debug, Default)]
+struct Shared {
+    sessions: Mutex<HashMap<Key, Way>>,
+    /// Transports of one client so far.
+    peers: AtomicU64,
+}
+
+/// What tells sessions apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    /// The session's id.
+    Session(String),
+    /// The number of a transport that carries one client.
+    Peer(u64),
 }
 
 /// How a session is reached when no request of it is at work.
@@ -73,22 +82,23 @@ impl Way {
 impl Audience {
     /// Tells a session from now on, until it is closed.
     pub(super) fn join(&self, extensions: &Extensions, peer: Peer<RoleServer>) {
-        let sink = extensions.get::<Parts>();
-        let sink = sink.and_then(|parts| parts.extensions.get::<SessionSink>());
-        let way = sink.map_or(Way::Peer(peer), |sink| Way::Session(sink.clone()));
+        let head = extensions.get::<Parts>();
+        let sink = head.and_then(|head| head.extensions.get::<SessionSink>());
+        let (key, way) = match (head.and_then(session_id), sink) {
+            (Some(id), Some(sink)) => (Key::Session(id), Way::Session(sink.clone())),
+            // A request by itself: whoever sent it is not there any more.
+            _ if head.is_some() => return,
+            _ => {
+                let number = self.0.peers.fetch_add(1, Ordering::Relaxed);
+                (Key::Peer(number), Way::Peer(peer))
+            }
+        };
         let mut sessions = self.sessions();
         if sessions.len() >= SESSIONS_MAX || sessions.len().is_power_of_two() {
-            sessions.retain(|_, listener| !listener.way.is_closed());
+            sessions.retain(|_, way| !way.is_closed());
         }
         if sessions.len() < SESSIONS_MAX {
-            sessions.insert(session(extensions), Listener { way, told: false });
-        }
-    }
-
-    /// A session lists the tools: it wants to hear of the next change again.
-    pub(super) fn listed(&self, extensions: &Extensions) {
-        if let Some(listener) = self.sessions().get_mut(&session(extensions)) {
-            listener.told = false;
+            sessions.insert(key, way);
         }
     }
 
@@ -98,23 +108,18 @@ impl Audience {
         while next(&mut changes).await {
             let ways: Vec<_> = {
                 let mut sessions = self.sessions();
-                sessions.retain(|_, listener| !listener.way.is_closed());
-                let untold = sessions.values_mut().filter(|listener| !listener.told);
-                untold
-                    .map(|listener| {
-                        listener.told = true;
-                        listener.way.clone()
-                    })
-                    .collect()
+                sessions.retain(|_, way| !way.is_closed());
+                sessions.values().cloned().collect()
             };
-            for way in ways {
-                way.tell().await;
-            }
+            join_all(ways.iter().map(Way::tell)).await;
         }
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<Session, Listener>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn sessions(&self) -> MutexGuard<'_, HashMap<Key, Way>> {
+        self.0
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -146,7 +151,7 @@ async fn next(changes: &mut watch::Receiver<u64>) -> bool {
     true
 }
 
-fn session(extensions: &Extensions) -> Session {
-    let id = extensions.get::<Parts>()?.headers.get("mcp-session-id")?;
+fn session_id(head: &Parts) -> Option<String> {
+    let id = head.headers.get("mcp-session-id")?;
     id.to_str().ok().map(str::to_owned)
 }

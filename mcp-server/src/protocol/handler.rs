@@ -282,7 +282,7 @@ impl ServerHandler for McpHandler {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        context: RequestContext<RoleServer>,
+        _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         if let Some(cursor) = request.and_then(|request| request.cursor) {
             return Err(ErrorData::invalid_params(
@@ -290,7 +290,6 @@ impl ServerHandler for McpHandler {
                 None,
             ));
         }
-        self.audience.listed(&context.extensions);
         Ok(listing::listed(&self.registry))
     }
 

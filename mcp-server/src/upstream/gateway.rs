@@ -197,8 +197,8 @@ impl Gateway {
 
     /// Ends the connectors that are gone or changed, and begins those that are new.
     fn apply(&self) {
-        let wanted = self.shared.wanted();
         let mut connectors = lock(&self.shared.connectors);
+        let wanted = self.shared.wanted();
         connectors.retain(|name, running| {
             let stays = wanted.get(name) == Some(&running.server);
             if !stays {
@@ -258,13 +258,16 @@ impl Gateway {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.shared.flush().await;
+            // Writing takes over what others have written, too.
+            let mut changed = self.shared.flush().await;
             let store = self.shared.store.clone();
             match tokio::task::spawn_blocking(move || store.look()).await {
-                Ok(Ok(true)) => self.apply(),
-                Ok(Ok(false)) => {}
+                Ok(Ok(looked)) => changed |= looked,
                 Ok(Err(error)) => tracing::warn!("connectors stay as they are: {error}"),
                 Err(error) => tracing::error!(%error, "connectors stay as they are"),
+            }
+            if changed {
+                self.apply();
             }
         }
     }
@@ -331,13 +334,15 @@ impl Shared {
         }
     }
 
-    async fn flush(&self) {
+    /// Whether the file was written.
+    async fn flush(&self) -> bool {
         let store = self.store.clone();
         match tokio::task::spawn_blocking(move || store.flush()).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(written)) => return written,
             Ok(Err(error)) => tracing::warn!("what connectors did is not written yet: {error}"),
             Err(error) => tracing::error!(%error, "what connectors did is not written"),
         }
+        false
     }
 
     fn wanted(&self) -> BTreeMap<ConnectorName, ServerConfig> {

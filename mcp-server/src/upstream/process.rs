@@ -119,7 +119,7 @@ impl ProcessDial {
             })?;
         let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         if let Some(before) = self.replace(Some(child)) {
-            drop(Group(before));
+            drop(Group::new(before));
         }
         let (Some(input), Some(output), Some(errors)) = taken else {
             unreachable!("all three are piped");
@@ -160,36 +160,52 @@ impl Dial for ProcessDial {
 impl Drop for ProcessDial {
     fn drop(&mut self) {
         if let Some(child) = self.replace(None) {
-            drop(Group(child));
+            drop(Group::new(child));
         }
     }
 }
 
-/// A program that is killed with all that it has started.
-struct Group(Child);
+/// A program that is killed with all that it has started, also when it has ended before that.
+struct Group {
+    child: Child,
+    id: Option<u32>,
+}
+
+impl Group {
+    fn new(child: Child) -> Self {
+        let id = child.id();
+        Self { child, id }
+    }
+
+    fn signal(&self, signal: Signal) {
+        signal_group(self.id, signal);
+    }
+}
 
 impl Drop for Group {
     fn drop(&mut self) {
         // The child itself is killed and reaped by tokio.
-        signal(&self.0, Signal::Kill);
+        self.signal(Signal::Kill);
     }
 }
 
 /// Ends a program whose input was closed: waits, asks, and kills, it and all that it has started.
 async fn end(child: Child) {
-    let mut group = Group(child);
-    let child = &mut group.0;
+    let mut group = Group::new(child);
     for ask in [None, Some(Signal::Terminate)] {
         if let Some(ask) = ask {
-            signal(child, ask);
+            group.signal(ask);
         }
-        if tokio::time::timeout(GRACE, child.wait()).await.is_ok() {
+        if tokio::time::timeout(GRACE, group.child.wait())
+            .await
+            .is_ok()
+        {
             return;
         }
     }
-    signal(child, Signal::Kill);
+    group.signal(Signal::Kill);
     // It cannot refuse.
-    let _ = child.wait().await;
+    let _ = group.child.wait().await;
 }
 
 #[derive(Clone, Copy)]
@@ -199,12 +215,12 @@ enum Signal {
 }
 
 #[cfg(unix)]
-fn signal(child: &Child, signal: Signal) {
+fn signal_group(id: Option<u32>, signal: Signal) {
     let signal = match signal {
         Signal::Terminate => rustix::process::Signal::TERM,
         Signal::Kill => rustix::process::Signal::KILL,
     };
-    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    let id = id.and_then(|id| i32::try_from(id).ok());
     if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
         // It may have ended by itself.
         let _ = rustix::process::kill_process_group(group, signal);
@@ -212,7 +228,7 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[cfg(not(unix))]
-fn signal(_child: &Child, _signal: Signal) {}
+fn signal_group(_id: Option<u32>, _signal: Signal) {}
 
 /// Logs what a program says on its standard error, line by line, until it is closed.
 async fn log(program: String, errors: ChildStderr) {

@@ -40,7 +40,8 @@ impl DatabaseError {
                 reason: self.to_string(),
                 late: true,
             },
-            Self::Postgres(error) if error.as_db_error().is_none() => MemoryError::OutcomeUnknown {
+            // A server that goes down in between may have committed before it says so.
+            Self::Postgres(_) if self.is_of_connection() => MemoryError::OutcomeUnknown {
                 reason: self.to_string(),
                 late: false,
             },

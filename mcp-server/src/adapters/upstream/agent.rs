@@ -274,10 +274,13 @@ impl StreamableHttpClient for HttpClient {
     }
 }
 
-/// Where a redirect leads: to an absolute address of HTTP, or to a path on the same host.
+/// Where a redirect leads: to an absolute address of HTTP, but not from TLS to none, or to a path on the
+/// same host.
 fn resolved(from: &Uri, location: &str) -> Option<Uri> {
     let target: Uri = location.parse().ok()?;
     match (target.scheme_str(), target.authority()) {
+        // What was sent under TLS is not sent in the clear.
+        (Some("http"), Some(_)) if from.scheme_str() == Some("https") => None,
         (Some("http" | "https"), Some(_)) => Some(target),
         (None, None) if location.starts_with('/') && !location.starts_with("//") => Uri::builder()
             .scheme(from.scheme()?.clone())
@@ -357,7 +360,7 @@ mod tests {
         let from = Uri::from_static("https://a.example/mcp?x=1");
         for (location, expect) in [
             ("https://b.example/x", Some("https://b.example/x")),
-            ("http://127.0.0.1/x", Some("http://127.0.0.1/x")),
+            ("http://b.example/x", None),
             ("/other?y=2", Some("https://a.example/other?y=2")),
             ("file:///etc/passwd", None),
             ("gopher://b.example/", None),
@@ -368,5 +371,8 @@ mod tests {
             let target = resolved(&from, location).map(|uri| uri.to_string());
             assert_eq!(target.as_deref(), expect, "{location}");
         }
+        let from = Uri::from_static("http://a.example/mcp");
+        assert!(resolved(&from, "http://b.example/x").is_some());
+        assert!(resolved(&from, "https://b.example/x").is_some());
     }
 }

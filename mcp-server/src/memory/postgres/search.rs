@@ -105,10 +105,11 @@ impl PostgresStore {
                 }
                 let basis = index.ranked(&query, &stop)?;
                 // A search that was stopped ends with what it has, which is not the answer.
-                match stop() {
-                    true => Err(MemoryError::Timeout),
-                    false => Ok(Some(basis)),
+                if stop() {
+                    return Err(MemoryError::Timeout);
                 }
+                // The indexer may have shown another index in between, which is behind.
+                Ok((basis.upto >= head).then_some(basis))
             });
             if let Some(basis) = ranked.await.map_err(|error| internal(&error))?? {
                 return Ok(basis);

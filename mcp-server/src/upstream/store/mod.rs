@@ -195,23 +195,24 @@ impl Store {
 
     /// Writes what was changed, durably: when it returns, the file holds all changes made before the
     /// call, or is as it was. Changes made meanwhile are for the next flush. Does nothing if nothing
-    /// was changed. Blocks.
+    /// was changed; `true` if the file was written, and what other processes have put into it was
+    /// taken over. Blocks.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn flush(&self) -> Result<(), StoreError> {
+    pub fn flush(&self) -> Result<bool, StoreError> {
         let _one = self.flushing();
         let taken = std::mem::take(&mut self.state().pending);
         if taken.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let written = self.write(&taken);
         let mut state = self.state();
         match written {
             Ok((records, identity)) => {
                 state.take_over(records, Some(identity));
-                Ok(())
+                Ok(true)
             }
             Err(error) => {
                 let later = std::mem::replace(&mut state.pending, taken);

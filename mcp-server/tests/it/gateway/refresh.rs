@@ -45,8 +45,12 @@ async fn a_changed_list_is_followed_in_both_eras_and_told_to_clients_of_both() {
             (remote_tools(&mut modern_client).await == wanted).then_some(())
         })
         .await;
-        for stream in [&mut listening, &mut session] {
-            stream.hears("notifications/tools/list_changed").await;
+        for names in [["third", "other"], ["fourth", "other"]] {
+            for stream in [&mut listening, &mut session] {
+                stream.hears("notifications/tools/list_changed").await;
+            }
+            // And again, whether or not anybody has listed them meanwhile.
+            fake.exchange(&names);
         }
         drop((listening, session));
         server.stop().await;

@@ -283,6 +283,10 @@ impl Worker {
         let mut upto = upto;
         while upto < head && (last || !self.stop.load(Ordering::Relaxed)) {
             for (sequence, change) in self.log.after(upto, PAGE_LEN)? {
+                if sequence != upto + 1 {
+                    // Another process has removed what lies between meanwhile.
+                    return self.rebuild();
+                }
                 writer.apply(&change)?;
                 upto = sequence;
             }

@@ -215,7 +215,13 @@ impl LiveIndex {
         if self.reaches(&held, upto, head, log.first()?).is_err() {
             return Ok(Vec::new());
         }
-        log.after(upto, self.lag_max)
+        let changes = log.after(upto, self.lag_max)?;
+        let first = changes.first().map(|(first, _)| *first);
+        Ok(match first {
+            // Another process has removed some meanwhile.
+            Some(first) if first != upto + 1 => Vec::new(),
+            _ => changes,
+        })
     }
 
     /// What is on disk, as shown.

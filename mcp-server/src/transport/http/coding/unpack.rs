@@ -48,16 +48,20 @@ impl Unpacker {
     ) -> Result<Bytes, UnpackError> {
         // Before there is a decoder: one that waits would hold its window.
         let place = self.0.clone().acquire_owned().await;
+        // Nothing may come out of much.
+        let is_small = packed.len() <= INLINE_BYTES_MAX;
         let mut source = reader(packed, coding).map_err(|_| UnpackError::Broken)?;
         let mut plain = Vec::new();
-        let next = fill(&mut source, &mut plain, INLINE_BYTES_MAX.min(bytes_max))?;
-        let Some(next) = next else {
-            return Ok(plain.into());
-        };
-        if plain.len() >= bytes_max {
-            return Err(UnpackError::TooLarge);
+        if is_small {
+            let next = fill(&mut source, &mut plain, INLINE_BYTES_MAX.min(bytes_max))?;
+            let Some(next) = next else {
+                return Ok(plain.into());
+            };
+            if plain.len() >= bytes_max {
+                return Err(UnpackError::TooLarge);
+            }
+            plain.push(next);
         }
-        plain.push(next);
         let rest = tokio::task::spawn_blocking(move || {
             let _place = place;
             match fill(&mut source, &mut plain, bytes_max)? {
