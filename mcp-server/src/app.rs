@@ -244,7 +244,7 @@ impl App {
         }
     }
 
-    /// Does once what the first calls would otherwise have to wait for. Writes nothing.
+    /// Does once what the first calls would otherwise have to wait for. Changes nothing.
     pub async fn warm(&self) {
         warmup::run(
             &self.registry,

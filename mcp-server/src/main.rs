@@ -10,8 +10,8 @@ use mcp_server::{
 use mimalloc::MiMalloc;
 use tokio::runtime::Runtime;
 
-/// A call makes many small allocations on several threads. `mcp-server bench` answers a tenth more
-/// requests with this allocator than with glibc's, in about as much memory.
+/// A call makes many small allocations on several threads. `mcp-server bench` answered a tenth more
+/// requests with this allocator preloaded than with glibc's, in about as much memory.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -27,6 +27,8 @@ use crate::call::Call;
 
 /// The most pages of a list that are asked for.
 const PAGES_MAX: usize = 1_000;
+/// The most JSON of a whole list, in bytes: it is held in memory and given to every client.
+const LIST_BYTES_MAX: usize = 16 << 20;
 /// How long the last words on a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause before a stream of news that has ended is opened again.
@@ -88,6 +90,7 @@ impl Link {
         let mut names = HashSet::new();
         let mut cursors = HashSet::new();
         let mut cursor = None;
+        let mut bytes = 0;
         for _ in 0..PAGES_MAX {
             let page = self.page(cursor.take()).await?;
             if let Some(ttl) = page.ttl_ms.map(Duration::from_millis) {
@@ -105,6 +108,12 @@ impl Link {
                     );
                     self.listed.store(true, Ordering::Release);
                     return Ok(manifest);
+                }
+                bytes += serde_json::to_vec(&tool).map_or(0, |json| json.len());
+                if bytes > LIST_BYTES_MAX {
+                    return Err(UpstreamError::Protocol {
+                        reason: format!("its list of tools has more than {LIST_BYTES_MAX} bytes"),
+                    });
                 }
                 if names.insert(tool.name.clone()) {
                     manifest.tools.push(Arc::new(RemoteTool::new(tool)));

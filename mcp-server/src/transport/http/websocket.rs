@@ -193,6 +193,8 @@ impl Carrier<'_> {
                         line.pop();
                         let sent = self.send(&line).await;
                         line.clear();
+                        // A large message was an exception.
+                        line.shrink_to(PIPE_BYTES);
                         if sent.is_err() {
                             break None;
                         }
