@@ -35,7 +35,7 @@ impl Written {
         // A text escapes the value's quotation marks; most other characters stand for themselves.
         let mut members = Vec::with_capacity(frame + 2 * value.len() + value.len() / 4);
         members.extend_from_slice(BEFORE_TEXT.as_bytes());
-        serde_json::to_writer(&mut members, &value)?;
+        quote(&mut members, value.as_bytes());
         for part in [BEFORE_VALUE, &value, AFTER_VALUE] {
             members.extend_from_slice(part.as_bytes());
         }
@@ -58,6 +58,20 @@ impl Written {
         let end = self.members.len() - AFTER_VALUE.len();
         &self.members[end - self.value_len..end]
     }
+}
+
+/// Writes `json` as a text: compact JSON has no control characters, so quotation marks and
+/// backslashes are all that must be escaped, and they are found many bytes at a time.
+fn quote(out: &mut Vec<u8>, json: &[u8]) {
+    out.push(b'"');
+    let mut written = 0;
+    for special in memchr::memchr2_iter(b'"', b'\\', json) {
+        out.extend_from_slice(&json[written..special]);
+        out.push(b'\\');
+        written = special;
+    }
+    out.extend_from_slice(&json[written..]);
+    out.push(b'"');
 }
 
 /// The place beside a value where its written form is kept, so that a value that is sent often is
@@ -110,6 +124,7 @@ impl fmt::Debug for Form {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rmcp::model::CallToolResult;
     use serde_json::{Value, json};
 
@@ -131,6 +146,16 @@ mod tests {
                 serde_json::from_str::<Value>(written.value()).unwrap(),
                 value
             );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_quoted_as_any_text(text in "[\\PC\"\\\\\u{0}-\u{1f}]{0,40}") {
+            let json = serde_json::to_string(&[&text]).unwrap();
+            let mut quoted = Vec::new();
+            quote(&mut quoted, json.as_bytes());
+            prop_assert_eq!(quoted, serde_json::to_vec(&json).unwrap());
         }
     }
 

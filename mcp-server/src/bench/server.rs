@@ -26,6 +26,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(300);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked whether it is ready.
 const READY_EVERY: Duration = Duration::from_millis(1);
+const SETTLED_EVERY: Duration = Duration::from_millis(50);
 /// Lines of its log that are kept.
 const LOG_LINES: usize = 5;
 
@@ -87,6 +88,26 @@ impl Server {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         Usage::of(self.pid)
+    }
+
+    /// Waits until it is ready again: after many writes, its search index may be far behind.
+    ///
+    /// # Errors
+    ///
+    /// As for a call; [`BenchError::Server`] when it takes too long.
+    pub async fn settled(&self) -> Result<(), BenchError> {
+        let settled = async {
+            let mut client = Client::connect(self.address, "mcp-server bench").await?;
+            while !client.is_ok("/readyz").await? {
+                sleep(SETTLED_EVERY).await;
+            }
+            Ok(())
+        };
+        let late = |_| BenchError::Server {
+            what: "does not get ready again after the filling",
+            log: "see its search index under /readyz".to_owned(),
+        };
+        timeout(READY_TIMEOUT, settled).await.map_err(late)?
     }
 }
 

@@ -3,9 +3,8 @@
 /// Whether arrays and objects lie more than `max` deep in each other in `json`, which is JSON.
 #[must_use]
 pub fn is_deeper_than(json: &[u8], max: usize) -> bool {
-    let opening = |byte: &&u8| matches!(byte, b'{' | b'[');
     // Nearly every message has fewer brackets than may lie in each other; counting them is fast.
-    if json.iter().filter(opening).count() <= max {
+    if brackets(json) <= max {
         return false;
     }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
@@ -26,6 +25,12 @@ pub fn is_deeper_than(json: &[u8], max: usize) -> bool {
         }
     }
     false
+}
+
+/// How many arrays and objects open in `json`, and more if there are brackets in its texts.
+pub(super) fn brackets(json: &[u8]) -> usize {
+    let opening = |byte: &&u8| matches!(byte, b'{' | b'[');
+    json.iter().filter(opening).count()
 }
 
 #[cfg(test)]

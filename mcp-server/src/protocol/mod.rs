@@ -22,7 +22,7 @@ pub use envelope::{
     error_response, overloaded_response, rate_limited_response,
 };
 pub use front::Front;
-pub(crate) use front::{Caller, LineFront, OwnedCall, Taken};
+pub(crate) use front::{Caller, LineFront, OwnedCall, Taken, WholeCall};
 pub use handler::McpHandler;
 pub use scopes::{Scopes, insufficient_scope_message};
 pub use strict::{Strict, is_work};

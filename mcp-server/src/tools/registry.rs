@@ -114,6 +114,12 @@ impl Registry {
         }
     }
 
+    /// This server's own tool of that name.
+    pub(crate) fn local(&self, name: &str) -> Option<&dyn DynTool> {
+        let index = self.by_name.get(name)?;
+        Some(self.tools[*index].as_ref())
+    }
+
     /// Whether `name` is one of this server's own tools.
     #[must_use]
     pub fn is_local(&self, name: &str) -> bool {

@@ -113,7 +113,9 @@ impl Filled {
         let progress = |done| say(format!("{done} of {memories} memories stored"));
         let ids = launch
             .with(&folder.path().join("data"), async |server| {
-                fill(server.address, trace, progress).await
+                let ids = fill(server.address, trace, progress).await?;
+                server.settled().await?;
+                Ok(ids)
             })
             .await?;
         Ok(Self { folder, ids })

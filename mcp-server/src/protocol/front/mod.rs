@@ -6,6 +6,7 @@ mod lines;
 mod owned;
 mod request;
 mod session;
+mod whole;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use self::request::Request;
 pub(crate) use self::{
     lines::LineFront,
     owned::{Caller, OwnedCall, Taken},
+    whole::WholeCall,
 };
 
 use super::{

@@ -11,10 +11,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::protocol::{Envelope, Kind, envelope::present};
+use crate::protocol::{Envelope, Kind, depth::brackets, envelope::present};
 
 /// Nested deeper than this, a message might be refused by a parser that reads it as a whole.
-const BRACKETS_MAX: usize = 64;
+pub(super) const BRACKETS_MAX: usize = 64;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
@@ -88,7 +88,7 @@ impl<'a> Request<'a> {
 /// The parameters of a request, if any parser can read them.
 pub(super) fn shallow<'a>(envelope: &Envelope<'a>) -> Option<&'a str> {
     let params = envelope.params.map_or("{}", RawValue::get);
-    let taken = matches!(envelope.kind, Kind::Request(_)) && brackets(params) <= BRACKETS_MAX;
+    let taken = matches!(envelope.kind, Kind::Request(_)) && brackets(params.as_bytes()) <= BRACKETS_MAX;
     taken.then_some(params)
 }
 
@@ -98,6 +98,13 @@ fn only_meta(params: &str) -> bool {
 
 pub(super) fn is_true(member: Option<&RawValue>) -> bool {
     member.is_some_and(|raw| raw.get() == "true")
+}
+
+/// Whether the headers of a call of `tool` agree with it.
+pub(super) fn call_headers_are_right(headers: &HeaderMap, tool: &str) -> bool {
+    common_headers_are_right(headers)
+        && sole(headers, &METHOD) == Some("tools/call")
+        && sole(headers, &NAME) == Some(tool)
 }
 
 fn common_headers_are_right(headers: &HeaderMap) -> bool {
@@ -115,6 +122,9 @@ fn accepts_both(headers: &HeaderMap) -> bool {
     let Some(value) = sole(headers, &header::ACCEPT) else {
         return false;
     };
+    if value == "application/json, text/event-stream" {
+        return true;
+    }
     let has = |wanted: &str| {
         value
             .split(',')
@@ -129,12 +139,6 @@ fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let value = values.next()?;
     let plain = values.next().is_none() && !value.as_bytes().starts_with(ENCODED_PREFIX);
     plain.then(|| value.to_str().ok()).flatten()
-}
-
-fn brackets(text: &str) -> usize {
-    text.bytes()
-        .filter(|byte| matches!(byte, b'{' | b'['))
-        .count()
 }
 
 /// Any other parameter, and any that is there twice, is none of the front's business.
@@ -190,7 +194,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 }
 
 #[derive(Deserialize)]
-struct Meta<'a> {
+pub(super) struct Meta<'a> {
     #[serde(borrow, rename = "io.modelcontextprotocol/protocolVersion")]
     version: Cow<'a, str>,
     #[serde(borrow, rename = "io.modelcontextprotocol/clientCapabilities")]
@@ -201,7 +205,7 @@ struct Meta<'a> {
         deserialize_with = "present",
         rename = "io.modelcontextprotocol/clientInfo"
     )]
-    client: Option<&'a RawValue>,
+    pub(super) client: Option<&'a RawValue>,
     #[serde(
         borrow,
         default,
@@ -217,12 +221,12 @@ struct Meta<'a> {
     )]
     progress: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
-    bypass_cache: Option<&'a RawValue>,
+    pub(super) bypass_cache: Option<&'a RawValue>,
 }
 
 impl Meta<'_> {
     /// Whether it has what the revision asks for, and asks for no messages before the answer.
-    fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         let capabilities = self.capabilities.get();
         self.version == ProtocolVersion::V_2026_07_28.as_str()
             && self.log_level.is_none()

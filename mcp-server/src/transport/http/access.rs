@@ -60,32 +60,43 @@ impl Access {
         self.rates.take(key, Instant::now(), limit)
     }
 
+    /// Puts the caller into the request's head.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of a request that may not be made, or not now.
+    pub(super) fn admit<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<Option<Caller>, Box<Response>> {
+        let caller = match &self.auth {
+            Some(auth) => auth.admit(request),
+            None => Ok(None),
+        };
+        let caller = caller.map_err(|refused| {
+            self.counters.count(Event::Unauthorized);
+            tracing::debug!(?refused, path = request.uri().path(), "refused a request");
+            Box::new(refused.response())
+        })?;
+        match self.take(Self::key(request.extensions())) {
+            Ok(()) => Ok(caller),
+            Err(wait) => {
+                self.counters.count(Event::RateLimited);
+                Err(Box::new(too_often(wait)))
+            }
+        }
+    }
+
     /// Puts the caller into the request's head, or refuses the request.
     pub(super) async fn check(&self, mut request: Request, next: Next) -> Response {
         let path = request.uri().path();
         if OPEN_PATHS.contains(&path) || path.starts_with(WELL_KNOWN) {
             return next.run(request).await;
         }
-        let caller = match &self.auth {
-            Some(auth) => auth.admit(&mut request),
-            None => Ok(None),
-        };
-        let caller = match caller {
-            Ok(caller) => caller,
-            Err(refused) => {
-                self.counters.count(Event::Unauthorized);
-                tracing::debug!(?refused, path = request.uri().path(), "refused a request");
-                return refused.response();
-            }
-        };
-        if let Err(wait) = self.take(Self::key(request.extensions())) {
-            self.counters.count(Event::RateLimited);
-            return too_often(wait);
-        }
-        let response = next.run(request).await;
-        match caller {
-            Some(caller) => until_revoked(response, &caller),
-            None => response,
+        match self.admit(&mut request) {
+            Ok(None) => next.run(request).await,
+            Ok(Some(caller)) => until_revoked(next.run(request).await, &caller),
+            Err(refusal) => *refusal,
         }
     }
 }
@@ -102,7 +113,7 @@ fn too_often(wait: Duration) -> Response {
 
 /// Ends what is sent for as long as somebody listens when the caller's token is revoked. Answers
 /// are sent to their end.
-fn until_revoked(response: Response, caller: &Caller) -> Response {
+pub(super) fn until_revoked(response: Response, caller: &Caller) -> Response {
     let is_stream = response
         .headers()
         .get(header::CONTENT_TYPE)

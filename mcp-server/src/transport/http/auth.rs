@@ -43,7 +43,7 @@ impl Auth {
     /// # Errors
     ///
     /// [`Refused`], ready to be sent.
-    pub(super) fn admit(&self, request: &mut Request) -> Result<Option<Caller>, Refused> {
+    pub(super) fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<Caller>, Refused> {
         let caller = self.caller(request.uri(), request.headers())?;
         if let Some(caller) = &caller {
             // Nothing behind this sees the token.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Body, response::Response};
+use axum::{BoxError, body::Body, response::Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -35,6 +35,17 @@ fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body
     response
 }
 
+/// The body of a request, as a connection brings it or as a router hands it on.
+pub(super) trait Incoming:
+    HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{
+}
+
+impl<B> Incoming for B where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static
+{
+}
+
 /// Why a request's body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BodyError {
@@ -54,9 +65,9 @@ impl From<UnpackError> for BodyError {
 
 /// Reads a body of at most `bytes_max` bytes within `timeout`. One that announces more is refused
 /// before its first byte is read.
-pub(super) async fn read(
+pub(super) async fn read<B: Incoming>(
     headers: &HeaderMap,
-    body: &mut Body,
+    body: &mut B,
     bytes_max: usize,
     timeout: Duration,
 ) -> Result<Bytes, BodyError> {
@@ -76,7 +87,7 @@ pub(super) async fn read(
 
 /// Takes what a refused client still sends, for `timeout` at most, and drops it. A connection that
 /// is closed before is reset, and most clients then never see the refusal (RFC 9112 §9.6).
-pub(super) fn discard(headers: &HeaderMap, mut body: Body, timeout: Duration) {
+pub(super) fn discard<B: Incoming>(headers: &HeaderMap, mut body: B, timeout: Duration) {
     // Who asked first sends nothing, and reading would tell it to.
     if headers.contains_key(header::EXPECT) {
         return;

@@ -2,13 +2,9 @@
 
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, response::Response};
-use http::Request;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rmcp::ServerHandler;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -17,6 +13,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    entry::Entry,
     socket::Socket,
     stats::{Counters, Event},
 };
@@ -31,32 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
-/// The router, for the requests of one connection.
-struct Service {
-    router: TowerToHyperService<Router>,
-    peer: Option<Peer>,
-}
-
-impl Service {
-    fn new(router: Router, peer: IpAddr) -> Self {
-        Self {
-            router: TowerToHyperService::new(router),
-            peer: (!peer.to_canonical().is_loopback()).then_some(Peer(peer)),
-        }
-    }
-}
-
-impl hyper::service::Service<Request<Incoming>> for Service {
-    type Response = Response;
-    type Error = Infallible;
-    type Future =
-        <TowerToHyperService<Router> as hyper::service::Service<Request<Incoming>>>::Future;
-
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if let Some(peer) = self.peer {
-            request.extensions_mut().insert(peer);
-        }
-        self.router.call(request)
+impl Peer {
+    fn of(address: IpAddr) -> Option<Self> {
+        (!address.to_canonical().is_loopback()).then_some(Self(address))
     }
 }
 
@@ -75,9 +49,9 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Accepts connections until `shutdown`, then tells the open ones to take no further request.
-    pub(super) async fn accept(
+    pub(super) async fn accept<H: ServerHandler + Clone>(
         listener: TcpListener,
-        router: Router,
+        entry: Entry<H>,
         config: &HttpConfig,
         counters: Counters,
         shutdown: &CancellationToken,
@@ -90,6 +64,7 @@ impl Connections {
             write_timeout: config.write_timeout,
             counters,
         };
+        let entry = Arc::new(entry);
         let room = Arc::new(Semaphore::new(config.connections_max.get()));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
@@ -106,8 +81,7 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    let service = Service::new(router.clone(), peer.ip());
-                    this.serve(&http, stream, service, permit);
+                    this.serve(&http, stream, &entry, Peer::of(peer.ip()), permit);
                 }
                 Err(error) => pause_after(&error).await,
             }
@@ -115,11 +89,12 @@ impl Connections {
         this
     }
 
-    fn serve<P: Send + 'static>(
+    fn serve<H: ServerHandler + Clone, P: Send + 'static>(
         &self,
         http: &http1::Builder,
         stream: TcpStream,
-        service: Service,
+        entry: &Arc<Entry<H>>,
+        peer: Option<Peer>,
         permit: P,
     ) {
         // Without this, an answer in two writes waits 40 ms for a delayed acknowledgement.
@@ -127,6 +102,11 @@ impl Connections {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
         let (socket, blocked) = Socket::new(stream, self.write_timeout, self.counters.clone());
+        let entry = entry.clone();
+        let service = service_fn(move |request| {
+            let entry = entry.clone();
+            async move { Ok::<_, Infallible>(entry.answer(request, peer).await) }
+        });
         let connection = http
             .serve_connection(TokioIo::new(socket), service)
             .with_upgrades();

@@ -15,6 +15,8 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(3600);
 /// The names under which the server answers and the origins whose pages it answers.
 #[derive(Debug)]
 pub(super) struct Guard {
+    /// What nearly every client writes, of which nothing has to be read.
+    plain: Vec<String>,
     hosts: Vec<HostPort>,
     origins: Vec<Origin>,
 }
@@ -35,7 +37,11 @@ impl Guard {
                 .iter()
                 .filter_map(|host| HostPort::parse(host)),
         );
+        let port = address.port();
+        let names = ["localhost", "127.0.0.1", "[::1]"];
+        let plain = names.map(|name| format!("{name}:{port}"));
         Self {
+            plain: plain.into_iter().chain(names.map(str::to_owned)).collect(),
             hosts,
             origins: config
                 .allowed_origins
@@ -46,14 +52,22 @@ impl Guard {
     }
 
     /// The refusal of a request that may not be made.
-    pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
+    pub(super) fn refusal<B>(&self, request: &Request<B>) -> Option<Response> {
         let reason = self.verdict(request.uri(), request.headers()).err()?;
         tracing::warn!(reason, path = request.uri().path(), "refused a request");
         Some(plain(StatusCode::FORBIDDEN, reason))
     }
 
     fn verdict(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), &'static str> {
-        let host = only(headers, header::HOST)?
+        let host = only(headers, header::HOST)?;
+        let is_plain = |host| self.plain.iter().any(|plain| plain == host);
+        if uri.authority().is_none()
+            && !headers.contains_key(header::ORIGIN)
+            && host.is_some_and(is_plain)
+        {
+            return Ok(());
+        }
+        let host = host
             .and_then(HostPort::parse)
             .ok_or("the Host header is missing or malformed")?;
         // An absolute-form target (RFC 9112 §3.2.2) must not contradict the header.

@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use axum::{extract::Request, response::Response};
+use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{HeaderValue, Request, StatusCode, header, request::Parts};
 
 use super::{
-    body::{self, BodyError},
+    body::{self, BodyError, Incoming},
     coding::{Coding, Unpacker},
     msgpack::{self, Form},
     stats::{Counters, Event},
@@ -41,7 +41,10 @@ impl Intake {
     /// # Errors
     ///
     /// The refusal of a body that cannot be read.
-    pub(super) async fn read(&self, request: Request) -> Result<(Parts, Bytes), Response> {
+    pub(super) async fn read<B: Incoming>(
+        &self,
+        request: Request<B>,
+    ) -> Result<(Parts, Bytes), Response> {
         let Some(form) = Form::of_body(request.headers()) else {
             return Err(body::plain(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,

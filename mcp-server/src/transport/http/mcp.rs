@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use axum::{body::Body, extract::Request, response::Response};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, StatusCode, request::Parts};
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, request::Parts};
 use http_body_util::Full;
 use rmcp::{
     ServerHandler,
@@ -15,7 +15,7 @@ use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     auth::{Auth, insufficient_scope},
-    body::{self, Holding},
+    body::{self, Holding, Incoming},
     intake::Intake,
     msgpack,
     refusals::{no_such_session, refuse_call, refuse_session, settled, too_deep},
@@ -23,7 +23,7 @@ use super::{
     stats::{Counters, Event},
 };
 use crate::{
-    admission::{Admission, Overloaded},
+    admission::{Admission, Admitted, Overloaded},
     auth::{Caller, Scope},
     call::{Call, Lane},
     client,
@@ -31,7 +31,7 @@ use crate::{
     live::Live,
     protocol::{
         Envelope, Front, Kind, REFUSED, called_tool, client_name, error_response,
-        insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
+        WholeCall, insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
     },
     tools::Registry,
 };
@@ -91,7 +91,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         }
     }
 
-    pub(super) async fn handle(self: Arc<Self>, mut request: Request) -> Response {
+    pub(super) async fn handle<B: Incoming>(
+        self: Arc<Self>,
+        mut request: Request<B>,
+    ) -> Response {
         if let Some(name) = doubled(request.headers()) {
             let message = format!("there is more than one {name} header");
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
@@ -113,7 +116,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                     None => no_such_session(),
                 }
             }
-            _ => self.sessions.stateless(request).await.map(Body::new),
+            _ => {
+                let answered = self.sessions.stateless(request.map(Body::new));
+                Box::pin(answered).await.map(Body::new)
+            }
         };
         match as_msgpack {
             true => msgpack::write(response).await,
@@ -122,13 +128,64 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     }
 
     /// `lane`: the one that the path names, if it names one.
-    async fn post(self: &Arc<Self>, request: Request, lane: Option<Lane>) -> Response {
+    async fn post<B: Incoming>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        lane: Option<Lane>,
+    ) -> Response {
         // Held until the answer was handed to the connection, so that a drain waits for it.
         let call = self.calls.token();
-        let (mut head, bytes) = match self.intake.read(request).await {
+        let (head, bytes) = match self.intake.read(request).await {
             Ok(read) => read,
             Err(refusal) => return refusal,
         };
+        let depth_max = self.config.load().json_depth_max;
+        let front = self.front.as_ref();
+        let whole = front.and_then(|front| front.read_call(&head.headers, &bytes, depth_max));
+        let mut admitted = None;
+        if let Some(whole) = whole {
+            match self.answer(&whole, &head, lane).await {
+                Ok(answer) => return answered(answer, call),
+                Err(Left::Full(refusal)) => return *refusal,
+                Err(Left::Undone(lane, place)) => admitted = Some((lane, place)),
+            }
+        }
+        // It is large, and few requests come here: idle connections should not keep room for it.
+        Box::pin(self.post_message(head, bytes, lane, admitted, call)).await
+    }
+
+    /// The answer to a call that the front has read.
+    async fn answer(
+        &self,
+        whole: &WholeCall<'_>,
+        head: &Parts,
+        lane: Option<Lane>,
+    ) -> Result<Vec<u8>, Left> {
+        let lane = lane.unwrap_or_else(|| whole.lane());
+        let place = match &self.places.admission {
+            Some(admission) => Some(admission.enter(lane).await.map_err(|overloaded| {
+                Left::Full(Box::new(refuse_call(&overloaded, &whole.id())))
+            })?),
+            None => None,
+        };
+        let call = Call {
+            lane,
+            ..Call::by(self.caller(&head.extensions))
+        };
+        let answer = whole.answer(call).await;
+        answer.ok_or(Left::Undone(lane, place))
+    }
+
+    /// A message that the front has not answered at first sight. `admitted`: in which lane, and on
+    /// which place, where that was decided already.
+    async fn post_message(
+        self: &Arc<Self>,
+        mut head: Parts,
+        bytes: Bytes,
+        lane: Option<Lane>,
+        admitted: Option<(Lane, Option<Admitted>)>,
+        call: TaskTrackerToken,
+    ) -> Response {
         let depth_max = self.config.load().json_depth_max;
         let envelope = match Envelope::parse(&bytes) {
             Ok(envelope) => envelope,
@@ -155,7 +212,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         if let Some(scope) = self.missing_scope(&head, &envelope) {
             return insufficient_scope(scope, envelope.kind.id());
         }
-        if let Kind::Request(id) = &envelope.kind
+        if let Some((lane, place)) = admitted {
+            seat(&mut head, lane, place);
+        } else if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
             && let Err(overloaded) = self
                 .admit(&mut head, &bytes, lane, open.as_ref(), &envelope)
@@ -171,8 +230,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return self.sessions.post(&open, message, &envelope, call).await;
         }
         if let Some(answer) = self.fast_answer(&head, &envelope).await {
-            let body = Holding::new(Full::new(Bytes::from(answer)), call);
-            return body::json(StatusCode::OK, Body::new(body));
+            return answered(answer, call);
         }
         let method = envelope.method.into_owned();
         let id = envelope.kind.id().cloned();
@@ -237,11 +295,11 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
     ) -> Result<(), Overloaded> {
         let session = open.inspect(|open| open.count_call()).map(Open::lane);
         let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
-        if let Some(admission) = self.places.of(envelope) {
-            let place = admission.enter(lane).await?;
-            head.extensions.insert(Arc::new(place));
-        }
-        head.extensions.insert(lane);
+        let place = match self.places.of(envelope) {
+            Some(admission) => Some(admission.enter(lane).await?),
+            None => None,
+        };
+        seat(head, lane, place);
         Ok(())
     }
 
@@ -320,6 +378,29 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let message = Message { head, bytes };
         self.sessions.answer(open, message, &envelope, reply).await;
     }
+}
+
+/// Why a call that the front has read has no answer.
+enum Left {
+    /// There was no place for it.
+    Full(Box<Response>),
+    /// It has a lane and a place, and nothing was done.
+    Undone(Lane, Option<Admitted>),
+}
+
+/// Puts into a call's head in which lane it is and the place that it has, which is free again when
+/// all are done with the head.
+fn seat(head: &mut Parts, lane: Lane, place: Option<Admitted>) {
+    if let Some(place) = place {
+        head.extensions.insert(Arc::new(place));
+    }
+    head.extensions.insert(lane);
+}
+
+/// An answer that holds `call` until the connection has taken it.
+fn answered(answer: Vec<u8>, call: TaskTrackerToken) -> Response {
+    let body = Holding::new(Full::new(Bytes::from(answer)), call);
+    body::json(StatusCode::OK, Body::new(body))
 }
 
 /// A lane that is none.

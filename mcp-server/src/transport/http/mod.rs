@@ -6,6 +6,7 @@ mod body;
 mod coding;
 mod connections;
 mod ending;
+mod entry;
 mod guard;
 mod health;
 mod intake;
@@ -23,6 +24,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
+    extract::Request,
     middleware::{self, Next},
     routing,
 };
@@ -40,6 +42,7 @@ use self::{
     access::Access,
     coding::Packer,
     connections::Connections,
+    entry::{Entry, Straight},
     guard::Guard,
     mcp::{McpEndpoint, Places},
     sessions::Sessions,
@@ -116,13 +119,13 @@ where
     // Ends sessions and their streams; cancelled only after the calls.
     let streams = CancellationToken::new();
     let counters = options.counters.clone();
-    let (router, sessions) = router(
+    let (entry, sessions) = entry(
         &handler, options, &config, address, &calls, &streams, &shutdown,
     )
     .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
 
     let settings = config.load_full();
-    let connections = Connections::accept(listener, router, &settings, counters, &shutdown).await;
+    let connections = Connections::accept(listener, entry, &settings, counters, &shutdown).await;
     tracing::info!(calls = calls.len(), "draining");
     let deadline = Instant::now() + config.load().drain_timeout;
     calls.close();
@@ -139,7 +142,7 @@ where
     })
 }
 
-fn router<H: ServerHandler + Clone>(
+fn entry<H: ServerHandler + Clone>(
     handler: &H,
     options: Options,
     config: &Live<HttpConfig>,
@@ -147,7 +150,7 @@ fn router<H: ServerHandler + Clone>(
     calls: &TaskTracker,
     streams: &CancellationToken,
     shutdown: &CancellationToken,
-) -> Result<(Router, mcp_streaming::Sessions), mcp_streaming::ConfigError> {
+) -> Result<(Entry<H>, mcp_streaming::Sessions), mcp_streaming::ConfigError> {
     let rmcp_config = StreamableHttpServerConfig::default()
         // One answer is one JSON body; a stream only where something precedes the answer.
         .with_json_response(true)
@@ -180,7 +183,10 @@ fn router<H: ServerHandler + Clone>(
         calls.clone(),
     );
     let endpoint = Arc::new(endpoint);
-    let mcp = routing::any(move |request| endpoint.clone().handle(request));
+    let mcp = {
+        let endpoint = endpoint.clone();
+        routing::any(move |request: Request| endpoint.clone().handle(request))
+    };
     let live = config;
     let config = live.load();
     let guard = Arc::new(Guard::new(&config, address));
@@ -205,21 +211,31 @@ fn router<H: ServerHandler + Clone>(
         _ => routes,
     };
     let packing = &config.compression;
-    let routes = match packing.enabled && (packing.loopback || !address.ip().is_loopback()) {
-        false => routes,
-        true => {
-            let packer = Packer::new(packing, options.counters.clone());
+    let packs = packing.enabled && (packing.loopback || !address.ip().is_loopback());
+    let packer = packs.then(|| Packer::new(packing, options.counters.clone()));
+    let routes = match packer.clone() {
+        None => routes,
+        Some(packer) => {
             routes.layer(middleware::from_fn(move |request, next| {
                 let packer = packer.clone();
                 async move { packer.check(request, next).await }
             }))
         }
     };
-    let check = move |request, next| {
+    let check = {
         let access = access.clone();
-        async move { access.check(request, next).await }
+        move |request, next| {
+            let access = access.clone();
+            async move { access.check(request, next).await }
+        }
     };
     if config.allowed_origins.is_empty() {
+        let straight = Straight {
+            guard: guard.clone(),
+            access,
+            packer,
+            endpoint,
+        };
         let router = routes.layer(middleware::from_fn(move |request, next| {
             let refusal = guard.refusal(&request);
             let checked = check(request, next);
@@ -230,7 +246,8 @@ fn router<H: ServerHandler + Clone>(
                 }
             }
         }));
-        return Ok((router, registry));
+        let straight = Some(straight);
+        return Ok((Entry::new(straight, router), registry));
     }
     // A browser shows no token when it asks whether a page may call.
     let router = routes
@@ -245,5 +262,5 @@ fn router<H: ServerHandler + Clone>(
                 }
             }
         }));
-    Ok((router, registry))
+    Ok((Entry::new(None, router), registry))
 }

@@ -10,7 +10,7 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -22,6 +22,14 @@ use crate::memory::search::{DiskView, DiskWriter, IndexError, Watermark};
 const DIR_NAME: &str = "search";
 /// Changes and rows are read so many at a time; in between, an end of the store is noticed.
 const PAGE_LEN: u32 = 1_000;
+/// A store that closes waits so long for what is left of the log to be read; the next start reads
+/// the rest.
+const LAST_READ_MAX: Duration = Duration::from_secs(2);
+/// And so long for merges that are under way; the process may end before they do.
+const LAST_MERGES_MAX: Duration = Duration::from_secs(3);
+/// How much less of the processors the indexer asks for: about a tenth of what a call's thread gets.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
 /// After so many failures in a row, the pauses between attempts grow no more.
 const DOUBLINGS_MAX: u32 = 6;
 
@@ -71,7 +79,10 @@ impl Indexer {
         let (wake, wakes) = mpsc::sync_channel(1);
         let handle = std::thread::Builder::new()
             .name("memory-indexer".to_owned())
-            .spawn(move || worker.run(&wakes))?;
+            .spawn(move || {
+                give_way();
+                worker.run(&wakes);
+            })?;
         let indexer = Self {
             thread: Mutex::new(Some(Thread { wake, handle })),
             stop,
@@ -121,6 +132,19 @@ impl Drop for Indexer {
     }
 }
 
+/// Calls come first where there is not enough for all: the thread, and those that it starts to
+/// write and to merge, ask the scheduler for less.
+#[cfg(target_os = "linux")]
+fn give_way() {
+    if let Err(error) = rustix::process::nice(NICE) {
+        tracing::debug!(%error, "the indexer runs at the priority of the calls");
+    }
+}
+
+/// Elsewhere it would be the priority of the whole process.
+#[cfg(not(target_os = "linux"))]
+fn give_way() {}
+
 struct Worker {
     dir: PathBuf,
     log: Box<dyn ChangeLog + Send>,
@@ -141,7 +165,7 @@ struct Worker {
 impl Worker {
     fn run(mut self, wakes: &Receiver<()>) {
         loop {
-            let step = catch_unwind(AssertUnwindSafe(|| self.step(false)));
+            let step = catch_unwind(AssertUnwindSafe(|| self.step(None)));
             let step = step.unwrap_or_else(|_| {
                 let reason = "writing it panicked".to_owned();
                 Err(IndexError::Unusable { reason })
@@ -156,9 +180,28 @@ impl Worker {
             }
         }
         if self.lock.is_some()
-            && let Err(error) = self.step(true)
+            && let Err(error) = self.step(Some(Instant::now() + LAST_READ_MAX))
         {
             tracing::debug!(%error, "the search index was left behind; the next start catches up");
+        }
+        self.leave();
+    }
+
+    /// Ends the writer, and then lets go of the lock: merges would write into the folder of whoever
+    /// has it next. Merges that take long do both by themselves.
+    fn leave(self) {
+        let Some(writer) = self.writer else { return };
+        let (ended, end) = mpsc::sync_channel::<()>(0);
+        let merges = move || {
+            drop(writer);
+            drop(self.lock);
+            drop(ended);
+        };
+        let spawned = std::thread::Builder::new()
+            .name("memory-merges".to_owned())
+            .spawn(merges);
+        if spawned.is_ok() && end.recv_timeout(LAST_MERGES_MAX) == Err(RecvTimeoutError::Timeout) {
+            tracing::debug!("the search index is left while it merges");
         }
     }
 
@@ -173,8 +216,8 @@ impl Worker {
         self.checked = false;
     }
 
-    /// `last`: the store is closing, so only what is cheap is done.
-    fn step(&mut self, last: bool) -> Result<(), IndexError> {
+    /// `until`: the store is closing, so only what is cheap is done, and no longer than that.
+    fn step(&mut self, until: Option<Instant>) -> Result<(), IndexError> {
         if self.lock.is_none() {
             self.lock = IndexLock::try_take(&self.dir)?;
         }
@@ -183,13 +226,13 @@ impl Worker {
             return Ok(());
         }
         if self.live.is_unusable() || !(self.checked || self.check()?) {
-            return match last {
-                true => Ok(()),
-                false => self.rebuild(),
+            return match until {
+                Some(_) => Ok(()),
+                None => self.rebuild(),
             };
         }
         self.checked = true;
-        self.advance(last)
+        self.advance(until)
     }
 
     fn index_dir(&self) -> PathBuf {
@@ -250,7 +293,8 @@ impl Worker {
     }
 
     /// Moves what is due from the log to disk.
-    fn advance(&mut self, last: bool) -> Result<(), IndexError> {
+    fn advance(&mut self, until: Option<Instant>) -> Result<(), IndexError> {
+        let last = until.is_some();
         let disk = self.live.disk();
         let upto = disk.as_ref().map_or(0, |disk| disk.watermark().sequence);
         let head = self.log.head()?;
@@ -281,7 +325,11 @@ impl Worker {
             (None, None) => DiskWriter::create(&self.index_dir())?,
         };
         let mut upto = upto;
-        while upto < head && (last || !self.stop.load(Ordering::Relaxed)) {
+        let in_time = || match until {
+            Some(until) => Instant::now() < until,
+            None => !self.stop.load(Ordering::Relaxed),
+        };
+        while upto < head && in_time() {
             for (sequence, change) in self.log.after(upto, PAGE_LEN)? {
                 if sequence != upto + 1 {
                     // Another process has removed what lies between meanwhile.

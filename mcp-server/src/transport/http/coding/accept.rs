@@ -9,7 +9,7 @@ const BEST: u16 = 1_000;
 
 /// What a client wants.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(in crate::transport::http) struct Wanted {
     /// The coding it likes best, if it likes one at least as much as none.
     pub(super) coding: Option<Coding>,
     /// Whether it takes a body without a coding.
@@ -17,7 +17,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn read(headers: &HeaderMap) -> Self {
+    pub(in crate::transport::http) fn read(headers: &HeaderMap) -> Self {
         let mut qualities = [None; Coding::ALL.len()];
         let (mut identity, mut any) = (None, None);
         let values = headers.get_all(header::ACCEPT_ENCODING).iter();

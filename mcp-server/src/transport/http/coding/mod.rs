@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full};
 
+pub(in crate::transport::http) use accept::Wanted;
 pub(super) use unpack::{UnpackError, Unpacker};
 
-use self::accept::Wanted;
 use super::{body::Holding, stats::Counters};
 use crate::config::CompressionConfig;
 
@@ -89,7 +89,11 @@ impl Packer {
     /// Packs the answer to `request`, if it is worth it and wanted.
     pub(super) async fn check(&self, request: Request, next: Next) -> Response {
         let wanted = Wanted::read(request.headers());
-        let response = next.run(request).await;
+        self.packed(next.run(request).await, &wanted).await
+    }
+
+    /// Packs an answer, if it is worth it and `wanted`.
+    pub(super) async fn packed(&self, response: Response, wanted: &Wanted) -> Response {
         let size = response.body().size_hint().exact();
         let coded = response.headers().contains_key(header::CONTENT_ENCODING);
         // Streams have no size: what is in them must not wait for more.

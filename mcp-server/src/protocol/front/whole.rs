@@ -1,0 +1,177 @@
+//! A call of revision 2026-07-28 out of its whole message, in one pass: the plain form in which
+//! nearly every call comes. What is written in another way is read part by part, elsewhere.
+
+use std::cell::RefCell;
+
+use http::HeaderMap;
+use rmcp::model::RequestId;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{
+    Form, Front,
+    request::{BRACKETS_MAX, CallParams, Meta, Object, call_headers_are_right, is_true},
+};
+use crate::{
+    call::{Call, Lane},
+    client,
+    protocol::{client_info::name_of, depth::brackets},
+    tools::{DynTool, required_scope},
+};
+
+/// So many different `_meta` are known on each thread.
+const KNOWN_MAX: usize = 8;
+/// A longer one is read each time.
+const META_BYTES_MAX: usize = 1_024;
+
+/// A call of a tool of this server that says everything of itself.
+pub(crate) struct WholeCall<'a> {
+    front: &'a Front,
+    tool: &'a dyn DynTool,
+    id: &'a str,
+    arguments: &'a str,
+    meta: Facts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Message<'a> {
+    jsonrpc: &'a str,
+    #[serde(borrow)]
+    id: &'a RawValue,
+    method: &'a str,
+    #[serde(borrow)]
+    params: Object<CallParams<'a, &'a RawValue>>,
+}
+
+/// What a `_meta` says that matters here.
+#[derive(Debug, Clone, Copy)]
+struct Facts {
+    bypass_cache: bool,
+    /// Of the name that the client gives itself.
+    lane: Lane,
+}
+
+impl Front {
+    /// The call that `message` is, to be answered at once; `None` when it is none, or one that has
+    /// to be looked at more closely. Then nothing has been done.
+    pub(crate) fn read_call<'a>(
+        &'a self,
+        headers: &HeaderMap,
+        message: &'a [u8],
+        depth_max: usize,
+    ) -> Option<WholeCall<'a>> {
+        let text = str::from_utf8(message).ok()?;
+        if !text.starts_with('{') || brackets(message) > depth_max.min(BRACKETS_MAX) {
+            return None;
+        }
+        let Message {
+            jsonrpc,
+            id,
+            method,
+            params: Object(params),
+        } = serde_json::from_str(text).ok()?;
+        let plain = jsonrpc == "2.0"
+            && method == "tools/call"
+            && is_plain_id(id.get())
+            && params.has_object()
+            && call_headers_are_right(headers, &params.name);
+        if !plain {
+            return None;
+        }
+        let meta = Facts::of(params.meta)?;
+        Some(WholeCall {
+            front: self,
+            tool: self.handler.inner().registry().local(&params.name)?,
+            id: id.get(),
+            arguments: params.arguments.map_or("{}", RawValue::get),
+            meta,
+        })
+    }
+}
+
+impl WholeCall<'_> {
+    /// The id.
+    ///
+    /// # Panics
+    ///
+    /// Never: it was seen to be one.
+    pub(crate) fn id(&self) -> RequestId {
+        serde_json::from_str(self.id).expect("a text or a whole number is an id")
+    }
+
+    /// The lane of the name that the client gives itself.
+    pub(crate) fn lane(&self) -> Lane {
+        self.meta.lane
+    }
+
+    /// Makes the call in the name of `call`. The response, as JSON for status 200; `None` when rmcp
+    /// must answer, and nothing has been done.
+    ///
+    /// Cancel safe as the tool is: dropping the future drops the call.
+    pub(crate) async fn answer(&self, mut call: Call) -> Option<Vec<u8>> {
+        if call.scope < required_scope(self.tool.description()) {
+            return None;
+        }
+        call.bypass_cache = self.meta.bypass_cache;
+        let (id, arguments) = (self.id, self.arguments);
+        self.front
+            .call(id, self.tool, &call, arguments, Form::Complete)
+            .await
+    }
+}
+
+/// A text, or a whole number that is not negative.
+fn is_plain_id(id: &str) -> bool {
+    id.starts_with('"') || id.len() <= 18 && id.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What clients said of themselves lately: they say the same in every request.
+#[derive(Default)]
+struct Known {
+    said: Vec<(Box<str>, Facts)>,
+    oldest: usize,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
+impl Known {
+    fn facts(&mut self, text: &str) -> Option<Facts> {
+        let known = self.said.iter().find(|(said, _)| **said == *text);
+        if let Some((_, facts)) = known {
+            return Some(*facts);
+        }
+        let facts = Facts::read(text)?;
+        let entry = (text.into(), facts);
+        match self.said.len() < KNOWN_MAX {
+            true => self.said.push(entry),
+            false => {
+                self.said[self.oldest] = entry;
+                self.oldest = (self.oldest + 1) % KNOWN_MAX;
+            }
+        }
+        Some(facts)
+    }
+}
+
+impl Facts {
+    /// `None`: it is not complete, or asks for more than an answer.
+    fn of(meta: &RawValue) -> Option<Self> {
+        let text = meta.get();
+        match text.len() <= META_BYTES_MAX {
+            true => KNOWN.with_borrow_mut(|known| known.facts(text)),
+            false => Self::read(text),
+        }
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let Object(meta): Object<Meta<'_>> = serde_json::from_str(text).ok()?;
+        let name = meta.client.and_then(name_of);
+        meta.is_complete().then(|| Self {
+            bypass_cache: is_true(meta.bypass_cache),
+            lane: name.map_or(Lane::Other, |name| client::lane_of(&name)),
+        })
+    }
+}
