@@ -34,14 +34,12 @@ trap clean_up EXIT
 "$server" bench --profile agent-loop --memories 10000 --duration $((seconds * 3)) "$@" \
     >"$work/report.txt" 2>"$work/log.txt" &
 bench=$!
-# The server is a child of the benchmark; it is filled by one first, and measured as another.
+# The server is a child of one of the benchmark's threads; one is filled first, another one measured.
 until grep -q 'measuring' "$work/log.txt"; do
     kill -0 "$bench" 2>/dev/null || { cat "$work/log.txt" >&2; die "the benchmark ended early"; }
     sleep 0.2
 done
-read -r child _ <"/proc/$bench/task/$bench/children" || child=
-# The benchmark may have started it from another of its threads.
-[[ -n $child ]] || child=$(cat "/proc/$bench"/task/*/children | tr ' ' '\n' | grep -m1 .)
+child=$(cat "/proc/$bench"/task/*/children | tr ' ' '\n' | grep -m1 .) || die "there is no server"
 
 # cpu-clock works in virtual machines without performance counters, too.
 perf record -q -e cpu-clock -F 499 --call-graph dwarf,16384 -p "$child" -o "$work/perf.data" \

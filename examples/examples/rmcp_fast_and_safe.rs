@@ -14,13 +14,13 @@
 
 use examples::{chain, check, pipe::Client};
 use mcp_batch::BatchProcessor;
-use mcp_breaker::{Breaker, CallError};
+use mcp_breaker::{Breaker, CallError, Verdict};
 use mcp_cache::{Cache, Loaded};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ErrorCode,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -46,12 +46,10 @@ struct Fast {
 
 impl Fast {
     fn new(shelf: Shelf) -> Result<Self, Box<dyn Error>> {
-        let (many, breaker) = (
-            shelf.clone(),
-            Breaker::new(&mcp_breaker::Config::default())?,
-        );
-        let (batch_config, guard) = (mcp_batch::Config::default(), breaker.clone());
-        let batch = BatchProcessor::new(&batch_config, move |titles: Vec<String>| {
+        let breaker = Breaker::new(&mcp_breaker::Config::default())?;
+        let (many, guard) = (shelf.clone(), breaker.clone());
+        let config = mcp_batch::Config::default();
+        let batch = BatchProcessor::new(&config, move |titles: Vec<String>| {
             let (many, guard) = (many.clone(), guard.clone());
             async move {
                 match guard.call(|| many.read(&titles)).await {
@@ -79,13 +77,14 @@ impl ServerHandler for Fast {
     ) -> Result<CallToolResponse, ErrorData> {
         let refused = |error: &dyn Error| ErrorData::internal_error(chain(error), None);
         if call.name != "read" {
-            let written = self
-                .breaker
-                .call(|| self.shelf.call_tool(call, context))
-                .await;
+            let write = || self.shelf.call_tool(call, context);
+            let written = self.breaker.call_with(&by_code, write).await;
             // Also when it failed: nobody knows how far it came.
             self.cache.invalidate_by_tags(&["shelf"]);
-            return written.map_err(|error| refused(&error));
+            return written.map_err(|error| match error {
+                CallError::Inner(own) => own,
+                rejected => refused(&rejected),
+            });
         }
         let title = title(&call)?;
         let batch = self.batch.clone();
@@ -149,6 +148,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
         "a write is seen at once",
     )?;
 
+    let mut told = 0;
+    for _ in 0..8 {
+        client.send("write", &json!({"text": "untitled"})).await?;
+        told += u32::from(client.answer().await? == "`title` is missing");
+    }
+    check(
+        told == 8,
+        "mistakes of callers are told, and open no breaker",
+    )?;
+
     is_down.store(true, Ordering::Relaxed);
     looks.store(0, Ordering::Relaxed);
     for number in 0..8 {
@@ -164,6 +173,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client.answer().await? == "second",
         "what is known is still answered",
     )
+}
+
+/// What a write says of the database: a caller's mistake says nothing.
+fn by_code<T>(result: &Result<T, ErrorData>) -> Verdict {
+    match result {
+        Ok(_) => Verdict::SUCCESS,
+        Err(error) if error.code == ErrorCode::INVALID_PARAMS => Verdict::IGNORE,
+        Err(_) => Verdict::FAILURE,
+    }
 }
 
 fn title(call: &CallToolRequestParams) -> Result<String, ErrorData> {
