@@ -12,6 +12,7 @@
 
 use axum::{Router, extract::State, http::StatusCode, response::IntoResponse, routing::get};
 use bytes::Bytes;
+use examples::check;
 use http::{Request, Response, header::RETRY_AFTER};
 use mcp_breaker::{Breaker, Config, OpenConfig, Verdict};
 use std::{
@@ -147,10 +148,4 @@ async fn answer(State(upstream): State<Arc<Upstream>>) -> impl IntoResponse {
         return "fresh from the upstream".into_response();
     }
     (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")]).into_response()
-}
-
-/// An example that does not show what it says must fail, so that CI sees it.
-fn check(holds: bool, what: &str) -> Result<(), Box<dyn Error>> {
-    println!("{}: {what}", if holds { "yes" } else { "NO" });
-    if holds { Ok(()) } else { Err(what.into()) }
 }

@@ -11,8 +11,8 @@
 #![expect(clippy::print_stdout, reason = "an example shows what happens")]
 
 use axum::{Router, error_handling::HandleError, response::IntoResponse};
-use bytes::Bytes;
-use http::{Request, Response, StatusCode, header::RETRY_AFTER};
+use examples::{check, http::tool_call};
+use http::{Response, StatusCode, header::RETRY_AFTER};
 use mcp_breaker::{Breaker, CallError, Config, OpenConfig, Verdict, tower::GuardLayer};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -25,6 +25,7 @@ use rmcp::{
         StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
     },
 };
+use serde_json::json;
 use std::{
     error::Error,
     io,
@@ -152,26 +153,9 @@ impl ServerHandler for Recall {
 
 /// Calls the tool as a client without a session does.
 async fn call(addr: SocketAddr) -> Result<(StatusCode, String, Duration), Box<dyn Error>> {
-    const BODY: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"recall","arguments":{},
-        "_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
-        "io.modelcontextprotocol/clientInfo":{"name":"example","version":"1.0"},
-        "io.modelcontextprotocol/clientCapabilities":{}}}}"#;
-    let request = Request::post("/mcp")
-        .header("host", addr.to_string())
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", "2026-07-28")
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", "recall")
-        .body(Bytes::from_static(BODY.as_bytes()).into())?;
+    let request = tool_call(addr, "recall", &json!({}))?;
     let start = Instant::now();
     let response = examples::send(addr, request).await?;
     let body = String::from_utf8_lossy(response.body()).into_owned();
     Ok((response.status(), body, start.elapsed()))
-}
-
-/// An example that does not show what it says must fail, so that CI sees it.
-fn check(holds: bool, what: &str) -> Result<(), Box<dyn Error>> {
-    println!("{}: {what}", if holds { "yes" } else { "NO" });
-    if holds { Ok(()) } else { Err(what.into()) }
 }

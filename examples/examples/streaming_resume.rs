@@ -19,6 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use examples::check;
 use mcp_streaming::{
     Budget, BudgetConfig, EventId, Rx, SessionConfig, Sessions, SlowConsumer, StreamConfig,
     StreamingSession,
@@ -201,10 +202,4 @@ fn as_events(rx: Rx) -> Response {
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-/// An example that does not show what it says must fail, so that CI sees it.
-fn check(holds: bool, what: &str) -> Fallible<()> {
-    println!("{}: {what}", if holds { "yes" } else { "NO" });
-    if holds { Ok(()) } else { Err(what.into()) }
 }

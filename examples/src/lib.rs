@@ -1,37 +1,33 @@
 //! Runnable embeddings; each one is a file or folder in `examples/`. Here is
-//! what they share: a plain HTTP client.
+//! what they share: a client of MCP over a pipe and over HTTP, and the word with
+//! which an example fails.
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
-use hyper_util::rt::TokioIo;
-use std::{io, net::SocketAddr};
-use tokio::net::TcpStream;
+pub mod http;
+pub mod pipe;
 
-/// Sends one request over a connection of its own, and reads the whole answer.
+pub use self::http::send;
+
+use std::error::Error;
+
+/// Prints whether something holds. An example that does not show what it says
+/// must fail, so that CI sees it.
 ///
 /// # Errors
-/// The connection could not be made, or broke.
-pub async fn send(addr: SocketAddr, request: Request<Full<Bytes>>) -> io::Result<Response<Bytes>> {
-    let stream = TcpStream::connect(addr).await?;
-    let io = TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io)
-        .await
-        .map_err(io::Error::other)?;
-    let exchange = async {
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(io::Error::other)?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        Ok(Response::from_parts(head, body))
-    };
-    tokio::select! {
-        result = exchange => result,
-        ended = connection => Err(ended.err().map_or_else(
-            || io::Error::from(io::ErrorKind::UnexpectedEof),
-            io::Error::other,
-        )),
+/// It does not hold.
+#[expect(clippy::print_stdout, reason = "an example reports on stdout")]
+pub fn check(holds: bool, what: &str) -> Result<(), Box<dyn Error>> {
+    println!("{}: {what}", if holds { "yes" } else { "NO" });
+    if holds { Ok(()) } else { Err(what.into()) }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
     }
+    text
 }

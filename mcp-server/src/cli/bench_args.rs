@@ -19,7 +19,8 @@ Examples:
   mcp-server bench --compare safe-mode --validate
   mcp-server bench --profile memory --memories 10000,100000,1000000
   mcp-server bench --json before.json          # and after a change:
-  mcp-server bench --compare before.json")]
+  mcp-server bench --compare before.json
+  mcp-server bench --profile soak --duration 8h --validate")]
 pub struct BenchArgs {
     /// What to run.
     #[arg(long, value_enum, default_value_t = Profile::AgentLoop)]
@@ -40,8 +41,8 @@ pub struct BenchArgs {
         value_parser = clap::value_parser!(u32).range(100..=10_000_000)
     )]
     pub memories: Vec<u32>,
-    /// Seconds that each measurement takes, at most.
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    /// How long each measurement takes, at most: seconds, or 10m, or 8h.
+    #[arg(long, value_name = "TIME", default_value = "10")]
     pub duration: Seconds,
     /// Make so many calls per second, whatever the server does, in place of as many as possible;
     /// latencies then count from when a call was due. In the profile `memory`, calls of each kind;
@@ -97,8 +98,15 @@ impl FromStr for Seconds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let seconds = positive(text, 86_400.0)?;
-        Ok(Self(Duration::from_secs_f64(seconds)))
+        let (number, unit) = match text.strip_suffix('h') {
+            Some(hours) => (hours, 3_600.0),
+            None => match text.strip_suffix('m') {
+                Some(minutes) => (minutes, 60.0),
+                None => (text, 1.0),
+            },
+        };
+        let number = positive(number, 86_400.0 / unit)?;
+        Ok(Self(Duration::from_secs_f64(number * unit)))
     }
 }
 
@@ -111,4 +119,27 @@ fn positive(text: &str, most: f64) -> Result<f64, String> {
     number
         .filter(|number| *number >= 0.001 && *number <= most)
         .ok_or_else(|| format!("expected a number from 0.001 to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units() {
+        let check = |text: &str, seconds: Option<u64>| {
+            let parsed = text.parse().ok().map(|Seconds(time)| time);
+            assert_eq!(parsed, seconds.map(Duration::from_secs), "{text}");
+        };
+        check("10", Some(10));
+        check("10s", Some(10));
+        check("10m", Some(600));
+        check("8h", Some(28_800));
+        check("24h", Some(86_400));
+        check("25h", None);
+        check("0", None);
+        check("-1m", None);
+        check("m", None);
+        check("1d", None);
+    }
 }

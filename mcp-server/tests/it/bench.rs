@@ -42,6 +42,23 @@ async fn bench(arguments: &[&str]) -> Report {
 }
 
 #[tokio::test]
+async fn a_soak_says_whether_anything_grows() {
+    let report = bench(&["--profile", "soak", "--rate", "100"]).await;
+    let names: Vec<_> = report.runs.iter().map(|run| run.name.as_str()).collect();
+    assert_eq!(names, ["first third", "second third", "last third"]);
+    for run in &report.runs {
+        assert!(run.refused.is_empty(), "{run:?}");
+    }
+    let calls = report.runs.iter().flat_map(|run| &run.operations);
+    assert!(calls.map(|operation| operation.calls).sum::<u64>() > 10);
+    #[cfg(target_os = "linux")]
+    for name in ["MiB that it grew by", "open files that it grew by"] {
+        let check = report.checks.iter().find(|check| check.name == name);
+        assert!(check.is_some_and(|check| check.value.is_finite()), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn agents_at_work_are_measured_and_judged_beside_safe_mode() {
     let report = bench(&["--compare", "safe-mode", "--seed", "5", "--samples", "400"]).await;
     assert_eq!((report.profile, report.seed), (Profile::AgentLoop, 5));

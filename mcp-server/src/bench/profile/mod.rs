@@ -4,6 +4,7 @@ mod agent_loop;
 mod caller;
 mod import;
 mod memory;
+mod soak;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -29,6 +30,9 @@ pub enum Profile {
     Memory,
     /// Agents at a fixed rate, alone and while another client stores 3,466 memories.
     Import,
+    /// Agents at a fixed rate on a store that does not grow, for as long as `--duration` says: whether
+    /// memory, descriptors, threads and latencies stay as they are after the first third.
+    Soak,
 }
 
 /// What is run, and how much of it.
@@ -78,6 +82,7 @@ pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, B
             }
             Profile::Memory => memory::run(plan, *memories, launch, say, &mut findings).await?,
             Profile::Import => import::run(plan, *memories, launch, say, &mut findings).await?,
+            Profile::Soak => soak::run(plan, *memories, launch, say, &mut findings).await?,
         }
     }
     Ok(Report {
@@ -134,6 +139,7 @@ impl Profile {
             Self::AgentLoop => "agent-loop",
             Self::Memory => "memory",
             Self::Import => "import",
+            Self::Soak => "soak",
         }
     }
 }
