@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{ConnectorName, RemoteTool, naming::Named};
 use crate::{
+    auth::Scope,
     call::Call,
     ports::Upstream,
     tools::{DynTool, Reply, ToolError},
@@ -20,15 +21,18 @@ pub(super) struct UpstreamTool {
     description: Tool,
     tool: Arc<RemoteTool>,
     upstream: Arc<dyn Upstream>,
+    /// Whether what the upstream says of its tools decides what it takes to call them.
+    hints_are_trusted: bool,
 }
 
 impl UpstreamTool {
-    pub(super) fn new(named: Named, upstream: Arc<dyn Upstream>) -> Self {
+    pub(super) fn new(named: Named, upstream: Arc<dyn Upstream>, hints_are_trusted: bool) -> Self {
         Self {
             connector: named.connector,
             description: named.description,
             tool: named.tool,
             upstream,
+            hints_are_trusted,
         }
     }
 
@@ -46,6 +50,13 @@ impl UpstreamTool {
 impl DynTool for UpstreamTool {
     fn description(&self) -> &Tool {
         &self.description
+    }
+
+    fn required_scope(&self) -> Scope {
+        match self.hints_are_trusted && self.tool.reads_only() {
+            true => Scope::Read,
+            false => Scope::Write,
+        }
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

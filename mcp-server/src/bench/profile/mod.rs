@@ -2,6 +2,7 @@
 
 mod agent_loop;
 mod caller;
+mod gateway;
 mod import;
 mod memory;
 
@@ -29,6 +30,9 @@ pub enum Profile {
     Memory,
     /// Agents at a fixed rate, alone and while another client stores 3,466 memories.
     Import,
+    /// Calls to other servers through this one, beside calls to them directly; lists and starts with
+    /// slow and dead ones among them; the file of connectors. Needs no memories.
+    Gateway,
 }
 
 /// What is run, and how much of it.
@@ -71,8 +75,12 @@ pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, B
         return Err(BenchError::Settings(says.to_owned()));
     }
     let mut findings = Findings::default();
+    if plan.profile == Profile::Gateway {
+        gateway::run(plan, launch, say, &mut findings).await?;
+    }
     for memories in &plan.memories {
         match plan.profile {
+            Profile::Gateway => {}
             Profile::AgentLoop => {
                 agent_loop::run(plan, *memories, launch, say, &mut findings).await?;
             }
@@ -132,6 +140,7 @@ impl Profile {
             Self::AgentLoop => "agent-loop",
             Self::Memory => "memory",
             Self::Import => "import",
+            Self::Gateway => "gateway",
         }
     }
 }

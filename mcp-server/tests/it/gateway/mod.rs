@@ -5,4 +5,7 @@ mod hostile;
 mod passing;
 mod refresh;
 mod results;
+mod secure;
+mod service_map;
+mod settings;
 mod store;
