@@ -182,8 +182,12 @@ impl Link {
             if let Some(capabilities) = &exchange.capabilities
                 && self.is_modern()
             {
+                let mut carried = capabilities.clone();
+                // What they allow, such as tasks, is not carried through.
+                carried.extensions = None;
+                carried.experimental = None;
                 let mut meta = RequestMetaObject::default();
-                meta.set_client_capabilities(capabilities.clone());
+                meta.set_client_capabilities(carried);
                 options = options.with_meta(meta);
             }
         }

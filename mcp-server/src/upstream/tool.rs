@@ -68,6 +68,10 @@ impl DynTool for UpstreamTool {
         call: &Call,
         arguments: &str,
     ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
+        // Whether the headers say the same as the arguments is for rmcp to find out.
+        if self.tool.repeats_arguments {
+            return None;
+        }
         let arguments = serde_json::from_str(arguments).ok()?;
         Some(self.pass_on(call, arguments).await)
     }
