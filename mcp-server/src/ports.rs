@@ -197,6 +197,9 @@ pub trait Upstream: Send + Sync {
     /// Somebody says that it may be worth asking again.
     fn asked(&self);
 
+    /// Returns when no call of it is at work, or has been for longer than one may be. Cancel safe.
+    async fn idle(&self);
+
     /// Ends what runs for it; later calls fail.
     async fn close(&self);
 }

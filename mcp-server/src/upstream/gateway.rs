@@ -175,8 +175,9 @@ impl Gateway {
 
     /// Ends the connectors that are gone or changed, and begins those that are new.
     fn apply(&self) {
-        let wanted = self.shared.wanted();
         self.shared.rearrange(|connectors| {
+            // Whoever comes later knows no less.
+            let wanted = self.shared.wanted();
             connectors.retain(|name, running| {
                 let stays = wanted.get(name) == Some(&running.server);
                 if !stays {

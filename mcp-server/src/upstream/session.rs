@@ -231,6 +231,13 @@ impl Upstream for Session {
         self.attempts().asked();
     }
 
+    async fn idle(&self) {
+        let all = self.bounds.in_flight_max.min(Semaphore::MAX_PERMITS);
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        // It is never closed: there is no error.
+        let _ = timeout(self.bounds.call_timeout, self.in_flight.acquire_many(all)).await;
+    }
+
     async fn close(&self) {
         // Whoever connects gives up, so that this waits for nobody.
         self.closed.cancel();

@@ -47,11 +47,15 @@ enum Reason {
 }
 
 impl Worker {
-    /// Works until it is told to end, and then takes the connector's tools away.
+    /// Works until it is told to end, and then takes the connector's tools away, and ends it when its
+    /// calls are answered.
     pub(super) async fn run(mut self) {
         let ended = self.ended.clone();
         ended.run_until_cancelled(self.work()).await;
         self.shared.publish(&self.name, self.generation, None);
+        // Calls at work go on under the settings that they began with.
+        let gone = self.shared.ended.clone();
+        gone.run_until_cancelled(self.upstream.idle()).await;
         self.upstream.close().await;
     }
 

@@ -154,6 +154,10 @@ impl Upstream for GuardedUpstream {
         self.upstream.asked();
     }
 
+    async fn idle(&self) {
+        self.upstream.idle().await;
+    }
+
     async fn close(&self) {
         self.upstream.close().await;
     }

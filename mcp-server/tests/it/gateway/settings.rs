@@ -123,3 +123,26 @@ async fn a_removed_connector_leaves_nothing() {
     server.stop().await;
     upstream.stop().await;
 }
+
+#[tokio::test]
+async fn a_call_at_work_goes_on_under_its_settings() {
+    let (before, after) = (Fake::new(), Fake::new());
+    let ((first, old), (second, new)) = (before.serve().await, after.serve().await);
+    let server = gateway([("fake", old)]).await;
+    let address = server.address;
+    let waiting = tokio::spawn(async move {
+        let mut client = Client::http(Era::Modern, address).await;
+        client.call("wait", json!({})).await
+    });
+    before.reached_by(1).await;
+    server.app().gateway().configure(&named([("fake", new)]));
+    let mut client = Client::http(Era::Modern, address).await;
+    client.ok("echo", json!({})).await;
+    assert_eq!((before.calls(), after.calls()), (1, 1));
+    before.let_pass(1);
+    let result = within("the answer", waiting).await.unwrap();
+    assert_eq!(result["content"][0]["text"], "waited", "{result}");
+    for server in [server, first, second] {
+        server.stop().await;
+    }
+}

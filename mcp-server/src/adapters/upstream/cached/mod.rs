@@ -331,6 +331,10 @@ impl Upstream for CachedUpstream {
         self.upstream.asked();
     }
 
+    async fn idle(&self) {
+        self.upstream.idle().await;
+    }
+
     async fn close(&self) {
         self.caches.lists.invalidate(&self.connector);
         self.forget_results();

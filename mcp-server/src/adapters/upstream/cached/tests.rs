@@ -64,6 +64,8 @@ impl Upstream for Scripted {
 
     fn asked(&self) {}
 
+    async fn idle(&self) {}
+
     async fn close(&self) {}
 }
 
