@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rmcp::model::{JsonObject, Tool};
+use rmcp::model::{ErrorCode, JsonObject, Tool};
 use serde_json::Value;
 
-use super::{ConnectorName, RemoteTool, naming::Named};
+use super::{ConnectorName, RemoteTool, UpstreamError, naming::Named};
 use crate::{
     auth::Scope,
     call::Call,
@@ -73,6 +73,14 @@ impl DynTool for UpstreamTool {
             return None;
         }
         let arguments = serde_json::from_str(arguments).ok()?;
-        Some(self.pass_on(call, arguments).await)
+        let called = self.pass_on(call, arguments).await;
+        match &called {
+            // It did nothing, and with which status of HTTP that is told is for rmcp to say.
+            Err(ToolError::Upstream {
+                source: UpstreamError::Rpc(error),
+                ..
+            }) if error.code == ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY => None,
+            _ => Some(called),
+        }
     }
 }

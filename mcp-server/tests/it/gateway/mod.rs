@@ -1,5 +1,6 @@
 //! The gateway, in front of real servers: over HTTP in this process, and as programs.
 
+mod carried;
 mod cli;
 mod hostile;
 mod passing;
