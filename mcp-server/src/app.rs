@@ -275,7 +275,11 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        self.store.readiness.clone()
+        let mut parts = self.store.readiness.clone();
+        if self.gateway.map_status().is_some() {
+            parts.push(Arc::new(self.gateway.clone()));
+        }
+        parts
     }
 
     /// The way in and out for whole memories.

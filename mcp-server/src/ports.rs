@@ -17,7 +17,7 @@ use crate::{
         Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
         Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
-    upstream::{self, RemoteTool, Until, UpstreamError},
+    upstream::{self, RemoteTool, Until, UpstreamError, Wanted},
 };
 
 /// Keeps memories. Every method works on the rows of the call's owner and sees no others.
@@ -180,8 +180,8 @@ pub trait EventSink: Send + Sync {
 /// Another MCP server behind this one.
 #[async_trait]
 pub trait Upstream: Send + Sync {
-    /// What it offers; `anew`: whatever is known of that already. Cancel safe.
-    async fn tools(&self, anew: bool) -> Result<upstream::Listed, UpstreamError>;
+    /// What it offers, as new as is `wanted`. Cancel safe.
+    async fn tools(&self, wanted: Wanted) -> Result<upstream::Listed, UpstreamError>;
 
     /// Calls one of its tools. When the future is dropped, the upstream is told that nobody waits.
     async fn call(
@@ -197,6 +197,9 @@ pub trait Upstream: Send + Sync {
     /// Somebody says that it may be worth asking again.
     fn asked(&self);
 
+    /// Returns when no call of it is at work, or has been for longer than one may be. Cancel safe.
+    async fn idle(&self);
+
     /// Ends what runs for it; later calls fail.
     async fn close(&self);
 }
@@ -209,4 +212,10 @@ pub trait Readiness: Send + Sync {
 
     /// `Ok` when fit; otherwise one sentence on what is wrong.
     async fn check(&self) -> Result<(), String>;
+
+    /// Whether the server cannot do its work without it. What is wrong with another part is reported,
+    /// and the server is ready nevertheless.
+    fn is_vital(&self) -> bool {
+        true
+    }
 }

@@ -10,6 +10,10 @@ node_packages=(
     @modelcontextprotocol/sdk@1.32.2
     sdk-1.12@npm:@modelcontextprotocol/sdk@1.12.3 # speaks 2025-03-26
     @modelcontextprotocol/inspector@2.12.0
+    # Servers, for the gateway to stand in front of.
+    @modelcontextprotocol/server-everything@2026.8.31
+    @modelcontextprotocol/server-filesystem@2026.8.31
+    @modelcontextprotocol/server-memory@2026.8.31
 )
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -3,6 +3,7 @@
 #
 #   run.sh everything   the fixture: every check must pass
 #   run.sh server       the product: what server-scenarios.txt lists must pass
+#   run.sh gateway      the product in front of the fixture: what gateway-scenarios.txt lists
 #   run.sh url URL      a fixture that runs elsewhere, say behind a gateway
 #
 # EVERYTHING_BIN and MCP_SERVER_BIN name binaries to use instead of building.
@@ -15,18 +16,20 @@ node=$tools/node/node_modules/node/bin/node
 built=${CARGO_TARGET_DIR:-$root/target}/debug
 
 usage() {
-    sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
 }
 
 server_pid=
+upstream_pid=
 data=
 # shellcheck disable=SC2317 # Called by the trap.
 cleanup() {
-    if [[ -n $server_pid ]]; then
-        kill "$server_pid" 2>/dev/null || true
-        wait "$server_pid" 2>/dev/null || true
-    fi
+    local pid
+    for pid in $server_pid $upstream_pid; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
     if [[ -n $data ]]; then
         rm -rf "$data"
     fi
@@ -64,6 +67,24 @@ start_server() {
     start "$binary" serve --listen "127.0.0.1:$port" --data-dir "$data"
 }
 
+# The fixture, and the product with the fixture as its only connector.
+start_gateway() {
+    start_everything
+    upstream_pid=$server_pid
+    data=$(mktemp -d)
+    local upstream=$url
+    port=$("$node" "$here/free-port.mjs")
+    url=http://127.0.0.1:$port/mcp
+    local binary=${MCP_SERVER_BIN:-}
+    if [[ -z $binary ]]; then
+        (cd "$root" && cargo build --package mcp-server)
+        binary=$built/mcp-server
+    fi
+    "$binary" connectors add everything --url "$upstream" --allow-private-address --data-dir "$data"
+    # Every list and call waits for the connector once it is there.
+    MCP_CONNECTOR_REFRESH_SYNC=true start "$binary" serve --listen "127.0.0.1:$port" --data-dir "$data"
+}
+
 failed=0
 # suite NAME FOLDER PASSES_MIN ARGUMENTS...: one run, and its verdict. The verdict
 # rests on the saved checks: the suite's own exit code knows no minimum, and
@@ -76,8 +97,8 @@ suite() {
     local program=$tools/$folder/node_modules/@modelcontextprotocol/conformance/dist/index.js
     "$node" "$program" server --url "$url" --output-dir "$out" "$@" >"$out/suite.log" 2>&1 || true
     local verdict=("$what" "$name" "$out")
-    if [[ $what == server ]]; then
-        verdict+=(--required "$here/server-scenarios.txt")
+    if [[ $what == server || $what == gateway ]]; then
+        verdict+=(--required "$here/$what-scenarios.txt")
     else
         verdict+=(--passes-min "$passes_min")
     fi
@@ -86,7 +107,7 @@ suite() {
 
 what=${1:-}
 case $what:$# in
-everything:1 | server:1 | url:2) ;;
+everything:1 | server:1 | gateway:1 | url:2) ;;
 *) usage ;;
 esac
 
@@ -99,6 +120,7 @@ url=http://127.0.0.1:$port/mcp
 case $what in
 everything) start_everything ;;
 server) start_server ;;
+gateway) start_gateway ;;
 url) url=$2 ;;
 esac
 

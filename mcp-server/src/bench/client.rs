@@ -4,6 +4,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -58,8 +59,10 @@ struct Request<'a, A> {
 
 #[derive(Serialize)]
 struct Params<'a, A> {
-    name: &'a str,
-    arguments: &'a A,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arguments: Option<&'a A>,
     #[serde(rename = "_meta")]
     meta: RequestMeta<'a>,
 }
@@ -110,6 +113,22 @@ struct ResultMeta {
 }
 
 #[derive(Deserialize)]
+struct Listed {
+    id: u64,
+    result: ListResult,
+}
+
+#[derive(Deserialize)]
+struct ListResult {
+    tools: Vec<ListedTool>,
+}
+
+#[derive(Deserialize)]
+struct ListedTool {
+    name: String,
+}
+
+#[derive(Deserialize)]
 struct ErrorMeta {
     code: String,
 }
@@ -156,7 +175,7 @@ impl Client {
         T: for<'de> Deserialize<'de>,
     {
         self.id += 1;
-        self.write_request(tool, arguments)
+        self.write_request("tools/call", Some((tool, arguments)))
             .map_err(BenchError::io("cannot write a request"))?;
         let sent = Instant::now();
         let status = self
@@ -177,6 +196,34 @@ impl Client {
         })
     }
 
+    /// Asks for the names of all tools; returns them, and how long that took.
+    ///
+    /// # Errors
+    ///
+    /// As for [`call`](Self::call).
+    pub async fn list(&mut self) -> Result<(Vec<String>, Duration), BenchError> {
+        self.id += 1;
+        self.write_request("tools/list", None::<(&str, &())>)
+            .map_err(BenchError::io("cannot write a request"))?;
+        let sent = Instant::now();
+        let status = self
+            .exchange()
+            .await
+            .map_err(BenchError::io("the connection broke"))?;
+        let took = sent.elapsed();
+        let listed: Result<Listed, _> = serde_json::from_slice(&self.body);
+        match listed {
+            Ok(listed) if status == 200 && listed.id == self.id => {
+                let tools = listed.result.tools.into_iter();
+                Ok((tools.map(|tool| tool.name).collect(), took))
+            }
+            _ => Err(BenchError::Answer {
+                tool: "tools/list".to_owned(),
+                reason: format!("status {status}: {}", String::from_utf8_lossy(&self.body)),
+            }),
+        }
+    }
+
     /// Whether a GET of `path` is answered with success.
     ///
     /// # Errors
@@ -188,13 +235,18 @@ impl Client {
         Ok(status.map_err(BenchError::io("the connection broke"))? == 200)
     }
 
-    fn write_request(&mut self, tool: &str, arguments: &impl Serialize) -> io::Result<()> {
+    fn write_request(
+        &mut self,
+        method: &str,
+        call: Option<(&str, &impl Serialize)>,
+    ) -> io::Result<()> {
+        let (name, arguments) = call.unzip();
         let request = Request {
             jsonrpc: "2.0",
             id: self.id,
-            method: "tools/call",
+            method,
             params: Params {
-                name: tool,
+                name,
                 arguments,
                 meta: RequestMeta {
                     revision: REVISION,
@@ -213,9 +265,13 @@ impl Client {
             self.message,
             "POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              accept: application/json, text/event-stream\r\nmcp-protocol-version: {REVISION}\r\n\
-             mcp-method: tools/call\r\nmcp-name: {tool}\r\ncontent-length: {}\r\n\r\n",
+             mcp-method: {method}\r\ncontent-length: {}\r\n",
             self.request.len(),
         )?;
+        if let Some(name) = name {
+            write!(self.message, "mcp-name: {name}\r\n")?;
+        }
+        self.message.extend_from_slice(b"\r\n");
         self.message.extend_from_slice(&self.request);
         Ok(())
     }

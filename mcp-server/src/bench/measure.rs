@@ -97,7 +97,7 @@ impl Measured {
     }
 }
 
-fn operation(name: &str, latencies: &Latencies, hit_ratio: f64) -> Operation {
+pub(super) fn operation(name: &str, latencies: &Latencies, hit_ratio: f64) -> Operation {
     let percentile = |percent| millis(latencies.percentile(percent));
     Operation {
         name: name.to_owned(),

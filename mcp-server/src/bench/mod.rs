@@ -7,6 +7,7 @@
 //! | [`client`], [`pace`], [`load`], [`latency`] | the load generator |
 //! | [`agent`], [`history`], [`verify`] | an agent at work, what it saw, and whether that was true |
 //! | [`server`], [`usage`], [`fill`] | the server that is measured, what it uses, its memories |
+//! | [`upstream`] | other servers, for the gateway to stand in front of |
 //! | [`profile`], [`measure`], [`report`] | what can be run, and what was found |
 
 pub mod agent;
@@ -24,5 +25,6 @@ pub mod random;
 pub mod report;
 pub mod server;
 pub mod trace;
+pub mod upstream;
 pub mod usage;
 pub mod verify;

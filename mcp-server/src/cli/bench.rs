@@ -9,7 +9,7 @@ use std::{
 use super::{
     CliError,
     args::{Against, BenchArgs},
-    print, signals,
+    descriptors, print, signals,
 };
 use crate::bench::{
     error::BenchError,
@@ -25,6 +25,7 @@ pub(super) struct Given {
 }
 
 pub(super) async fn run(args: BenchArgs, given: Given) -> Result<ExitCode, CliError> {
+    descriptors::raise_limit();
     let plan = plan(&args);
     let baselines = args.compare.iter().filter_map(|against| match against {
         Against::SafeMode => None,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     config::{Config, ContextManagerSection, DEFAULT_FILE, Origins, without_password},
-    upstream::Secret,
+    upstream::{Secret, Template},
 };
 
 pub(super) fn run(cli: &Cli, command: &ConfigCommand) -> Result<(), CliError> {
@@ -105,13 +105,26 @@ fn hide_secrets(tree: &mut Value) {
         .pointer_mut("/connectors/servers")
         .and_then(Value::as_object_mut);
     for server in servers.into_iter().flatten().map(|(_, server)| server) {
+        hide(server.get_mut("url"), |url| Template::from(url).to_string());
         for section in ["env", "headers"] {
             let values = server.get_mut(section).and_then(Value::as_object_mut);
             for value in values.into_iter().flatten().map(|(_, value)| value) {
-                let secret = Secret::from(value.as_str().unwrap_or_default());
-                *value = Value::String(secret.to_string());
+                hide(Some(value), |text| Secret::from(text).to_string());
             }
         }
+    }
+    let map = "/connectors/service_map";
+    hide(tree.pointer_mut(&format!("{map}/source")), |url| {
+        Template::from(url).to_string()
+    });
+    hide(tree.pointer_mut(&format!("{map}/key")), |key| {
+        Secret::from(key).to_string()
+    });
+}
+
+fn hide(value: Option<&mut Value>, shown: impl FnOnce(&str) -> String) {
+    if let Some(Value::String(text)) = value {
+        *text = shown(text);
     }
 }
 
@@ -150,11 +163,12 @@ mod tests {
 
     #[test]
     fn secrets_of_connectors_are_not_shown() {
-        let yaml = "connectors: {servers: {a: {url: 'https://u:pw@h/', headers: {A: 'x ${T}'}}}}";
+        let yaml = "connectors: {servers: {a: {url: 'https://u:pw@h/?t=hush', headers: {A: 'x ${T}'}}}, \
+                    service_map: {source: 'https://h/m?t=hush', key: hush}}";
         let config: Config = serde_saphyr::from_str(yaml).unwrap();
         let text = render(&config, None);
         assert!(
-            text.contains("https://u:***@h/") && text.contains("***${T}"),
+            text.contains("https://u:***@h/") && text.contains("***${T}") && !text.contains("hush"),
             "{text}"
         );
     }

@@ -23,6 +23,8 @@ no secret need be written down. The program is started as it is given, by no she
     Add(Box<AddArgs>),
     /// Connect, and show what the other server offers.
     Test(NameArgs),
+    /// Read the service map of the settings, check its signature, and show what it lists.
+    Map,
     /// Remove a connector.
     Remove(NameArgs),
     /// Add the servers of a file of Cursor, VS Code or Claude.
@@ -48,6 +50,9 @@ pub struct AddArgs {
     /// The host of the address may be on this machine or a local network.
     #[arg(long, requires = "url")]
     pub allow_private_address: bool,
+    /// Tools that say that they only read may be called with tokens of the scope `read`.
+    #[arg(long)]
+    pub trust_read_only_hint: bool,
     /// A variable of the program's environment. May be given more than once.
     #[arg(long, value_name = "NAME=VALUE", requires = "command", value_parser = variable)]
     pub env: Vec<(String, String)>,

@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, process::ExitCode, sync::Arc};
 
-use tokio::sync::Notify;
-
 use super::{
     CliError,
     connector_args::{AddArgs, ConnectorsCommand, ImportFileArgs},
@@ -14,8 +12,8 @@ use crate::{
     app::{self, BuildError},
     config::Config,
     upstream::{
-        ConnectorName, Listed, Report, ServerConfig, Stack as _, Store, StoreError, UpstreamError,
-        Way, import, registry_path,
+        ConnectorName, Listed, MapError, Report, ServerConfig, Stack as _, Store, StoreError,
+        UpstreamError, Wanted, Way, import, read_map, registry_path,
     },
 };
 
@@ -46,6 +44,15 @@ pub enum ConnectorsError {
         /// What is wrong.
         reason: String,
     },
+    /// There is no service map in the settings.
+    #[error("the settings name no service map: see connectors.service_map")]
+    NoMap,
+    /// The service map would not be used.
+    #[error("the service map is not used: {0}")]
+    Map(MapError),
+    /// Where the service map is makes no sense.
+    #[error("the service map cannot be looked for: {0}")]
+    MapSource(UpstreamError),
     /// It does not answer.
     #[error("the connector `{name}` does not work: {source}")]
     Failed {
@@ -63,6 +70,7 @@ pub(super) async fn run(config: &Config, command: ConnectorsCommand) -> Result<E
         ConnectorsCommand::List => print(&list(config, &store)).await?,
         ConnectorsCommand::Add(args) => add(config, &store, *args)?,
         ConnectorsCommand::Test(args) => print(&test(config, &store, &args.name).await?).await?,
+        ConnectorsCommand::Map => print(&map(config).await?).await?,
         ConnectorsCommand::Remove(args) => remove(config, &store, &args.name)?,
         ConnectorsCommand::Import(args) => return bring_in(&store, &args).await,
     }
@@ -159,6 +167,7 @@ fn add(config: &Config, store: &Store, args: AddArgs) -> Result<(), ConnectorsEr
         url: args.url.map(Into::into),
         headers: pairs(args.header),
         allow_private_address: args.allow_private_address,
+        trust_read_only_hint: args.trust_read_only_hint,
         ..ServerConfig::default()
     };
     server.validate().map_err(ConnectorsError::Settings)?;
@@ -212,6 +221,23 @@ async fn bring_in(store: &Store, args: &ImportFileArgs) -> Result<ExitCode, CliE
     })
 }
 
+/// What the service map lists.
+async fn map(config: &Config) -> Result<String, CliError> {
+    let stack = UpstreamStack::new(&config.connectors, true).map_err(BuildError::from)?;
+    let settings = &config.connectors.service_map;
+    let source = stack
+        .map_source(settings)
+        .map_err(ConnectorsError::MapSource)?
+        .ok_or(ConnectorsError::NoMap)?;
+    let read = read_map(source.as_ref(), settings).await;
+    let (serial, services) = read.map_err(ConnectorsError::Map)?;
+    let mut text = format!("serial number {serial}; {} connectors\n", services.len());
+    for (name, server) in &services {
+        let _ = writeln!(text, "  {name}: {}", shown(server));
+    }
+    Ok(text)
+}
+
 /// What the other server offers.
 async fn test(config: &Config, store: &Store, name: &ConnectorName) -> Result<String, CliError> {
     let configured = config.connectors.servers.get(name).cloned();
@@ -224,9 +250,9 @@ async fn test(config: &Config, store: &Store, name: &ConnectorName) -> Result<St
         source,
     };
     let upstream = stack
-        .build(name, &server, &Arc::new(Notify::new()))
+        .build(name, &server, &Arc::default())
         .map_err(failed)?;
-    let listed = upstream.tools(true).await;
+    let listed = upstream.tools(Wanted::Anew).await;
     upstream.close().await;
     let Listed { manifest, .. } = listed.map_err(failed)?;
     let mut text = format!(

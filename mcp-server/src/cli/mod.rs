@@ -127,6 +127,7 @@ impl CliError {
                 | ConnectorsError::Exists(_)
                 | ConnectorsError::Configured(_)
                 | ConnectorsError::Settings(_)
+                | ConnectorsError::NoMap
                 | ConnectorsError::Import { .. },
             ) => ExitCode::from(2),
             _ => ExitCode::FAILURE,

@@ -29,7 +29,7 @@ use crate::{
     auth::Caller,
     call::{Call, Lane},
     client::{self, Client},
-    tools::{DynTool, Registry, required_scope},
+    tools::{DynTool, Registry},
 };
 
 /// The `_meta` key by which a request asks to be answered past the cache.
@@ -203,7 +203,7 @@ impl McpHandler {
         let found = found_by_endpoint(context);
         let caller = self.caller.as_ref().or(found);
         let mut call = caller.map_or_else(Call::local, Call::by);
-        let required = required_scope(tool.description());
+        let required = tool.required_scope();
         if call.scope < required {
             return Err(insufficient_scope(required));
         }

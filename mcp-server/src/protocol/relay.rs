@@ -7,7 +7,7 @@ use rmcp::{
     model::{CallToolRequestParams, ErrorCode, ProgressNotificationParam, ProgressToken},
     service::RequestContext,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::call::{Exchange, Progress};
 
@@ -15,6 +15,8 @@ use crate::call::{Exchange, Progress};
 const NEWS_MAX: usize = 16;
 /// How long a client may take to accept one of them.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long it may take to accept those that are there when the answer is.
+const LAST_NEWS: Duration = Duration::from_millis(100);
 
 /// What ties a client's request to the call of an upstream.
 pub(super) struct Relay {
@@ -55,7 +57,18 @@ impl Relay {
     ) -> Result<T, ErrorData> {
         let call = async {
             match self.news {
-                Some((token, news)) => with_news(call, token, news, context).await,
+                Some((token, news)) => {
+                    let tell = |progress: Progress| {
+                        let mut params =
+                            ProgressNotificationParam::new(token.clone(), progress.progress);
+                        params.total = progress.total;
+                        params.message = progress.message;
+                        let peer = context.peer.clone();
+                        // A client that does not listen misses its news, not its answer.
+                        async move { peer.notify_progress(params).await.unwrap_or_default() }
+                    };
+                    with_news(call, news, tell).await
+                }
                 None => call.await,
             }
         };
@@ -70,25 +83,85 @@ impl Relay {
     }
 }
 
-async fn with_news<T>(
+/// Runs the call, and tells of its news as they come. Those that are there when the answer is get a
+/// moment more, so that they come before it; a client that does not take them misses them, and does
+/// not wait longer for its answer.
+async fn with_news<T, Telling: Future<Output = ()>>(
     call: impl Future<Output = T>,
-    token: ProgressToken,
     mut news: mpsc::Receiver<Progress>,
-    context: &RequestContext<RoleServer>,
+    tell: impl Fn(Progress) -> Telling,
 ) -> T {
-    let mut call = std::pin::pin!(call);
-    loop {
-        tokio::select! {
-            biased;
-            Some(progress) = news.recv() => {
-                let mut params = ProgressNotificationParam::new(token.clone(), progress.progress);
-                params.total = progress.total;
-                params.message = progress.message;
-                // A client that does not listen misses its news, not its answer.
-                let told = context.peer.notify_progress(params);
-                let _ = tokio::time::timeout(NEWS_TIMEOUT, told).await;
-            }
-            result = &mut call => return result,
+    let answered = Notify::new();
+    let telling = async {
+        loop {
+            let progress = tokio::select! {
+                biased;
+                Some(progress) = news.recv() => progress,
+                () = answered.notified() => return,
+            };
+            // One that is stuck does not hold up the next ones for ever.
+            let _ = tokio::time::timeout(NEWS_TIMEOUT, tell(progress)).await;
         }
+    };
+    let (mut telling, mut call) = (std::pin::pin!(telling), std::pin::pin!(call));
+    let result = tokio::select! {
+        biased;
+        () = &mut telling => unreachable!("it goes on until there is an answer"),
+        result = &mut call => result,
+    };
+    answered.notify_one();
+    let _ = tokio::time::timeout(LAST_NEWS, telling).await;
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// The sender outlives the call, as it does where the client's request is kept.
+    fn news(count: u32) -> (mpsc::Sender<Progress>, mpsc::Receiver<Progress>) {
+        let (to, news) = mpsc::channel(NEWS_MAX);
+        for step in 0..count {
+            let progress = f64::from(step);
+            let (total, message) = (None, None);
+            to.try_send(Progress {
+                progress,
+                total,
+                message,
+            })
+            .unwrap();
+        }
+        (to, news)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_come_before_the_answer() {
+        let told = Mutex::new(Vec::new());
+        let tell = |progress: Progress| {
+            told.lock().unwrap().push(progress.progress);
+            std::future::ready(())
+        };
+        let (_to, news) = news(3);
+        assert_eq!(with_news(async { 7 }, news, tell).await, 7);
+        assert_eq!(*told.lock().unwrap(), [0.0, 1.0, 2.0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_news_gets_its_answer_soon() {
+        let began = tokio::time::Instant::now();
+        let tell = |_| std::future::pending();
+        let call = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            7
+        };
+        let (_to, news) = news(16);
+        assert_eq!(with_news(call, news, tell).await, 7);
+        assert!(
+            began.elapsed() < Duration::from_millis(200),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

@@ -9,10 +9,7 @@ use super::{
     Envelope,
     envelope::{REFUSED, called_tool},
 };
-use crate::{
-    auth::Scope,
-    tools::{Registry, required_scope},
-};
+use crate::{auth::Scope, tools::Registry};
 
 /// Says what requests take. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -33,7 +30,7 @@ impl Scopes {
             "tools/call" => called_tool(envelope).and_then(|name| self.0.by_name(&name)),
             method => self.0.by_method(method).cloned(),
         };
-        tool.map_or(Scope::Read, |tool| required_scope(tool.description()))
+        tool.map_or(Scope::Read, |tool| tool.required_scope())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Tool, ToolError};
 use crate::{
     call::Call,
-    upstream::{Gateway, Status},
+    upstream::{Gateway, MapStatus, Status},
 };
 
 /// Says how all connectors do.
@@ -33,6 +33,9 @@ pub struct Nothing {}
 pub struct Connectors {
     /// One after the other, by name.
     pub connectors: Vec<Status>,
+    /// The signed list that some of them are from, if the settings name one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_map: Option<MapStatus>,
 }
 
 impl Tool for ConnectorList {
@@ -45,7 +48,10 @@ impl Tool for ConnectorList {
     const EFFECT: Effect = Effect::Reads;
 
     async fn call(&self, _call: &Call, _arguments: Nothing) -> Result<Connectors, ToolError> {
-        let connectors = self.gateway.statuses();
-        Ok(Connectors { connectors })
+        let (connectors, service_map) = (self.gateway.statuses(), self.gateway.map_status());
+        Ok(Connectors {
+            connectors,
+            service_map,
+        })
     }
 }

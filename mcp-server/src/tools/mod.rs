@@ -21,7 +21,6 @@ mod schema;
 mod tool;
 mod watched;
 
-pub use access::required_scope;
 pub use connector_list::ConnectorList;
 pub use connector_refresh::ConnectorRefresh;
 pub use context_get::ContextGet;

@@ -9,16 +9,23 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Effect, Freshness, Reply, Tool, ToolError, announced::Announced, remote::Remote, schema,
-    watched::Watched,
+    Effect, Freshness, Reply, Tool, ToolError, access::required_scope, announced::Announced,
+    remote::Remote, schema, watched::Watched,
 };
-use crate::{call::Call, ports::EventSink, telemetry::SlowOperations, written::Written};
+use crate::{
+    auth::Scope, call::Call, ports::EventSink, telemetry::SlowOperations, written::Written,
+};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
 pub trait DynTool: Send + Sync {
     /// What clients are told about the tool.
     fn description(&self) -> &Description;
+
+    /// What a caller must be allowed to do to call it.
+    fn required_scope(&self) -> Scope {
+        required_scope(self.description())
+    }
 
     /// Parses the arguments, runs the tool and returns its result.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError>;

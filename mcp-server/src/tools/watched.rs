@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{DynTool, Reply, ToolError, json_len};
 use crate::{
+    auth::Scope,
     call::Call,
     telemetry::{SlowOperation, SlowOperations},
     written::Written,
@@ -30,6 +31,10 @@ impl Watched {
 impl DynTool for Watched {
     fn description(&self) -> &Description {
         self.tool.description()
+    }
+
+    fn required_scope(&self) -> Scope {
+        self.tool.required_scope()
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -10,7 +10,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectorName, ServerConfig};
+use super::{ConnectorName, ServerConfig, ServiceMapConfig};
 use crate::{adapters::GuardConfig, config::ConfigError};
 
 /// The gateway to other MCP servers.
@@ -49,6 +49,9 @@ pub struct ConnectorsConfig {
     pub refresh: RefreshConfig,
     /// What is kept of results, for the tools whose connector says so.
     pub results: ResultsConfig,
+    /// More connectors, which somebody else lists and signs. Those of the same name in `servers` and
+    /// in the data folder go before.
+    pub service_map: ServiceMapConfig,
 }
 
 /// How calls that are safe to repeat (of tools that say that they only read, or that a second call
@@ -133,6 +136,7 @@ impl Default for ConnectorsConfig {
             retry: RetryConfig::default(),
             refresh: RefreshConfig::default(),
             results: ResultsConfig::default(),
+            service_map: ServiceMapConfig::default(),
         }
     }
 }
@@ -215,6 +219,9 @@ impl ConnectorsConfig {
                 "must be from 0 to 100",
             ));
         }
+        self.service_map
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
         if !(0.0..=1.0).contains(&self.retry.share_max) {
             return Err(ConfigError::invalid(
                 "connectors.retry.share_max",

@@ -1,40 +1,35 @@
 //! All connectors: which there are, one worker for each, and one list of tools.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use rmcp::model::CacheScope;
+use async_trait::async_trait;
 use tokio::{
-    sync::{Notify, Semaphore, SemaphorePermit, mpsc, oneshot, watch},
-    time::{Instant, MissedTickBehavior},
+    sync::{mpsc, oneshot, watch},
+    time::MissedTickBehavior,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Condition, ConnectorName, ConnectorsConfig, Listed, Report, ServerConfig, Status, Store,
-    SyncDurations, UpstreamError, Way, naming,
-    tool::UpstreamTool,
-    worker::{Asked, Worker},
+    Changes, Condition, ConnectorName, ConnectorsConfig, MapSource, MapStatus, ServerConfig,
+    ServiceMapConfig, Status, Store, SyncDurations, UpstreamError, Way,
+    service_map::Keeper,
+    shared::{Running, Shared, lock},
+    worker::Worker,
 };
 use crate::{
-    ports::Upstream,
-    tools::{DynTool, Freshness, Registry},
+    ports::{Readiness, Upstream},
+    tools::Registry,
 };
 
 /// How often what was learned is written, and the file looked at.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// The name of the file in the data folder that keeps the last good service map.
+const KEPT_MAP: &str = "service_map.json";
 /// How many may wait for one connector to be asked.
 const ASKED_MAX: usize = 64;
 
 /// Puts together what stands before one upstream.
 pub trait Stack: Send + Sync {
-    /// The upstream of that name and these settings. `changed` is told when its tools may be others.
+    /// The upstream of that name and these settings. `changes` is told when its tools may be others.
     ///
     /// # Errors
     ///
@@ -43,8 +38,18 @@ pub trait Stack: Send + Sync {
         &self,
         name: &ConnectorName,
         server: &ServerConfig,
-        changed: &Arc<Notify>,
+        changes: &Arc<Changes>,
     ) -> Result<Arc<dyn Upstream>, UpstreamError>;
+
+    /// Where the service map of these settings is read; `None` if they name none.
+    ///
+    /// # Errors
+    ///
+    /// [`UpstreamError::Settings`].
+    fn map_source(
+        &self,
+        config: &ServiceMapConfig,
+    ) -> Result<Option<Box<dyn MapSource>>, UpstreamError>;
 }
 
 /// The gateway. Clones share it.
@@ -52,33 +57,6 @@ pub trait Stack: Send + Sync {
 pub struct Gateway {
     shared: Arc<Shared>,
     stack: Arc<dyn Stack>,
-}
-
-/// What workers share.
-pub(super) struct Shared {
-    pub(super) config: ConnectorsConfig,
-    pub(super) durations: SyncDurations,
-    /// Where the tools go; its own tools know this gateway.
-    registry: OnceLock<Weak<Registry>>,
-    store: Arc<Store>,
-    syncs: Semaphore,
-    connectors: Mutex<BTreeMap<ConnectorName, Running>>,
-    lists: Mutex<BTreeMap<ConnectorName, Listed>>,
-    /// Those of the configuration file, which go before those of the store.
-    configured: Mutex<BTreeMap<ConnectorName, ServerConfig>>,
-    generations: AtomicU64,
-    tasks: TaskTracker,
-    ended: CancellationToken,
-}
-
-struct Running {
-    /// Tells it from those of the same name before it, whose late results are nobody's.
-    generation: u64,
-    server: ServerConfig,
-    upstream: Arc<dyn Upstream>,
-    status: watch::Receiver<Status>,
-    asked: mpsc::Sender<Asked>,
-    ended: CancellationToken,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -93,21 +71,8 @@ impl Gateway {
     /// A gateway to the connectors of `config` and `store`. Nothing runs before it is started.
     #[must_use]
     pub fn new(config: ConnectorsConfig, store: Arc<Store>, stack: Arc<dyn Stack>) -> Self {
-        let syncs = config.syncs_max.get().min(Semaphore::MAX_PERMITS);
         Self {
-            shared: Arc::new(Shared {
-                configured: Mutex::new(config.servers.clone()),
-                config,
-                durations: SyncDurations::default(),
-                registry: OnceLock::new(),
-                store,
-                syncs: Semaphore::new(syncs),
-                connectors: Mutex::default(),
-                lists: Mutex::default(),
-                generations: AtomicU64::new(0),
-                tasks: TaskTracker::new(),
-                ended: CancellationToken::new(),
-            }),
+            shared: Arc::new(Shared::new(config, store)),
             stack,
         }
     }
@@ -124,6 +89,11 @@ impl Gateway {
         self.shared
             .tasks
             .spawn(async move { ended.run_until_cancelled(this.follow()).await });
+        let this = self.clone();
+        let ended = self.shared.ended.clone();
+        self.shared
+            .tasks
+            .spawn(async move { ended.run_until_cancelled(this.keep_map()).await });
     }
 
     /// Exchanges the connectors of the configuration file.
@@ -136,6 +106,14 @@ impl Gateway {
 
     /// Waits until each connector was asked once. Cancel safe.
     pub async fn settled(&self) {
+        let starting = |map: &MapStatus| map.condition == Condition::Starting;
+        // An error means that the gateway is gone.
+        let _ = self
+            .shared
+            .map
+            .subscribe()
+            .wait_for(|map| !map.as_ref().is_some_and(starting))
+            .await;
         let waiting: Vec<_> = {
             let connectors = lock(&self.shared.connectors);
             connectors
@@ -158,17 +136,17 @@ impl Gateway {
         let status = |running: &Running| running.status.borrow().clone();
         let mut statuses: Vec<_> = connectors.values().map(status).collect();
         drop(connectors);
-        let lists = lock(&self.shared.lists);
         for status in &mut statuses {
-            let listed = status
-                .name
-                .parse()
-                .ok()
-                .and_then(|name: ConnectorName| lists.get(&name));
-            let age = listed.map(|listed| listed.manifest.asked_at.elapsed().as_millis());
-            status.age_ms = age.map(|age| u64::try_from(age).unwrap_or(u64::MAX));
+            status.age_ms = self.shared.age_ms(&status.name);
         }
         statuses
+    }
+
+    /// How the service map does; `None` if the settings name none.
+    #[must_use]
+    pub fn map_status(&self) -> Option<MapStatus> {
+        let status = self.shared.map.borrow().clone();
+        status.map(MapStatus::aged)
     }
 
     /// Asks a connector for its tools now, whatever is known of them, and says what came of it;
@@ -197,31 +175,33 @@ impl Gateway {
 
     /// Ends the connectors that are gone or changed, and begins those that are new.
     fn apply(&self) {
-        let mut connectors = lock(&self.shared.connectors);
-        let wanted = self.shared.wanted();
-        connectors.retain(|name, running| {
-            let stays = wanted.get(name) == Some(&running.server);
-            if !stays {
-                running.ended.cancel();
-            }
-            stays
-        });
-        for (name, server) in wanted {
-            if connectors.contains_key(&name) {
-                continue;
-            }
-            match self.begin(&name, server) {
-                Ok(running) => {
-                    connectors.insert(name, running);
+        self.shared.rearrange(|connectors| {
+            // Whoever comes later knows no less.
+            let wanted = self.shared.wanted();
+            connectors.retain(|name, running| {
+                let stays = wanted.get(name) == Some(&running.server);
+                if !stays {
+                    running.ended.cancel();
                 }
-                Err(error) => tracing::error!(connector = %name, "not used: {error}"),
+                stays
+            });
+            for (name, server) in wanted {
+                if connectors.contains_key(&name) {
+                    continue;
+                }
+                match self.begin(&name, server) {
+                    Ok(running) => {
+                        connectors.insert(name, running);
+                    }
+                    Err(error) => tracing::error!(connector = %name, "not used: {error}"),
+                }
             }
-        }
+        });
     }
 
     fn begin(&self, name: &ConnectorName, server: ServerConfig) -> Result<Running, UpstreamError> {
-        let changed = Arc::new(Notify::new());
-        let upstream = self.stack.build(name, &server, &changed)?;
+        let changes = Arc::new(Changes::default());
+        let upstream = self.stack.build(name, &server, &changes)?;
         let transport = match server.way() {
             Some(Way::Url(_)) => "http",
             _ => "stdio",
@@ -229,14 +209,14 @@ impl Gateway {
         let (status, seen) = watch::channel(starting(name, transport));
         let (asked, asks) = mpsc::channel(ASKED_MAX);
         let ended = self.shared.ended.child_token();
-        let generation = self.shared.generations.fetch_add(1, Ordering::Relaxed);
+        let generation = self.shared.next_generation();
         let worker = Worker {
             name: name.clone(),
             generation,
             transport,
             upstream: upstream.clone(),
             shared: self.shared.clone(),
-            changed,
+            changes,
             asked: asks,
             status,
             ended: ended.clone(),
@@ -271,101 +251,48 @@ impl Gateway {
             }
         }
     }
-}
 
-impl Shared {
-    /// The right to ask one connector, of which there are few.
-    pub(super) async fn sync_permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.syncs.acquire().await.ok()
-    }
-
-    /// Exchanges what is offered of a connector, if it is the one of that generation. Returns how
-    /// many of its tools can be called.
-    pub(super) fn publish(
-        &self,
-        name: &ConnectorName,
-        generation: u64,
-        listed: Option<Listed>,
-    ) -> usize {
-        let mut lists = lock(&self.lists);
-        let connectors = lock(&self.connectors);
-        let running = connectors.get(name).map(|running| running.generation);
-        if running.is_some_and(|running| running != generation) {
-            return 0;
-        }
-        match listed {
-            Some(listed) if running.is_some() => {
-                lists.insert(name.clone(), listed);
-            }
-            _ => {
-                lists.remove(name);
-            }
-        }
-        let Some(registry) = self.registry.get().and_then(Weak::upgrade) else {
-            return 0;
+    /// Follows the service map, if the settings name one.
+    async fn keep_map(&self) {
+        let config = &self.shared.config.service_map;
+        let source = match self.stack.map_source(config) {
+            Ok(Some(source)) => source,
+            Ok(None) => return,
+            Err(error) => return self.shared.map_failed(&error),
         };
-        let named = naming::assign(|name| registry.is_local(name), &lists);
-        let count = named
-            .iter()
-            .filter(|named| named.connector == *name)
-            .count();
-        let tools = named.into_iter().filter_map(|named| {
-            let upstream = connectors.get(&named.connector)?.upstream.clone();
-            Some(Arc::new(UpstreamTool::new(named, upstream)) as Arc<dyn DynTool>)
-        });
-        let tools = tools.collect();
-        drop(connectors);
-        registry.set_remote(tools, freshness(&lists));
-        count
-    }
-
-    /// Notes how a connector did.
-    pub(super) fn report(&self, name: &ConnectorName, report: Report) {
-        let before = self
-            .store
-            .records()
-            .remove(name)
-            .and_then(|record| record.report);
-        // What is the same as before is not worth a write.
-        let same = before
-            .is_some_and(|before| (before.tools, &before.error) == (report.tools, &report.error));
-        if !same {
-            self.store.report(name, report);
-        }
-    }
-
-    /// Whether the file was written.
-    async fn flush(&self) -> bool {
-        let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || store.flush()).await {
-            Ok(Ok(written)) => return written,
-            Ok(Err(error)) => tracing::warn!("what connectors did is not written yet: {error}"),
-            Err(error) => tracing::error!(%error, "what connectors did is not written"),
-        }
-        false
-    }
-
-    fn wanted(&self) -> BTreeMap<ConnectorName, ServerConfig> {
-        let records = self.store.records().into_iter();
-        let mut wanted: BTreeMap<_, _> = records
-            .map(|(name, record)| (name, record.server))
-            .collect();
-        wanted.extend(lock(&self.configured).clone());
-        wanted.retain(|_, server| server.enabled);
-        wanted
+        let kept_at = self.shared.store.path().with_file_name(KEPT_MAP);
+        let keeper = Keeper::new(
+            source,
+            &self.shared.config,
+            kept_at,
+            self.shared.map.clone(),
+        );
+        keeper
+            .run(|services| {
+                *lock(&self.shared.mapped) = services;
+                self.apply();
+            })
+            .await;
     }
 }
 
-fn freshness(lists: &BTreeMap<ConnectorName, Listed>) -> Freshness {
-    let stale = lists.iter().filter(|(_, listed)| listed.stale.is_some());
-    Freshness {
-        until: lists.values().map(|listed| listed.fresh_until).min(),
-        private: lists
-            .values()
-            .any(|listed| listed.manifest.scope == CacheScope::Private),
-        stale_since: stale
-            .map(|(name, listed)| (name.to_string(), listed.manifest.asked_at))
-            .collect::<Vec<(String, Instant)>>(),
+/// The service map, without which the server works as well.
+#[async_trait]
+impl Readiness for Gateway {
+    fn name(&self) -> &'static str {
+        "service_map"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        let status = self.map_status();
+        match status.and_then(|status| status.error) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn is_vital(&self) -> bool {
+        false
     }
 }
 
@@ -380,8 +307,4 @@ fn starting(name: &ConnectorName, transport: &'static str) -> Status {
         age_ms: None,
         error: None,
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

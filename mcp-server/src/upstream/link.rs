@@ -31,8 +31,9 @@ const PAGES_MAX: usize = 1_000;
 const LIST_BYTES_MAX: usize = 16 << 20;
 /// How long the last words on a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The pause before a stream of news that has ended is opened again.
+/// The least and the longest pause before a stream of news that has ended is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(10);
+const LISTEN_AGAIN_MAX: Duration = Duration::from_secs(600);
 
 /// A connection that is ready for requests.
 pub(super) struct Link {
@@ -181,8 +182,12 @@ impl Link {
             if let Some(capabilities) = &exchange.capabilities
                 && self.is_modern()
             {
+                let mut carried = capabilities.clone();
+                // What they allow, such as tasks, is not carried through.
+                carried.extensions = None;
+                carried.experimental = None;
                 let mut meta = RequestMetaObject::default();
-                meta.set_client_capabilities(capabilities.clone());
+                meta.set_client_capabilities(carried);
                 options = options.with_meta(meta);
             }
         }
@@ -229,12 +234,14 @@ impl Drop for Link {
 
 /// Has `listener` hear when the tools change, over a stream that is opened again whenever it ends.
 async fn news(peer: Peer<RoleClient>, listener: Listener) {
+    let mut pause = LISTEN_AGAIN;
     loop {
+        let began = Instant::now();
         let filter = SubscriptionFilter::builder().tools_list_changed().build();
         match peer.listen(filter).await {
             Ok(mut subscription) => {
                 while let Ok(Some(_)) = subscription.next().await {
-                    listener.tools_changed();
+                    listener.changes().told();
                 }
             }
             Err(error) => tracing::debug!(%error, "an upstream has no stream of news"),
@@ -242,9 +249,14 @@ async fn news(peer: Peer<RoleClient>, listener: Listener) {
         if peer.is_transport_closed() {
             return;
         }
-        tokio::time::sleep(LISTEN_AGAIN).await;
+        // One that never lasts is not worth much.
+        pause = match began.elapsed() > pause {
+            true => LISTEN_AGAIN,
+            false => (2 * pause).min(LISTEN_AGAIN_MAX),
+        };
+        tokio::time::sleep(pause).await;
         // What was said meanwhile was not heard.
-        listener.tools_changed();
+        listener.changes().missed();
     }
 }
 

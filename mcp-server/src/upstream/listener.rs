@@ -12,8 +12,9 @@ use rmcp::{
     },
     service::NotificationContext,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
+use super::Changes;
 use crate::call::Progress;
 
 /// Hears what one upstream says of its own accord, and passes it to whom it concerns. Clones share
@@ -25,23 +26,23 @@ pub struct Listener(Arc<Shared>);
 struct Shared {
     /// Calls that want to hear how far they are, by the token that this connection gave them.
     progress: Mutex<HashMap<ProgressToken, mpsc::Sender<Progress>>>,
-    /// Its list of tools is another one.
-    changed: Arc<Notify>,
+    /// Whether its list of tools is another one.
+    changes: Arc<Changes>,
 }
 
 impl Listener {
-    /// One that tells `changed` when the upstream's list of tools is another one.
+    /// One that tells `changes` when the upstream's list of tools is another one.
     #[must_use]
-    pub fn new(changed: Arc<Notify>) -> Self {
+    pub fn new(changes: Arc<Changes>) -> Self {
         Self(Arc::new(Shared {
             progress: Mutex::default(),
-            changed,
+            changes,
         }))
     }
 
-    /// The upstream's list of tools may be another one.
-    pub(super) fn tools_changed(&self) {
-        self.0.changed.notify_one();
+    /// What is known of the upstream's tools.
+    pub(super) fn changes(&self) -> &Changes {
+        &self.0.changes
     }
 
     /// Has `to` hear of the progress of the call with this token, until what is returned is dropped.
@@ -85,7 +86,7 @@ impl ClientHandler for Listener {
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
-        self.tools_changed();
+        self.0.changes.told();
     }
 
     async fn on_progress(

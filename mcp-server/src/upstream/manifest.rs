@@ -22,6 +22,15 @@ pub struct Manifest {
     pub asked_at: Instant,
 }
 
+impl Manifest {
+    /// Whether both say the same of the same tools.
+    #[must_use]
+    pub fn has_same_tools(&self, other: &Self) -> bool {
+        let descriptions = self.tools.iter().map(|tool| &tool.description);
+        descriptions.eq(other.tools.iter().map(|tool| &tool.description))
+    }
+}
+
 /// A tool as its upstream describes it.
 #[derive(Debug)]
 pub struct RemoteTool {

@@ -7,6 +7,7 @@
 //! connection, its own bound of calls at work, its own pauses.
 
 mod address;
+mod changes;
 mod config;
 mod dial;
 mod durations;
@@ -24,13 +25,16 @@ mod random;
 mod schedule;
 mod secret;
 mod server;
+mod service_map;
 mod session;
+mod shared;
 mod status;
 mod store;
 mod tool;
 mod worker;
 
 pub use address::is_public;
+pub use changes::{Changes, Wanted};
 pub use config::{ConnectorsConfig, RefreshConfig, ResultsConfig, RetryConfig, registry_path};
 pub use dial::{Connection, Dial, connect};
 pub use durations::{SyncDurations, SyncSnapshot};
@@ -45,6 +49,10 @@ pub use process::ProcessDial;
 pub use schedule::{Attempts, Until, is_in_share, jittered};
 pub use secret::{MissingVariable, Secret, Template};
 pub use server::{ResultScope, ServerConfig, ToolPolicy, Way};
+pub use service_map::{
+    FileMap, MapError, MapSource, MapStatus, ServiceMapConfig, Services, SignatureKind, Signed,
+    read_map,
+};
 pub use session::{Bounds, Session};
 pub use status::{Condition, Status};
 pub use store::{Record, Records, Report, Store, StoreError};

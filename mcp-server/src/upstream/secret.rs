@@ -70,7 +70,7 @@ impl fmt::Debug for Template {
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_password(&self.0))
+        f.write_str(&without_query(&without_password(&self.0)))
     }
 }
 
@@ -120,6 +120,20 @@ impl fmt::Display for Secret {
         }
         Ok(())
     }
+}
+
+/// The same address with stars for the values in its query, unless they are variables.
+fn without_query(text: &str) -> String {
+    let Some((place, query)) = text.split_once('?').filter(|_| text.contains("://")) else {
+        return text.to_owned();
+    };
+    let shown = |pair: &str| match pair.split_once('=') {
+        Some((_, value)) if value.starts_with("${") && value.ends_with('}') => pair.to_owned(),
+        Some((name, _)) => format!("{name}=***"),
+        None => "***".to_owned(),
+    };
+    let pairs: Vec<_> = query.split('&').map(shown).collect();
+    format!("{place}?{}", pairs.join("&"))
 }
 
 enum Part<'a> {
@@ -196,5 +210,8 @@ mod tests {
         }
         let url = Template::from("https://me:secret@host/${TOKEN}");
         assert_eq!(url.to_string(), "https://me:***@host/${TOKEN}");
+        let url = Template::from("https://host/mcp?token=secret&v=${V}&secret");
+        assert_eq!(url.to_string(), "https://host/mcp?token=***&v=${V}&***");
+        assert_eq!(Template::from("what?now=x").to_string(), "what?now=x");
     }
 }

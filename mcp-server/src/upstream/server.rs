@@ -34,6 +34,10 @@ pub struct ServerConfig {
     /// network. Default false. Meant for that one host and port; redirects elsewhere stay refused.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_private_address: bool,
+    /// Whether a tool that says of itself that it only reads may be called with a token of the scope
+    /// `read`. Default false: anybody can say that, so calls of upstreams take the scope `write`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub trust_read_only_hint: bool,
     /// How long a call may take; `connectors.call_timeout` when absent.
     #[serde(
         with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
@@ -57,6 +61,7 @@ impl Default for ServerConfig {
             url: None,
             headers: BTreeMap::new(),
             allow_private_address: false,
+            trust_read_only_hint: false,
             call_timeout: None,
             tools: BTreeMap::new(),
         }

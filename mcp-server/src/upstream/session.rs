@@ -12,13 +12,14 @@ use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use rmcp::model::{CallToolRequestParams, CallToolResponse, JsonObject};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Notify, Semaphore},
+    sync::{Mutex as AsyncMutex, Semaphore},
     time::{Instant, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    Attempts, Dial, Listed, Listener, Manifest, RemoteTool, Until, UpstreamError, link::Link,
-    random::chance,
+    Attempts, Changes, Dial, Listed, Listener, Manifest, RemoteTool, Until, UpstreamError, Wanted,
+    link::Link, random::chance,
 };
 use crate::{call::Call, ports::Upstream};
 
@@ -52,8 +53,8 @@ pub struct Session {
     /// Whether `attempts` has anything to forget.
     troubled: AtomicBool,
     in_flight: Semaphore,
-    changed: Arc<Notify>,
-    closed: AtomicBool,
+    changes: Arc<Changes>,
+    closed: CancellationToken,
 }
 
 impl std::fmt::Debug for Session {
@@ -65,14 +66,14 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    /// An upstream that `dial` connects to, as often as `attempts` lets it. `changed` is told when
+    /// An upstream that `dial` connects to, as often as `attempts` lets it. `changes` is told when
     /// its list of tools is another one.
     #[must_use]
     pub fn new(
         dial: Box<dyn Dial>,
         bounds: Bounds,
         attempts: Attempts,
-        changed: Arc<Notify>,
+        changes: Arc<Changes>,
     ) -> Self {
         Self {
             in_flight: Semaphore::new(bounds.in_flight_max.min(Semaphore::MAX_PERMITS)),
@@ -82,8 +83,8 @@ impl Session {
             connecting: AsyncMutex::new(()),
             attempts: Mutex::new(attempts),
             troubled: AtomicBool::new(false),
-            changed,
-            closed: AtomicBool::new(false),
+            changes,
+            closed: CancellationToken::new(),
         }
     }
 
@@ -96,7 +97,13 @@ impl Session {
         if let Some(link) = self.open_link() {
             return Ok(link);
         }
-        if self.closed.load(Ordering::Acquire) {
+        let dialled = self.closed.run_until_cancelled(self.dial());
+        dialled.await.unwrap_or(Err(UpstreamError::Removed))
+    }
+
+    /// A new connection; one attempt at a time.
+    async fn dial(&self) -> Result<Arc<Link>, UpstreamError> {
+        if self.closed.is_cancelled() {
             return Err(UpstreamError::Removed);
         }
         self.may_try()?;
@@ -104,7 +111,7 @@ impl Session {
             broken.close().await;
         }
         let limit = self.bounds.connect_timeout;
-        let listener = Listener::new(self.changed.clone());
+        let listener = Listener::new(self.changes.clone());
         let dialled = timeout(limit, self.dial.dial(listener.clone())).await;
         match dialled.unwrap_or(Err(UpstreamError::Timeout { limit })) {
             Ok(connection) => {
@@ -166,7 +173,7 @@ impl Session {
 
 #[async_trait]
 impl Upstream for Session {
-    async fn tools(&self, _anew: bool) -> Result<Listed, UpstreamError> {
+    async fn tools(&self, _wanted: Wanted) -> Result<Listed, UpstreamError> {
         let link = self.link().await?;
         match self.list(&link).await {
             Ok(manifest) => {
@@ -224,12 +231,74 @@ impl Upstream for Session {
         self.attempts().asked();
     }
 
+    async fn idle(&self) {
+        let all = self.bounds.in_flight_max.min(Semaphore::MAX_PERMITS);
+        let all = u32::try_from(all).unwrap_or(u32::MAX);
+        // It is never closed: there is no error.
+        let _ = timeout(self.bounds.call_timeout, self.in_flight.acquire_many(all)).await;
+    }
+
     async fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+        // Whoever connects gives up, so that this waits for nobody.
+        self.closed.cancel();
         let _one = self.connecting.lock().await;
         if let Some(link) = self.link.swap(None) {
             link.close().await;
         }
         self.dial.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{Connection, ConnectorsConfig},
+        *,
+    };
+
+    /// Never gets anywhere.
+    struct Hanging;
+
+    #[async_trait]
+    impl Dial for Hanging {
+        async fn dial(&self, _listener: Listener) -> Result<Connection, UpstreamError> {
+            std::future::pending().await
+        }
+
+        async fn close(&self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_does_not_wait_for_a_connection() {
+        let bounds = Bounds {
+            connect_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(30),
+            in_flight_max: 1,
+            tools_max: 1,
+            ttl: Duration::from_secs(1),
+        };
+        let attempts = Attempts::new(&ConnectorsConfig::default().refresh);
+        let session = Session::new(Box::new(Hanging), bounds, attempts, Arc::default());
+        let session = Arc::new(session);
+        let began = Instant::now();
+        let waiting = tokio::spawn({
+            let session = session.clone();
+            async move { session.tools(Wanted::Fresh).await }
+        });
+        tokio::task::yield_now().await;
+        session.close().await;
+        assert!(matches!(
+            waiting.await.unwrap(),
+            Err(UpstreamError::Removed)
+        ));
+        assert!(matches!(
+            session.tools(Wanted::Fresh).await,
+            Err(UpstreamError::Removed)
+        ));
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rmcp::model::{JsonObject, Tool};
+use rmcp::model::{ErrorCode, JsonObject, Tool};
 use serde_json::Value;
 
-use super::{ConnectorName, RemoteTool, naming::Named};
+use super::{ConnectorName, RemoteTool, UpstreamError, naming::Named};
 use crate::{
+    auth::Scope,
     call::Call,
     ports::Upstream,
     tools::{DynTool, Reply, ToolError},
@@ -20,15 +21,18 @@ pub(super) struct UpstreamTool {
     description: Tool,
     tool: Arc<RemoteTool>,
     upstream: Arc<dyn Upstream>,
+    /// Whether what the upstream says of its tools decides what it takes to call them.
+    hints_are_trusted: bool,
 }
 
 impl UpstreamTool {
-    pub(super) fn new(named: Named, upstream: Arc<dyn Upstream>) -> Self {
+    pub(super) fn new(named: Named, upstream: Arc<dyn Upstream>, hints_are_trusted: bool) -> Self {
         Self {
             connector: named.connector,
             description: named.description,
             tool: named.tool,
             upstream,
+            hints_are_trusted,
         }
     }
 
@@ -48,6 +52,13 @@ impl DynTool for UpstreamTool {
         &self.description
     }
 
+    fn required_scope(&self) -> Scope {
+        match self.hints_are_trusted && self.tool.reads_only() {
+            true => Scope::Read,
+            false => Scope::Write,
+        }
+    }
+
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
         self.pass_on(call, arguments).await
     }
@@ -57,7 +68,19 @@ impl DynTool for UpstreamTool {
         call: &Call,
         arguments: &str,
     ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
+        // Whether the headers say the same as the arguments is for rmcp to find out.
+        if self.tool.repeats_arguments {
+            return None;
+        }
         let arguments = serde_json::from_str(arguments).ok()?;
-        Some(self.pass_on(call, arguments).await)
+        let called = self.pass_on(call, arguments).await;
+        match &called {
+            // It did nothing, and with which status of HTTP that is told is for rmcp to say.
+            Err(ToolError::Upstream {
+                source: UpstreamError::Rpc(error),
+                ..
+            }) if error.code == ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY => None,
+            _ => Some(called),
+        }
     }
 }

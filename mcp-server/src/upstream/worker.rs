@@ -5,16 +5,16 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Condition, ConnectorName, Listed, Report, Status, Until, UpstreamError,
-    gateway::Shared,
+    Changes, Condition, ConnectorName, Listed, Report, Status, Until, UpstreamError, Wanted,
     random::chance,
     schedule::{is_in_share, jittered},
+    shared::Shared,
 };
 use crate::ports::Upstream;
 
@@ -33,7 +33,7 @@ pub(super) struct Worker {
     pub(super) transport: &'static str,
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) shared: Arc<Shared>,
-    pub(super) changed: Arc<Notify>,
+    pub(super) changes: Arc<Changes>,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) status: watch::Sender<Status>,
     pub(super) ended: CancellationToken,
@@ -42,16 +42,20 @@ pub(super) struct Worker {
 /// Why the upstream is asked.
 enum Reason {
     Due,
-    Changed,
+    Heard,
     Asked(Asked),
 }
 
 impl Worker {
-    /// Works until it is told to end, and then takes the connector's tools away.
+    /// Works until it is told to end, and then takes the connector's tools away, and ends it when its
+    /// calls are answered.
     pub(super) async fn run(mut self) {
         let ended = self.ended.clone();
         ended.run_until_cancelled(self.work()).await;
         self.shared.publish(&self.name, self.generation, None);
+        // Calls at work go on under the settings that they began with.
+        let gone = self.shared.ended.clone();
+        gone.run_until_cancelled(self.upstream.idle()).await;
         self.upstream.close().await;
     }
 
@@ -75,7 +79,12 @@ impl Worker {
         }
         let _one = self.shared.sync_permit().await;
         let began = Instant::now();
-        let listed = self.upstream.tools(!matches!(reason, Reason::Due)).await;
+        let heard = self.changes.take();
+        let wanted = match reason {
+            Reason::Asked(_) => Wanted::Anew,
+            Reason::Due | Reason::Heard => heard,
+        };
+        let listed = self.upstream.tools(wanted).await;
         self.shared.durations.record(began.elapsed());
         match &listed {
             Ok(Listed {
@@ -137,13 +146,13 @@ impl Worker {
     async fn next(&mut self, listed: &Result<Listed, UpstreamError>, began: Instant) -> Reason {
         let due = self.due(listed);
         let changes_from = began + CHANGES_EVERY;
-        let changed = async {
-            self.changed.notified().await;
+        let heard = async {
+            self.changes.heard().await;
             sleep_until(changes_from).await;
         };
         tokio::select! {
             Some(who) = self.asked.recv() => Reason::Asked(who),
-            () = changed => Reason::Changed,
+            () = heard => Reason::Heard,
             () = until(due) => Reason::Due,
         }
     }

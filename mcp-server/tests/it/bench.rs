@@ -258,3 +258,29 @@ async fn an_interrupt_ends_the_server_and_removes_its_data() {
     log.line("nothing is left behind").await;
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn the_gateway_is_measured_in_front_of_servers_of_its_own() {
+    let report = bench(&["--profile", "gateway", "--samples", "50"]).await;
+    let names: Vec<_> = report.runs.iter().map(|run| run.name.as_str()).collect();
+    let expect = [
+        "one client, in turns",
+        "an upstream that takes 100 ms",
+        "very many clients",
+        "ten of twenty upstreams dead",
+        "starts with slow upstreams",
+        "the file of connectors",
+    ];
+    assert_eq!(names, expect);
+    assert_eq!(report.checks.len(), 8);
+    // Those that are no times.
+    for part in [
+        "share of calls",
+        "connections to one upstream",
+        "how much sooner",
+    ] {
+        let check = report.checks.iter().find(|check| check.name.contains(part));
+        let check = check.unwrap_or_else(|| panic!("{part}"));
+        assert!(check.passed(), "{check:?}");
+    }
+}

@@ -4,11 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
-};
-use http_body_util::{BodyExt, Full, Limited};
-use mcp_pool::agent::{Agent, Body, SendError};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
+use mcp_pool::agent::Body;
 use rmcp::{
     ErrorData,
     model::{ClientJsonRpcMessage, ClientRequest, JsonRpcError, RequestId, ServerJsonRpcMessage},
@@ -19,7 +17,7 @@ use rmcp::{
 };
 use sse_stream::Sse;
 
-use super::events;
+use super::{events, sender::Sender};
 use crate::upstream::{HttpFailure, UpstreamError};
 
 const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -27,8 +25,6 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// The most redirects that are followed.
-const REDIRECTS_MAX: usize = 3;
 /// The longest body of a refusal that is read, in bytes.
 const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
@@ -37,23 +33,21 @@ type Failure = StreamableHttpError<HttpFailure>;
 /// Sends the requests of one connector. Clones share its connections.
 #[derive(Debug, Clone)]
 pub(super) struct HttpClient {
-    agent: Agent,
+    sender: Sender,
     /// Of each request; marked as sensitive.
     headers: Arc<HeaderMap>,
     answer_bytes_max: usize,
 }
 
 impl HttpClient {
-    pub(super) fn new(agent: Agent, headers: HeaderMap, answer_bytes_max: usize) -> Self {
+    pub(super) fn new(sender: Sender, headers: HeaderMap, answer_bytes_max: usize) -> Self {
         Self {
-            agent,
+            sender,
             headers: Arc::new(headers),
             answer_bytes_max,
         }
     }
 
-    /// Sends a request, and again where the upstream says that it is elsewhere. Each address is
-    /// checked when it is connected to; credentials stay with the host that they are for.
     async fn send(
         &self,
         method: Method,
@@ -61,37 +55,8 @@ impl HttpClient {
         own: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Body>, Failure> {
-        let mut uri: Uri = uri.parse().map_err(|_| settings("`url` is no address"))?;
-        let origin = (uri.scheme().cloned(), uri.authority().cloned());
-        for _ in 0..=REDIRECTS_MAX {
-            let mut headers = own.clone();
-            if origin == (uri.scheme().cloned(), uri.authority().cloned()) {
-                headers.extend(
-                    self.headers
-                        .iter()
-                        .map(|(name, value)| (name.clone(), value.clone())),
-                );
-            }
-            let mut request = Request::new(Full::new(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = uri.clone();
-            *request.headers_mut() = headers;
-            let response = self
-                .agent
-                .send(request)
-                .await
-                .map_err(|error| unsent(&error))?;
-            // The other kinds would make a GET of it.
-            if !matches!(response.status().as_u16(), 307 | 308) {
-                return Ok(response);
-            }
-            let location = response.headers().get(header::LOCATION);
-            let location = location.and_then(|value| value.to_str().ok());
-            uri = location
-                .and_then(|location| resolved(&uri, location))
-                .ok_or_else(|| protocol("it redirects to nowhere"))?;
-        }
-        Err(protocol("it redirects without end"))
+        let sent = self.sender.send(method, uri, own, &self.headers, body);
+        sent.await.map_err(client)
     }
 
     async fn read(&self, response: Response<Body>, bytes_max: usize) -> Result<Bytes, Failure> {
@@ -274,24 +239,6 @@ impl StreamableHttpClient for HttpClient {
     }
 }
 
-/// Where a redirect leads: to an absolute address of HTTP, but not from TLS to none, or to a path on the
-/// same host.
-fn resolved(from: &Uri, location: &str) -> Option<Uri> {
-    let target: Uri = location.parse().ok()?;
-    match (target.scheme_str(), target.authority()) {
-        // What was sent under TLS is not sent in the clear.
-        (Some("http"), Some(_)) if from.scheme_str() == Some("https") => None,
-        (Some("http" | "https"), Some(_)) => Some(target),
-        (None, None) if location.starts_with('/') && !location.starts_with("//") => Uri::builder()
-            .scheme(from.scheme()?.clone())
-            .authority(from.authority()?.clone())
-            .path_and_query(target.path_and_query()?.clone())
-            .build()
-            .ok(),
-        _ => None,
-    }
-}
-
 fn has_type(headers: &HeaderMap, wanted: &str) -> bool {
     let value = headers
         .get(header::CONTENT_TYPE)
@@ -314,20 +261,6 @@ fn visible(text: &str) -> Result<HeaderValue, Failure> {
     HeaderValue::from_str(text).map_err(|_| protocol("an id of it is no visible text"))
 }
 
-fn unsent(error: &SendError) -> Failure {
-    let unsent = !matches!(error, SendError::Http(_));
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !reason.contains(&more) {
-            reason = format!("{reason}: {more}");
-        }
-        source = error.source();
-    }
-    client(UpstreamError::Unavailable { reason, unsent })
-}
-
 fn unavailable(reason: &str) -> Failure {
     client(UpstreamError::Unavailable {
         reason: reason.to_owned(),
@@ -341,38 +274,6 @@ fn protocol(reason: &str) -> Failure {
     })
 }
 
-fn settings(reason: &str) -> Failure {
-    client(UpstreamError::Settings {
-        reason: reason.to_owned(),
-    })
-}
-
 fn client(error: UpstreamError) -> Failure {
     StreamableHttpError::Client(HttpFailure(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_lead_to_http_only() {
-        let from = Uri::from_static("https://a.example/mcp?x=1");
-        for (location, expect) in [
-            ("https://b.example/x", Some("https://b.example/x")),
-            ("http://b.example/x", None),
-            ("/other?y=2", Some("https://a.example/other?y=2")),
-            ("file:///etc/passwd", None),
-            ("gopher://b.example/", None),
-            ("//b.example/x", None),
-            ("other", None),
-            ("", None),
-        ] {
-            let target = resolved(&from, location).map(|uri| uri.to_string());
-            assert_eq!(target.as_deref(), expect, "{location}");
-        }
-        let from = Uri::from_static("http://a.example/mcp");
-        assert!(resolved(&from, "http://b.example/x").is_some());
-        assert!(resolved(&from, "https://b.example/x").is_some());
-    }
 }

@@ -4,14 +4,17 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use mcp_pool::agent::{Agent, AgentConfig};
+use mcp_pool::agent::AgentConfig;
 use rmcp::transport::{
     common::client_side_sse::ExponentialBackoff,
     streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig},
 };
-use tokio_rustls::rustls::ClientConfig;
 
-use super::{agent::HttpClient, resolver::Guarded};
+use super::{
+    agent::HttpClient,
+    resolver::Guarded,
+    sender::{Sender, Trust},
+};
 use crate::upstream::{
     Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
     connect,
@@ -24,7 +27,7 @@ const STREAM_RETRIES_MAX: usize = 5;
 
 /// Speaks with one upstream over connections of its own pool, which lead to public addresses only.
 pub struct HttpDial {
-    agent: Agent,
+    sender: Sender,
     url: Template,
     headers: BTreeMap<String, Secret>,
     in_flight_max: usize,
@@ -53,7 +56,7 @@ pub struct HttpBounds {
 }
 
 impl HttpDial {
-    /// For the upstream at `url`, with the settings of `server`. `tls` says who is trusted.
+    /// For the upstream at `url`, with the settings of `server`, if it is one of those that `trust` trusts.
     ///
     /// # Errors
     ///
@@ -62,7 +65,7 @@ impl HttpDial {
         url: &Template,
         server: &ServerConfig,
         bounds: &HttpBounds,
-        tls: Option<Arc<ClientConfig>>,
+        trust: Trust,
     ) -> Result<Self, UpstreamError> {
         let excepted = match server.allow_private_address {
             true => Some(place(&expand(url)?)?),
@@ -76,18 +79,17 @@ impl HttpDial {
             acquire_timeout: bounds.connect_timeout,
             ..mcp_pool::Config::default()
         };
-        let agent = Agent::new(AgentConfig {
+        let agent = AgentConfig {
             pool,
-            tls,
             // The gateway has pauses of its own.
             connect_once: true,
             resolver: Some(Arc::new(Guarded::new(excepted))),
             // The upstream, and where it may redirect to.
             max_upstreams: const { std::num::NonZero::new(4).expect("not zero") },
             ..AgentConfig::default()
-        });
+        };
         Ok(Self {
-            agent: agent.map_err(|error| settings(error.to_string()))?,
+            sender: Sender::new(agent, trust).map_err(|error| settings(error.to_string()))?,
             url: url.clone(),
             headers: server.headers.clone(),
             in_flight_max: bounds.in_flight_max,
@@ -98,11 +100,7 @@ impl HttpDial {
     /// The counters of its connections.
     #[must_use]
     pub fn stats(&self) -> Vec<mcp_pool::Stats> {
-        self.agent
-            .stats()
-            .into_iter()
-            .map(|(_, stats)| stats)
-            .collect()
+        self.sender.stats()
     }
 
     fn headers(&self) -> Result<HeaderMap, UpstreamError> {
@@ -125,7 +123,7 @@ impl HttpDial {
 impl Dial for HttpDial {
     async fn dial(&self, listener: Listener) -> Result<Connection, UpstreamError> {
         let url = expand(&self.url)?;
-        let client = HttpClient::new(self.agent.clone(), self.headers()?, self.answer_bytes_max);
+        let client = HttpClient::new(self.sender.clone(), self.headers()?, self.answer_bytes_max);
         let mut config = StreamableHttpClientTransportConfig::with_uri(url);
         config.max_concurrent_requests = self.in_flight_max;
         config.max_sse_event_size = self.answer_bytes_max;
@@ -141,7 +139,7 @@ impl Dial for HttpDial {
 
     async fn close(&self) {
         // A body that nobody reads to its end may hold one for ever.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.agent.close()).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sender.close()).await;
     }
 }
 
@@ -149,12 +147,12 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-fn expand(url: &Template) -> Result<String, UpstreamError> {
+pub(super) fn expand(url: &Template) -> Result<String, UpstreamError> {
     url.expand(variable).map_err(missing)
 }
 
 /// The host and port of an address.
-fn place(url: &str) -> Result<(String, u16), UpstreamError> {
+pub(super) fn place(url: &str) -> Result<(String, u16), UpstreamError> {
     let uri: Uri = url
         .parse()
         .map_err(|_| settings("`url` is no address".to_owned()))?;

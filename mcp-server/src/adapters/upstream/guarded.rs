@@ -10,7 +10,7 @@ use crate::{
     adapters::GuardConfig,
     call::Call,
     ports::Upstream,
-    upstream::{Listed, RemoteTool, RetryConfig, Until, UpstreamError},
+    upstream::{Listed, RemoteTool, RetryConfig, Until, UpstreamError, Wanted},
 };
 
 /// An [`Upstream`] whose calls are refused at once after it failed several times in a row, and whose
@@ -124,8 +124,8 @@ fn judge(result: &Result<CallToolResponse, UpstreamError>) -> Verdict {
 
 #[async_trait]
 impl Upstream for GuardedUpstream {
-    async fn tools(&self, anew: bool) -> Result<Listed, UpstreamError> {
-        self.upstream.tools(anew).await
+    async fn tools(&self, wanted: Wanted) -> Result<Listed, UpstreamError> {
+        self.upstream.tools(wanted).await
     }
 
     async fn call(
@@ -152,6 +152,10 @@ impl Upstream for GuardedUpstream {
 
     fn asked(&self) {
         self.upstream.asked();
+    }
+
+    async fn idle(&self) {
+        self.upstream.idle().await;
     }
 
     async fn close(&self) {

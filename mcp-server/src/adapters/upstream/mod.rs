@@ -6,7 +6,9 @@ mod cached;
 mod dial;
 mod events;
 mod guarded;
+mod map;
 mod resolver;
+mod sender;
 mod stack;
 
 pub use cached::{CachedUpstream, UpstreamCaches};

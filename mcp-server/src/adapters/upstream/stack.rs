@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use mcp_cache::ConfigError;
-use tokio::sync::Notify;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::{CachedUpstream, GuardedUpstream, HttpDial, UpstreamCaches, dial::HttpBounds};
+use super::{
+    CachedUpstream, GuardedUpstream, HttpDial, UpstreamCaches,
+    dial::{HttpBounds, expand, place},
+    map::HttpMap,
+    sender::Trust,
+};
 use crate::{
     ports::Upstream,
     upstream::{
-        Attempts, Bounds, ConnectorName, ConnectorsConfig, Dial, ProcessDial, ServerConfig,
-        Session, Stack, UpstreamError, Way,
+        Attempts, Bounds, Changes, ConnectorName, ConnectorsConfig, Dial, FileMap, MapSource,
+        ProcessDial, ServerConfig, ServiceMapConfig, Session, Stack, UpstreamError, Way,
     },
 };
 
@@ -29,8 +32,7 @@ pub struct UpstreamStack {
     config: ConnectorsConfig,
     caches: Option<UpstreamCaches>,
     guarded: bool,
-    /// Who is trusted; read when the first upstream wants it.
-    tls: std::sync::OnceLock<Arc<ClientConfig>>,
+    trust: Trust,
 }
 
 impl std::fmt::Debug for UpstreamStack {
@@ -52,7 +54,7 @@ impl UpstreamStack {
             caches: (!plain).then(|| UpstreamCaches::new(config)).transpose()?,
             config: config.clone(),
             guarded: !plain,
-            tls: std::sync::OnceLock::new(),
+            trust: Trust::default(),
         })
     }
 
@@ -72,10 +74,8 @@ impl UpstreamStack {
                     answer_bytes_max,
                     connect_timeout: config.connect_timeout,
                 };
-                // Loading all certificates takes milliseconds: not for a program of this machine.
-                let is_plain = url.as_written().starts_with("http://");
-                let tls = (!is_plain).then(|| self.tls.get_or_init(system_trust).clone());
-                Ok(Box::new(HttpDial::new(url, server, &bounds, tls)?))
+                let dial = HttpDial::new(url, server, &bounds, self.trust.clone())?;
+                Ok(Box::new(dial))
             }
             None => Err(UpstreamError::Settings {
                 reason: "either `command` or `url` is needed".to_owned(),
@@ -89,7 +89,7 @@ impl Stack for UpstreamStack {
         &self,
         name: &ConnectorName,
         server: &ServerConfig,
-        changed: &Arc<Notify>,
+        changes: &Arc<Changes>,
     ) -> Result<Arc<dyn Upstream>, UpstreamError> {
         let config = &self.config;
         let bounds = Bounds {
@@ -100,7 +100,7 @@ impl Stack for UpstreamStack {
             ttl: config.refresh.ttl,
         };
         let attempts = Attempts::new(&config.refresh);
-        let session = Session::new(self.dial(server)?, bounds, attempts, changed.clone());
+        let session = Session::new(self.dial(server)?, bounds, attempts, changes.clone());
         let mut upstream: Arc<dyn Upstream> = Arc::new(session);
         if self.guarded {
             let guarded = GuardedUpstream::new(upstream, &config.circuit_breaker, &config.retry);
@@ -113,21 +113,27 @@ impl Stack for UpstreamStack {
         }
         Ok(upstream)
     }
-}
 
-/// Trusts whom the system trusts.
-fn system_trust() -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "a certificate of the system cannot be read");
+    fn map_source(
+        &self,
+        config: &ServiceMapConfig,
+    ) -> Result<Option<Box<dyn MapSource>>, UpstreamError> {
+        let Some(source) = &config.source else {
+            return Ok(None);
+        };
+        let source = expand(source)?;
+        if !(source.starts_with("https://") || source.starts_with("http://")) {
+            let path = source.strip_prefix("file://").unwrap_or(&source);
+            return Ok(Some(Box::new(FileMap::new(
+                path.into(),
+                config.bytes_max.get(),
+            ))));
+        }
+        let excepted = match config.allow_private_address {
+            true => Some(place(&source)?),
+            false => None,
+        };
+        let map = HttpMap::new(source, excepted, config, self.trust.clone())?;
+        Ok(Some(Box::new(map)))
     }
-    let (added, _) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        tracing::warn!("the system trusts nobody: upstreams of https:// cannot be reached");
-    }
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Arc::new(config)
 }

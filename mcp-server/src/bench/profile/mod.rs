@@ -2,6 +2,7 @@
 
 mod agent_loop;
 mod caller;
+mod gateway;
 mod import;
 mod memory;
 mod soak;
@@ -33,6 +34,9 @@ pub enum Profile {
     /// Agents at a fixed rate on a store that does not grow, for as long as `--duration` says: whether
     /// memory, descriptors, threads and latencies stay as they are after the first third.
     Soak,
+    /// Calls to other servers through this one, beside calls to them directly; lists and starts with
+    /// slow and dead ones among them; the file of connectors. Needs no memories.
+    Gateway,
 }
 
 /// What is run, and how much of it.
@@ -75,8 +79,12 @@ pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, B
         return Err(BenchError::Settings(says.to_owned()));
     }
     let mut findings = Findings::default();
+    if plan.profile == Profile::Gateway {
+        gateway::run(plan, launch, say, &mut findings).await?;
+    }
     for memories in &plan.memories {
         match plan.profile {
+            Profile::Gateway => {}
             Profile::AgentLoop => {
                 agent_loop::run(plan, *memories, launch, say, &mut findings).await?;
             }
@@ -140,6 +148,7 @@ impl Profile {
             Self::Memory => "memory",
             Self::Import => "import",
             Self::Soak => "soak",
+            Self::Gateway => "gateway",
         }
     }
 }

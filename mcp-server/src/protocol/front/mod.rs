@@ -32,7 +32,7 @@ use super::{
 };
 use crate::{
     call::{Call, Exchange},
-    tools::{DynTool, Reply, required_scope},
+    tools::{DynTool, Reply},
 };
 
 /// Answers what it can decide in one pass. Cheap to clone.
@@ -130,7 +130,7 @@ impl Front {
                 call.bypass_cache = bypass_cache;
                 let registry = self.handler.inner().registry();
                 let tool = registry.by_name(&name)?;
-                if call.scope < required_scope(tool.description()) {
+                if call.scope < tool.required_scope() {
                     return None;
                 }
                 if let Some(capabilities) = capabilities.map(RawValue::get)

@@ -10,7 +10,7 @@ use super::{Form, Front, request::Request};
 use crate::{
     call::Call,
     protocol::{Envelope, Kind, client_info::name_of, overloaded_response},
-    tools::{DynTool, required_scope},
+    tools::DynTool,
 };
 
 /// What the front has taken.
@@ -125,7 +125,7 @@ impl OwnedCall {
             Caller::Placed(ref call) => call.clone(),
             Caller::Named(_) | Caller::Unnamed => handler.begin_call(),
         };
-        if call.scope < required_scope(self.tool.description()) {
+        if call.scope < self.tool.required_scope() {
             return None;
         }
         let mut _place = None;

@@ -28,10 +28,12 @@ async fn ready(parts: Vec<Arc<dyn Readiness>>) -> Response {
         let verdict = tokio::time::timeout(CHECK_TIMEOUT, part.check())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
-        fit &= verdict.is_ok();
+        let is_vital = part.is_vital();
+        fit &= verdict.is_ok() || !is_vital;
         let entry = match verdict {
             Ok(()) => json!({"status": "ok"}),
-            Err(reason) => json!({"status": "failed", "reason": reason}),
+            Err(reason) if is_vital => json!({"status": "failed", "reason": reason}),
+            Err(reason) => json!({"status": "degraded", "reason": reason}),
         };
         report.insert(part.name().to_owned(), entry);
     }

@@ -76,29 +76,62 @@ pub enum StoreError {
     },
 }
 
-enum Change {
-    Define(Box<ServerConfig>),
-    Remove,
+/// What is changed of one connector and not yet written: the last word on it, and the last report.
+#[derive(Default)]
+struct Change {
+    /// Its settings, or `None` inside: it was removed.
+    defined: Option<Option<Box<ServerConfig>>>,
     /// Of one that is there: a report brings no connector back that was removed meanwhile.
-    Report(Report),
+    report: Option<Report>,
 }
 
 impl Change {
+    fn define(server: ServerConfig) -> Self {
+        Self {
+            defined: Some(Some(Box::new(server))),
+            report: None,
+        }
+    }
+
+    fn remove() -> Self {
+        Self {
+            defined: Some(None),
+            report: None,
+        }
+    }
+
+    fn report(report: Report) -> Self {
+        Self {
+            defined: None,
+            report: Some(report),
+        }
+    }
+
+    /// This one, and a later one after it.
+    fn and(&mut self, later: Self) {
+        if matches!(later.defined, Some(None)) {
+            self.report = None;
+        }
+        self.defined = later.defined.or(self.defined.take());
+        self.report = later.report.or(self.report.take());
+    }
+
     fn apply(&self, name: &ConnectorName, records: &mut Records) {
-        match self {
-            Self::Define(server) => {
+        match &self.defined {
+            Some(Some(server)) => {
                 let report = records.remove(name).and_then(|record| record.report);
                 let server = (**server).clone();
                 records.insert(name.clone(), Record { server, report });
             }
-            Self::Remove => {
+            Some(None) => {
                 records.remove(name);
             }
-            Self::Report(report) => {
-                if let Some(record) = records.get_mut(name) {
-                    record.report = Some(report.clone());
-                }
-            }
+            None => {}
+        }
+        if let Some(report) = &self.report
+            && let Some(record) = records.get_mut(name)
+        {
+            record.report = Some(report.clone());
         }
     }
 }
@@ -114,8 +147,8 @@ pub struct Store {
 #[derive(Default)]
 struct State {
     records: Records,
-    /// Not yet written, in order.
-    pending: Vec<(ConnectorName, Change)>,
+    /// Not yet written: no more than one for each connector, however long it cannot be.
+    pending: BTreeMap<ConnectorName, Change>,
     /// Of the file that `records` was read from, or written to.
     seen: Option<Identity>,
 }
@@ -144,6 +177,12 @@ impl Store {
         Ok(store)
     }
 
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// All connectors as they are now, changes that are not yet written included.
     #[must_use]
     pub fn records(&self) -> Records {
@@ -152,14 +191,14 @@ impl Store {
 
     /// Adds a connector, or exchanges its settings.
     pub fn define(&self, name: &ConnectorName, server: ServerConfig) {
-        self.change(name, Change::Define(Box::new(server)));
+        self.change(name, Change::define(server));
     }
 
     /// Removes a connector; `false` if there is none of that name.
     pub fn remove(&self, name: &ConnectorName) -> bool {
         let is_there = self.state().records.contains_key(name);
         if is_there {
-            self.change(name, Change::Remove);
+            self.change(name, Change::remove());
         }
         is_there
     }
@@ -167,14 +206,14 @@ impl Store {
     /// Notes how a connector did, if it is one of these.
     pub fn report(&self, name: &ConnectorName, report: Report) {
         if self.state().records.contains_key(name) {
-            self.change(name, Change::Report(report));
+            self.change(name, Change::report(report));
         }
     }
 
     fn change(&self, name: &ConnectorName, change: Change) {
         let mut state = self.state();
         change.apply(name, &mut state.records);
-        state.pending.push((name.clone(), change));
+        state.pending.entry(name.clone()).or_default().and(change);
     }
 
     /// Takes over what another process has written since; `true` if there was something. Blocks.
@@ -216,7 +255,9 @@ impl Store {
             }
             Err(error) => {
                 let later = std::mem::replace(&mut state.pending, taken);
-                state.pending.extend(later);
+                for (name, change) in later {
+                    state.pending.entry(name).or_default().and(change);
+                }
                 Err(error)
             }
         }
@@ -224,11 +265,15 @@ impl Store {
 
     fn write(
         &self,
-        changes: &[(ConnectorName, Change)],
+        changes: &BTreeMap<ConnectorName, Change>,
     ) -> Result<(Records, Identity), StoreError> {
         let locked = Locked::acquire(&self.path)?;
         // Nobody else writes from here on.
-        let (mut records, _) = file::read(&self.path)?;
+        let (mut records, identity) = file::read(&self.path)?;
+        if identity.is_none() {
+            // It was never there, or was moved away: what is known is written as a whole.
+            records = self.records();
+        }
         for (name, change) in changes {
             change.apply(name, &mut records);
         }
@@ -253,5 +298,64 @@ impl State {
         }
         self.records = records;
         self.seen = identity;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: usize) -> ConnectorName {
+        format!("c{number}").parse().unwrap()
+    }
+
+    fn report(tools: usize) -> Report {
+        Report {
+            at: Timestamp::UNIX_EPOCH,
+            tools,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_kept_within_bounds() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("data");
+        let store = Store::open(&dir.join("connectors.json")).unwrap();
+        // A file in the place of the folder.
+        std::fs::write(&dir, "").unwrap();
+        for round in 0..1_000 {
+            for number in 0..3 {
+                if round % 10 == 0 {
+                    store.define(&name(number), ServerConfig::command(["run"]));
+                }
+                store.report(&name(number), report(round));
+            }
+            assert!(round % 100 != 0 || store.flush().is_err());
+        }
+        assert!(store.remove(&name(2)));
+        assert_eq!(store.state().pending.len(), 3);
+        std::fs::remove_file(&dir).unwrap();
+        assert!(store.flush().unwrap());
+        let again = Store::open(store.path()).unwrap().records();
+        assert_eq!(again.len(), 2);
+        assert_eq!(again[&name(1)].report, Some(report(999)));
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_is_written_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("connectors.json")).unwrap();
+        for number in 0..5 {
+            store.define(&name(number), ServerConfig::command(["run"]));
+        }
+        store.flush().unwrap();
+        std::fs::rename(store.path(), folder.path().join("elsewhere")).unwrap();
+        // A server that runs goes on with what it knows.
+        assert!(!store.look().unwrap());
+        store.report(&name(1), report(7));
+        store.flush().unwrap();
+        let again = Store::open(store.path()).unwrap().records();
+        assert_eq!((again.len(), &again), (5, &store.records()));
     }
 }

@@ -1,129 +1,20 @@
 //! Upstreams that mean harm, or fail in every way: each is cut off, and the others do not notice.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
 use mcp_server::upstream::{ConnectorsConfig, ServerConfig};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-};
+use tokio::sync::mpsc;
 
 use crate::support::{
     mcp::{Client, Era},
+    raw::{Answer, Script, connector, orderly, raw},
     server::Server,
     upstream::{Fake, gateway_with, named, remote_tools, until_tools_are},
 };
-
-/// What a raw server does with a request.
-enum Answer {
-    Result(Value),
-    /// The bytes of a whole response.
-    Bytes(Vec<u8>),
-    /// Bytes again and again, as long as somebody reads.
-    Endless(&'static [u8], &'static [u8]),
-    Hang,
-    Close,
-}
-
-type Script = Arc<dyn Fn(&Value, usize) -> Answer + Send + Sync>;
-
-/// A server that speaks HTTP by hand. `heads` gets the head of each request.
-async fn raw(script: Script, heads: Option<mpsc::Sender<String>>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let calls = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        while let Ok((stream, _)) = listener.accept().await {
-            let (script, heads, calls) = (script.clone(), heads.clone(), calls.clone());
-            tokio::spawn(async move {
-                // A client that leaves ends it.
-                let _ = connection(stream, &script, heads, &calls).await;
-            });
-        }
-    });
-    address
-}
-
-async fn connection(
-    stream: TcpStream,
-    script: &Script,
-    heads: Option<mpsc::Sender<String>>,
-    calls: &std::sync::atomic::AtomicUsize,
-) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            if stream.read_line(&mut head).await? == 0 {
-                return Ok(());
-            }
-        }
-        let lower = head.to_ascii_lowercase();
-        let length = lower
-            .split_once("content-length: ")
-            .and_then(|(_, rest)| rest.split_once('\r')?.0.parse().ok());
-        let mut body = vec![0; length.unwrap_or(0)];
-        stream.read_exact(&mut body).await?;
-        if let Some(heads) = &heads {
-            let _ = heads.try_send(head);
-        }
-        let message: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let number = calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let bytes = match script(&message, number) {
-            Answer::Result(mut result) => {
-                result["resultType"] = json!("complete");
-                let response = json!({"jsonrpc": "2.0", "id": message["id"], "result": result});
-                let body = response.to_string();
-                let length = body.len();
-                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
-            }
-            Answer::Bytes(bytes) => bytes,
-            Answer::Endless(first, again) => {
-                stream.write_all(first).await?;
-                loop {
-                    stream.write_all(again).await?;
-                }
-            }
-            Answer::Hang => std::future::pending().await,
-            Answer::Close => return Ok(()),
-        };
-        stream.write_all(&bytes).await?;
-    }
-}
-
-/// What a server says that offers `echo`; `other` answers what is not asked of each.
-fn orderly(other: impl Fn(&Value) -> Answer + Send + Sync + 'static) -> Script {
-    Arc::new(move |message, _| match message["method"].as_str() {
-        Some("server/discover") => Answer::Result(json!({
-            "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}},
-            "serverInfo": {"name": "raw", "version": "1"}, "ttlMs": 60_000, "cacheScope": "public",
-        })),
-        Some("tools/list") => Answer::Result(json!({
-            "tools": [{"name": "echo", "inputSchema": {"type": "object"}}],
-            "ttlMs": 60_000, "cacheScope": "public",
-        })),
-        _ => other(message),
-    })
-}
-
-/// An orderly server that lets a test see the head of each request.
-pub(super) async fn recorder() -> (SocketAddr, mpsc::Receiver<String>) {
-    let (heads, seen) = mpsc::channel(100);
-    let script = orderly(|_| Answer::Result(json!({"content": []})));
-    (raw(script, Some(heads)).await, seen)
-}
-
-fn connector(address: SocketAddr) -> ServerConfig {
-    let mut connector = ServerConfig::url(format!("http://{address}/mcp"));
-    connector.allow_private_address = true;
-    connector
-}
 
 /// Short limits, so that what hangs is cut off while a test waits.
 fn hurried(config: &mut ConnectorsConfig) {
@@ -370,4 +261,38 @@ async fn one_dead_of_five_leaves_four() {
             upstream.stop().await;
         }
     }
+}
+
+/// Twenty pages of nearly a megabyte each: every one is within the bound of an answer, and all of
+/// them are more than a list may have.
+#[tokio::test]
+async fn a_list_has_a_bound_in_bytes() {
+    let inner = orderly(|_| Answer::Close);
+    let script: Script = Arc::new(move |message, number| match message["method"].as_str() {
+        Some("tools/list") => {
+            let about = "x".repeat(900 << 10);
+            let tool = json!({"name": format!("t{number}"), "description": about,
+                              "inputSchema": {"type": "object"}});
+            let cursor = (number < 40).then(|| format!("page {number}"));
+            Answer::Result(
+                json!({"tools": [tool], "nextCursor": cursor, "ttlMs": 0, "cacheScope": "public"}),
+            )
+        }
+        _ => inner(message, number),
+    });
+    let address = raw(script, None).await;
+    let server = gateway_with([("raw", connector(address))], |config| {
+        hurried(config);
+        config.connect_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let mut client = Client::http(Era::Modern, server.address).await;
+    let status = client.ok("connector_list", json!({})).await;
+    let error = status["connectors"][0]["error"].as_str().unwrap();
+    assert!(
+        error.contains("list of tools has more than 16777216 bytes"),
+        "{status}"
+    );
+    assert!(remote_tools(&mut client).await.is_empty());
+    server.stop().await;
 }

@@ -294,7 +294,7 @@ async fn equal_ids_of_many_clients_do_not_cross() {
 /// What the client is let in here with is nobody else's business; what the connector says is sent.
 #[tokio::test]
 async fn a_clients_token_does_not_reach_an_upstream() {
-    let (address, mut heads) = super::hostile::recorder().await;
+    let (address, mut heads) = crate::support::raw::recorder().await;
     let mut connector = ServerConfig::url(format!("http://{address}/mcp"));
     connector.allow_private_address = true;
     connector.headers.insert("X-Own".to_owned(), "ours".into());

@@ -239,7 +239,7 @@ pub(crate) async fn gateway_with<const N: usize>(
     connectors: [(&str, ServerConfig); N],
     set: impl FnOnce(&mut ConnectorsConfig),
 ) -> Server {
-    let mut config = settings(connectors);
+    let mut config = settings_of(connectors);
     set(&mut config.connectors);
     settled(Server::with(config).await).await
 }
@@ -249,11 +249,12 @@ pub(crate) async fn gateway_with_token<const N: usize>(
     connectors: [(&str, ServerConfig); N],
 ) -> (Server, String) {
     let callers = [("ann", Scope::Write)];
-    let (server, mut secrets) = Server::with_callers(settings(connectors), &callers).await;
+    let (server, mut secrets) = Server::with_callers(settings_of(connectors), &callers).await;
     (settled(server).await, secrets.remove(0))
 }
 
-fn settings<const N: usize>(connectors: [(&str, ServerConfig); N]) -> Config {
+/// Settings with these connectors.
+pub(crate) fn settings_of<const N: usize>(connectors: [(&str, ServerConfig); N]) -> Config {
     let mut config = Config::default();
     config.connectors.servers = named(connectors);
     config.connectors.refresh.backoff = std::time::Duration::from_millis(50);

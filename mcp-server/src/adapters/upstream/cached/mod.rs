@@ -2,10 +2,15 @@
 
 mod key;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::{
     num::NonZeroU64,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,7 +25,8 @@ use crate::{
     ports::Upstream,
     tools::json_len,
     upstream::{
-        ConnectorName, ConnectorsConfig, Listed, RemoteTool, ServerConfig, Until, UpstreamError,
+        ConnectorName, ConnectorsConfig, Listed, Manifest, RemoteTool, ServerConfig, Until,
+        UpstreamError, Wanted,
     },
 };
 
@@ -33,6 +39,8 @@ pub struct UpstreamCaches {
     lists: Cache<String, Listed>,
     results: Cache<String, Arc<CallToolResponse>>,
     share_calls: bool,
+    /// Upstreams so far.
+    generations: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for UpstreamCaches {
@@ -83,6 +91,7 @@ impl UpstreamCaches {
             lists: Cache::weighing(&lists, |_: &String, _: &Listed| 1).build()?,
             results: Cache::weighing(&results, weigh).build()?,
             share_calls: config.results.share_calls,
+            generations: Arc::default(),
         })
     }
 
@@ -100,11 +109,15 @@ impl UpstreamCaches {
 /// reads for the same at once share one call.
 pub struct CachedUpstream {
     upstream: Arc<dyn Upstream>,
+    /// The connector's name and a number of its own: what one of that name with other settings has
+    /// said, or is about to say, is nothing to it.
     connector: String,
     policies: Policies,
     caches: UpstreamCaches,
     /// Why the last list could not be had.
     failure: Arc<Mutex<Option<String>>>,
+    /// The last list.
+    known: Mutex<Option<Arc<Manifest>>>,
 }
 
 impl std::fmt::Debug for CachedUpstream {
@@ -116,8 +129,8 @@ impl std::fmt::Debug for CachedUpstream {
 }
 
 impl CachedUpstream {
-    /// Keeps what `upstream` says in `caches`, under the name of its connector. What was kept of an
-    /// earlier one of that name is forgotten.
+    /// Keeps what `upstream` says in `caches`, under the name of its connector, but apart from what an
+    /// earlier one of that name said.
     #[must_use]
     pub fn new(
         upstream: Arc<dyn Upstream>,
@@ -125,18 +138,30 @@ impl CachedUpstream {
         server: &ServerConfig,
         caches: &UpstreamCaches,
     ) -> Self {
-        let this = Self {
+        let generation = caches.generations.fetch_add(1, Ordering::Relaxed);
+        Self {
             upstream,
-            connector: connector.to_string(),
+            connector: format!("{connector}#{generation}"),
             policies: Policies::new(connector, &server.tools),
             caches: caches.clone(),
             failure: Arc::default(),
-        };
-        this.caches.lists.invalidate(&this.connector);
-        this.caches
-            .results
-            .invalidate_by_tags(&[this.policies.all()]);
-        this
+            known: Mutex::default(),
+        }
+    }
+
+    fn forget_results(&self) {
+        let all = self.policies.all();
+        self.caches.results.invalidate_by_tags(&[all]);
+    }
+
+    /// Another list may mean other results.
+    fn compare(&self, manifest: &Arc<Manifest>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known.replace(manifest.clone());
+        drop(known);
+        if before.is_some_and(|before| !before.has_same_tools(manifest)) {
+            self.forget_results();
+        }
     }
 
     /// Why a list is older than it should be, if it is.
@@ -231,10 +256,10 @@ impl Drop for Invalidation<'_> {
 
 #[async_trait]
 impl Upstream for CachedUpstream {
-    async fn tools(&self, anew: bool) -> Result<Listed, UpstreamError> {
+    async fn tools(&self, wanted: Wanted) -> Result<Listed, UpstreamError> {
         let (upstream, failure) = (self.upstream.clone(), self.failure.clone());
         let load = async move || {
-            let listed = upstream.tools(anew).await;
+            let listed = upstream.tools(wanted).await;
             let error = listed.as_ref().err().map(UpstreamError::to_string);
             *failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
             let listed = listed?;
@@ -243,15 +268,12 @@ impl Upstream for CachedUpstream {
             let left = left.max(Duration::from_millis(1));
             Ok::<_, UpstreamError>(Loaded::new(listed).ttl(left))
         };
-        let fetch = match anew {
-            true => Fetch::new().renew(),
-            false => Fetch::new(),
+        let fetch = match wanted {
+            Wanted::Fresh => Fetch::new(),
+            Wanted::Again | Wanted::Anew => Fetch::new().renew(),
         };
-        if anew {
-            // It may have other tools, and other results.
-            self.caches
-                .results
-                .invalidate_by_tags(&[self.policies.all()]);
+        if wanted == Wanted::Anew {
+            self.forget_results();
         }
         let answer = self
             .caches
@@ -261,6 +283,7 @@ impl Upstream for CachedUpstream {
         let answer = answer.map_err(own_error)?;
         let is_stale = answer.is_stale();
         let mut listed = answer.value;
+        self.compare(&listed.manifest);
         self.mark(&mut listed, is_stale);
         Ok(listed)
     }
@@ -308,7 +331,13 @@ impl Upstream for CachedUpstream {
         self.upstream.asked();
     }
 
+    async fn idle(&self) {
+        self.upstream.idle().await;
+    }
+
     async fn close(&self) {
+        self.caches.lists.invalidate(&self.connector);
+        self.forget_results();
         self.upstream.close().await;
     }
 }
