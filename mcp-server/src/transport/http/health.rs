@@ -28,10 +28,11 @@ async fn ready(parts: Vec<Arc<dyn Readiness>>) -> Response {
         let verdict = tokio::time::timeout(CHECK_TIMEOUT, part.check())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
-        fit &= verdict.is_ok();
+        fit &= verdict.is_ok() || !part.is_needed();
         let entry = match verdict {
             Ok(()) => json!({"status": "ok"}),
-            Err(reason) => json!({"status": "failed", "reason": reason}),
+            Err(reason) if part.is_needed() => json!({"status": "failed", "reason": reason}),
+            Err(reason) => json!({"status": "degraded", "reason": reason}),
         };
         report.insert(part.name().to_owned(), entry);
     }

@@ -47,11 +47,18 @@ impl ChangeFeed for Still {
         None
     }
 
-    async fn changes(&self, after: Option<i64>, _: usize) -> Result<Changes, MemoryError> {
+    async fn changes(&self, after: Option<Watermark>, _: usize) -> Result<Changes, MemoryError> {
         Ok(Changes {
-            upto: 1,
+            upto: Watermark {
+                sequence: 1,
+                stamp: 1,
+            },
             list: after.map(|_| Vec::new()),
         })
+    }
+
+    async fn history(&self, _: usize) -> Result<Vec<Mark>, MemoryError> {
+        Ok(Vec::new())
     }
 }
 
