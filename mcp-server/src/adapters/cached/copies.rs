@@ -9,7 +9,7 @@ use super::{
     follower::{EVERY_MEMORY, Follower, tag},
     key,
     standing::{Rules, Standing},
-    value::{Kept, Value},
+    value::{Kept, Offered, Value},
 };
 use crate::memory::{Memory, MemoryError, Owner};
 
@@ -40,15 +40,15 @@ impl Copies {
         let key = key::of_memory(owner, &memory.id);
         // A copy, for searches hold the other and do not count what is written beside it.
         let kept = Kept::new(Arc::new(memory.clone()));
-        if let Some(loaded) = loaded_memory(kept, self.ttl) {
+        if let Some(loaded) = loaded_memory(kept, false, self.ttl) {
             self.cache.put_since(self.cache.ticket(), key, loaded);
         }
     }
 
     /// A memory from the cache.
-    pub(super) fn kept_memory(&self, key: &str) -> Option<Kept> {
+    pub(super) fn kept_memory(&self, key: &str) -> Option<(Kept, Offered)> {
         match self.cache.try_get(key) {
-            Some(Value::Memory(kept)) if kept.is_alive(now_ms()) => Some(kept),
+            Some(Value::Memory(kept, offered)) if kept.is_alive(now_ms()) => Some((kept, offered)),
             _ => None,
         }
     }
@@ -66,8 +66,9 @@ pub(super) fn loaded_search(standing: Arc<Standing>, left: Duration) -> Loaded<V
     value.tags([EVERY_MEMORY]).ttl(left)
 }
 
-/// A memory as the cache keeps it; `None` when it has expired.
-pub(super) fn loaded_memory(kept: Kept, ttl: Duration) -> Option<Loaded<Value>> {
+/// A memory as the cache keeps it, be it that it was offered to other processes; `None` when it has
+/// expired.
+pub(super) fn loaded_memory(kept: Kept, offered: bool, ttl: Duration) -> Option<Loaded<Value>> {
     let lives_ms = kept
         .memory
         .expires_at
@@ -78,7 +79,8 @@ pub(super) fn loaded_memory(kept: Kept, ttl: Duration) -> Option<Loaded<Value>> 
         Some(_) => return None,
     };
     let tags = [tag(&kept.memory.id), EVERY_MEMORY.to_owned()];
-    Some(Loaded::new(Value::Memory(kept)).tags(tags).ttl(lives))
+    let value = Value::Memory(kept, Offered::new(offered));
+    Some(Loaded::new(value).tags(tags).ttl(lives))
 }
 
 pub(super) fn now_ms() -> i64 {

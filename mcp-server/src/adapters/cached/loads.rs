@@ -11,7 +11,7 @@ use super::{
     follower::{EVERY_MEMORY, Since, tag},
     shared::{Offer, Shared, Writer},
     standing::Standing,
-    value::{Kept, Value},
+    value::{Kept, Offered, Value},
 };
 use crate::{
     call::Call,
@@ -63,14 +63,14 @@ impl CachedStore {
                 }
             };
             let kept = Kept::new(memory);
-            let value = Value::Memory(kept.clone());
-            Ok(loaded_memory(kept, ttl).unwrap_or_else(|| Loaded::new(value).not_kept()))
+            let value = Value::Memory(kept.clone(), Offered::new(true));
+            Ok(loaded_memory(kept, true, ttl).unwrap_or_else(|| Loaded::new(value).not_kept()))
         };
         let tags = [tag.as_str()];
         let fetch = Fetch::new().tags(&tags);
         let answer = self.copies.cache.get_or_fetch_with(key, fetch, load).await;
         match answer.map_err(own)?.value {
-            Value::Memory(kept) if kept.is_alive(now_ms()) => Ok(kept.memory),
+            Value::Memory(kept, _) if kept.is_alive(now_ms()) => Ok(kept.memory),
             // It has just expired: the store says so in its own words.
             _ => self.store.get(call, get).await,
         }
@@ -147,7 +147,7 @@ impl Tier {
             .await
     }
 
-    fn offer_memory(&self, key: String, since: Since, memory: &Arc<Memory>) {
+    pub(super) fn offer_memory(&self, key: String, since: Since, memory: &Arc<Memory>) {
         let memory = memory.clone();
         self.writer.offer(Offer::Memory { key, since, memory });
     }

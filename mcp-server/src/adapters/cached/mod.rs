@@ -28,7 +28,7 @@ pub use stats::CachedStats;
 
 use self::{
     copies::{Copies, loaded_search, now_ms},
-    follower::Follower,
+    follower::{Follower, Since},
     loads::{OFFERED_EVERY, Tier},
     shared::{Shared, Writer},
     standing::Rules,
@@ -151,6 +151,13 @@ impl CachedStore {
         self.shared.as_ref().map(|tier| tier.shared.stats(known))
     }
 
+    /// The moment before a look, for what may be offered to other processes after it.
+    fn since(&self) -> Option<Since> {
+        self.shared
+            .as_ref()
+            .and_then(|_| self.copies.follower.since())
+    }
+
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.
     async fn followed(&self, call: &Call) -> Option<i64> {
         if call.bypass_cache {
@@ -170,7 +177,7 @@ impl CachedStore {
     /// A search from the cache that has seen the change `upto`, and its bytes of stored text.
     fn kept_search(&self, key: &str, upto: i64) -> Option<(Found, usize)> {
         // Before the look, so that what is cleared meanwhile is not put back.
-        let (ticket, since) = (self.copies.cache.ticket(), self.copies.follower.since());
+        let (ticket, since) = (self.copies.cache.ticket(), self.since());
         let Some(Value::Search(standing)) = self.copies.cache.try_get(key) else {
             return None;
         };
@@ -202,9 +209,8 @@ impl CachedStore {
         let outcomes = operations.iter().map(|operation| {
             let (outcome, bytes) = match operation {
                 Operation::Get(get) => {
-                    let kept = self
-                        .copies
-                        .kept_memory(&key::of_memory(&call.owner, &get.id))?;
+                    let key = key::of_memory(&call.owner, &get.id);
+                    let (kept, _) = self.copies.kept_memory(&key)?;
                     (Outcome::Memory(kept.memory), kept.bytes)
                 }
                 Operation::Search(search) => {
@@ -270,7 +276,13 @@ impl MemoryStore for CachedStore {
             return self.store.get(call, get).await;
         }
         let key = key::of_memory(&call.owner, &get.id);
-        if let Some(kept) = self.copies.kept_memory(&key) {
+        let since = self.since();
+        if let Some((kept, offered)) = self.copies.kept_memory(&key) {
+            if let (Some(tier), Some(since)) = (&self.shared, since)
+                && offered.is_due()
+            {
+                tier.offer_memory(key, since, &kept.memory);
+            }
             self.counters.hit(call);
             return Ok(kept.memory);
         }

@@ -8,9 +8,9 @@ use mcp_server::{
     adapters::CacheConfig,
     call::Call,
     memory::{
-        Add, Added, Changes, Delete, Deleted, Found, Get, Hit, Memory, MemoryError, MemoryId,
+        Add, Added, Changes, Delete, Deleted, Found, Get, Hit, Mark, Memory, MemoryError, MemoryId,
         Operation, Outcome, Search, Update, Updated, Version,
-        search::{Basis, Match, Statistics},
+        search::{Basis, Match, Statistics, Watermark},
     },
     ports::{ChangeFeed, MemoryStore},
     written::Form,

@@ -5,6 +5,7 @@ pub(crate) mod http;
 pub(crate) mod mcp;
 pub(crate) mod postgres;
 pub(crate) mod process;
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod stdio;
 pub(crate) mod upstream;

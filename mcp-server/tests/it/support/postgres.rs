@@ -228,12 +228,20 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// A folder of the user whom PostgreSQL runs as.
-fn owned_folder() -> TempDir {
+pub(crate) fn owned_folder() -> TempDir {
     let dir = folder();
     if is_root() {
         run(Command::new("chown").arg("postgres:").arg(dir.path()));
     }
     dir
+}
+
+/// Gives a file to the user whom PostgreSQL runs as, who alone may read it.
+pub(crate) fn own(file: &Path) {
+    run(Command::new("chmod").arg("600").arg(file));
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(file));
+    }
 }
 
 fn is_root() -> bool {
