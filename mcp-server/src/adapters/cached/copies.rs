@@ -32,8 +32,7 @@ impl Copies {
     /// Follows, and knows what was changed before it began to.
     pub(super) async fn look_back(&self) -> Result<(), MemoryError> {
         self.follow().await?;
-        let keep = |owner: Owner, memory: &Memory| self.keep(&owner, memory);
-        self.follower.look_back(keep).await
+        self.follower.look_back().await
     }
 
     fn keep(&self, owner: &Owner, memory: &Memory) {

@@ -213,10 +213,7 @@ impl Follower {
     /// # Errors
     ///
     /// Those of the feed.
-    pub(super) async fn look_back(
-        &self,
-        keep: impl Fn(Owner, &Memory) + Send,
-    ) -> Result<(), MemoryError> {
+    pub(super) async fn look_back(&self) -> Result<(), MemoryError> {
         if !self.read().past_is_short {
             return Ok(());
         }
@@ -235,7 +232,7 @@ impl Follower {
             // `None` where that is too much text, or others have written meanwhile.
             let changes = self.feed.changes(Some(from), CHANGES_MAX).await?;
             if let Some(list) = changes.list {
-                self.take_up(changes.upto, list, Some(from), keep);
+                self.take_up(changes.upto, list, Some(from), |_, _| ());
                 break;
             }
         }

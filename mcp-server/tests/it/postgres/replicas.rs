@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use mcp_server::{
     memory::postgres::{PostgresConfig, PostgresStore},
-    ports::{ChangeFeed, ContextStore, MemoryStore},
+    ports::{ChangeFeed, MemoryStore},
 };
 use serde_json::json;
 
@@ -158,6 +158,8 @@ async fn reads_go_on_without_the_primary() {
 /// A list of contexts is the primary's where the replica is behind, hangs or is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_of_contexts_go_on_without_the_standby() {
+    use mcp_server::ports::ContextStore;
+
     let Some(primary) = Postgres::start().await else {
         return;
     };

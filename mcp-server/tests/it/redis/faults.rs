@@ -125,7 +125,7 @@ async fn a_redis_that_is_killed_is_missed_by_nobody_and_its_old_content_is_not_b
     let (node, call, ids) = filled(&database, hurried(redis.config())).await;
     let (first, rest) = ids.split_at(MEMORIES / 2);
     let before = read_all(&node, &call, first).await;
-    node.stored(1).await;
+    node.stored(first.len() as u64).await;
     redis.save();
     let kept = redis.keys().len() as u64;
     redis.kill();

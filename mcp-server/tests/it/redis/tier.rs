@@ -120,9 +120,9 @@ async fn what_was_read_in_another_history_is_refused() {
     for id in &ids {
         first.cached.get(&call, get(id)).await.unwrap();
     }
-    first.stored(1).await;
+    first.stored(MEMORIES as u64).await;
     let kept = redis.keys().len() as u64;
-    assert!(kept > 0);
+    assert_eq!(kept, MEMORIES as u64);
     let client = database.client().await;
     let other = "ALTER TABLE mcp_server.memory DISABLE TRIGGER USER;
                  UPDATE mcp_server.memory SET content = 'of another history';

@@ -1,6 +1,6 @@
 //! A process that begins finds what those before it have read.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use mcp_server::{
     adapters::CacheConfig,
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Node, fill, report, unhurried};
 use crate::{
     contract::{call, get, hits},
-    support::{postgres::Postgres, redis::Redis},
+    support::{postgres::Postgres, redis::Redis, until},
 };
 
 const MEMORIES: usize = 300;
@@ -117,15 +117,20 @@ async fn a_process_that_begins_is_warm() {
     .await;
     let traffic = traffic();
     replay(&first, &call, &ids, &traffic).await;
-    let stored = first.shared().stored;
-    first.stored(stored).await;
+    let mut last = None;
+    until("all answers to be stored", async || {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = first.shared().stored;
+        (last.replace(now) == Some(now)).then_some(())
+    })
+    .await;
     first.end().await;
 
     let replayed = &traffic[OPERATIONS - REPLAYED..];
     let mut shares = Vec::new();
     for config in [config, CacheConfig::default()] {
         let node = match config.redis.enabled {
-            true => Node::begin_knowing(&database, config, 1_000).await,
+            true => Node::begin_knowing(&database, config, 500).await,
             false => Node::begin(&database, config).await,
         };
         let done = replay(&node, &call, &ids, replayed).await;

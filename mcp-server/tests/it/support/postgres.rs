@@ -199,6 +199,11 @@ impl Drop for Postgres {
     }
 }
 
+/// Whether PostgreSQL is; where it is not, that is said.
+pub(crate) fn is_installed() -> bool {
+    program("initdb").is_some()
+}
+
 pub(crate) fn dsn(text: &str) -> Dsn {
     serde_json::from_value(json!(text)).expect("an address")
 }
