@@ -12,7 +12,7 @@ use mcp_cache::CacheEventBus;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    adapters::{Announcer, BatchedStore, UpstreamStack},
+    adapters::{Announcer, BatchedStore, CachedStore, UpstreamStack},
     admission::Admission,
     auth::{Caller, Tokens},
     call::Lane,
@@ -55,6 +55,7 @@ pub struct App {
     settings: Settings,
     store: Store,
     batched: Option<Arc<BatchedStore>>,
+    cache: Option<Arc<CachedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
     tokens: Tokens,
@@ -102,7 +103,7 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let stack = memory_stack(&store, batched.clone(), &bus, config)?;
+        let (stack, cache) = memory_stack(&store, batched.clone(), &bus, config)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
@@ -129,6 +130,7 @@ impl App {
             settings,
             store,
             batched,
+            cache,
             contexts,
             slow,
             tokens,
@@ -279,7 +281,16 @@ impl App {
         if self.gateway.map_status().is_some() {
             parts.push(Arc::new(self.gateway.clone()));
         }
+        if let Some(cache) = self.cache.as_ref().filter(|cache| cache.is_shared()) {
+            parts.push(cache.clone());
+        }
         parts
+    }
+
+    /// The cache in front of the memory store, unless the configuration leaves it out.
+    #[must_use]
+    pub fn cache(&self) -> Option<&CachedStore> {
+        self.cache.as_deref()
     }
 
     /// The way in and out for whole memories.

@@ -14,8 +14,9 @@ use crate::{
         Listed, Put,
     },
     memory::{
-        Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
-        Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
+        Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Mark, Memory, MemoryError,
+        Operation, Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write,
+        Written, search::Watermark,
     },
     upstream::{self, RemoteTool, Until, UpstreamError, Wanted},
 };
@@ -166,9 +167,17 @@ pub trait ChangeFeed: Send + Sync {
     /// have changed.
     fn version(&self) -> Option<Version>;
 
-    /// What was changed after `after`, if that is no more than `len_max` changes; without `after`
-    /// only how far the changes go.
-    async fn changes(&self, after: Option<i64>, len_max: usize) -> Result<Changes, MemoryError>;
+    /// What was changed after `after`, if that is no more than `len_max` changes, and if `after` is
+    /// still a part of what has happened; without `after` only how far the changes go.
+    async fn changes(
+        &self,
+        after: Option<Watermark>,
+        len_max: usize,
+    ) -> Result<Changes, MemoryError>;
+
+    /// Which memories the last changes concerned, at most `len_max` of them, in order and without a
+    /// gap.
+    async fn history(&self, len_max: usize) -> Result<Vec<Mark>, MemoryError>;
 }
 
 /// Hears of what tools change, so that whatever was derived from it can be dropped.

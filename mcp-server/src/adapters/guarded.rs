@@ -47,7 +47,7 @@ impl Default for GuardConfig {
 impl GuardConfig {
     /// What the breaker is told. The timeout is exact: a single dependency needs no jitter, and
     /// trials do not become rarer, since a person may be waiting.
-    pub(super) fn breaker(&self) -> mcp_breaker::Config {
+    pub(crate) fn breaker(&self) -> mcp_breaker::Config {
         mcp_breaker::Config {
             consecutive_failures: Some(self.failure_threshold.get().into()),
             failure_rate: None,
@@ -155,28 +155,31 @@ where
     let done = breaker.call_with(&judge::<T>, operation).await;
     done.map_err(|error| match error {
         CallError::Inner(error) => error,
-        refused => MemoryError::Unavailable {
-            reason: format!(
-                "it failed several times in a row and is left alone for now ({refused})"
-            ),
-        },
+        refused => left_alone(&refused),
     })
 }
 
+/// What is said while nothing is asked.
+pub(super) fn left_alone(refused: &dyn std::fmt::Display) -> MemoryError {
+    MemoryError::Unavailable {
+        reason: format!("it failed several times in a row and is left alone for now ({refused})"),
+    }
+}
+
 fn judge<T>(result: &Result<T, MemoryError>) -> Verdict {
-    match result {
-        Err(
-            MemoryError::Unavailable { .. }
-            | MemoryError::OutcomeUnknown { late: false, .. }
-            | MemoryError::Internal { .. },
-        ) => Verdict::FAILURE,
+    result.as_ref().err().map_or(Verdict::SUCCESS, judged)
+}
+
+pub(super) fn judged(error: &MemoryError) -> Verdict {
+    match error {
+        MemoryError::Unavailable { .. }
+        | MemoryError::OutcomeUnknown { late: false, .. }
+        | MemoryError::Internal { .. } => Verdict::FAILURE,
         // Many callers make a store late, and so does a disk that pauses once: refusing all calls
         // for a while would make it an outage.
-        Err(
-            MemoryError::Overloaded { .. }
-            | MemoryError::Timeout
-            | MemoryError::OutcomeUnknown { late: true, .. },
-        ) => Verdict::OVERLOAD,
+        MemoryError::Overloaded { .. }
+        | MemoryError::Timeout
+        | MemoryError::OutcomeUnknown { late: true, .. } => Verdict::OVERLOAD,
         // What the caller got wrong, the store got right.
         _ => Verdict::SUCCESS,
     }

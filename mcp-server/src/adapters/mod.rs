@@ -9,15 +9,17 @@ mod optimised;
 pub mod postgres;
 mod prompt;
 mod repeatable;
+mod steady_contexts;
 mod upstream;
 
 pub use announcer::Announcer;
 pub use batched::{BatchConfig, BatchedStore};
-pub use cached::{CacheConfig, CachedStats, CachedStore};
+pub use cached::{CacheConfig, CachedStats, CachedStore, SharedConfig, SharedStats};
 pub use guarded::{GuardConfig, GuardedStore};
 pub use optimised::{OptimisedManager, OptimisedStats};
 pub use prompt::PromptStore;
 pub use repeatable::RepeatableStore;
+pub use steady_contexts::SteadyContexts;
 pub use upstream::{
     CachedUpstream, GuardedResolver, GuardedUpstream, HttpDial, StackError, UpstreamCaches,
     UpstreamStack,

@@ -7,27 +7,29 @@ use mcp_cache::CacheEventBus;
 use super::{BuildError, store::Store};
 use crate::{
     adapters::{
-        BatchedStore, CachedStore, GuardedStore, OptimisedManager, PromptStore, RepeatableStore,
+        BatchedStore, CacheConfig, CachedStore, GuardedStore, OptimisedManager, PromptStore,
+        RepeatableStore, SharedConfig, SteadyContexts,
     },
-    config::Config,
+    config::{Config, StoreKind},
     context::{ManagerKind, StandardManager},
     ports::{ContextManager, ContextStore, MemoryStore},
 };
 
-/// The store with what the configuration puts around it, the innermost first.
+/// The store with what the configuration puts around it, the innermost first; and the cache by
+/// itself, if there is one.
 pub(super) fn memory_stack(
     store: &Store,
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
-) -> Result<Arc<dyn MemoryStore>, BuildError> {
+) -> Result<(Arc<dyn MemoryStore>, Option<Arc<CachedStore>>), BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
         Some(batched) => batched,
         None => store.memories.clone(),
     };
     let memory = &config.memory;
     if config.safe_mode {
-        return Ok(Arc::new(RepeatableStore::new(stack)));
+        return Ok((Arc::new(RepeatableStore::new(stack)), None));
     }
     stack = Arc::new(PromptStore::new(stack, memory.operation_timeout));
     stack = Arc::new(RepeatableStore::new(stack));
@@ -38,16 +40,28 @@ pub(super) fn memory_stack(
             false => guarded,
         });
     }
+    let mut cache = None;
     if memory.cache.enabled {
         let bytes_max = memory.answer_bytes_max();
-        let cached = CachedStore::new(stack, store.feed.clone(), bus, bytes_max, &memory.cache)
-            .map_err(|source| BuildError::Cache {
+        let config = match memory.store {
+            StoreKind::Postgres => memory.cache.clone(),
+            // Its file is nearer than any Redis.
+            StoreKind::Sqlite => CacheConfig {
+                redis: SharedConfig::default(),
+                ..memory.cache.clone()
+            },
+        };
+        let cached = CachedStore::new(stack, store.feed.clone(), bus, bytes_max, &config).map_err(
+            |source| BuildError::Cache {
                 section: "memory.cache",
                 source,
-            })?;
-        stack = Arc::new(cached.answering_within(memory.operation_timeout));
+            },
+        )?;
+        let cached = Arc::new(cached.answering_within(memory.operation_timeout));
+        cache = Some(cached.clone());
+        stack = cached;
     }
-    Ok(stack)
+    Ok((stack, cache))
 }
 
 /// The manager that the configuration asks for.
@@ -56,7 +70,13 @@ pub(super) fn context_manager(
     config: &Config,
 ) -> Result<Arc<dyn ContextManager>, BuildError> {
     let contexts = &config.contexts;
-    if config.safe_mode || contexts.manager == ManagerKind::Standard {
+    if config.safe_mode {
+        return Ok(Arc::new(StandardManager::new(store)));
+    }
+    let memory = &config.memory;
+    let (timeout, guard) = (memory.operation_timeout, &memory.circuit_breaker);
+    let store = Arc::new(SteadyContexts::new(store, timeout, guard)?);
+    if contexts.manager == ManagerKind::Standard {
         return Ok(Arc::new(StandardManager::new(store)));
     }
     match OptimisedManager::new(store, &contexts.cache, &contexts.warming) {

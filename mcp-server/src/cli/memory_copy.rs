@@ -2,9 +2,10 @@
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
+    time::UNIX_EPOCH,
 };
 
 use super::{CliError, args::CopyArgs, memory::Pace};
@@ -21,6 +22,8 @@ use crate::{
 /// A store that is open, and how to close it.
 struct Opened {
     archive: Archive,
+    /// Not that of another store at the same address.
+    identity: String,
     postgres: Option<Arc<PostgresStore>>,
 }
 
@@ -67,6 +70,7 @@ impl Opened {
                         memories: store.clone(),
                         contexts: store,
                     },
+                    identity: file_identity(dir),
                     postgres: None,
                 })
             }
@@ -83,6 +87,7 @@ impl Opened {
                         memories: store.clone(),
                         contexts: store.clone(),
                     },
+                    identity: store.identity().to_owned(),
                     postgres: Some(store),
                 })
             }
@@ -96,11 +101,27 @@ impl Opened {
     }
 }
 
+/// Tells the store in `dir` from one that is made there later. Where the file system keeps no times
+/// of birth, a copy is gone on with only within one run of the program.
+fn file_identity(dir: &Path) -> String {
+    let file = std::fs::metadata(dir.join("memory.db"));
+    match file.and_then(|file| file.created()) {
+        Ok(born) => {
+            let since_1970 = born.duration_since(UNIX_EPOCH).unwrap_or_default();
+            since_1970.as_nanos().to_string()
+        }
+        Err(_) => uuid::Uuid::now_v7().to_string(),
+    }
+}
+
 pub(super) async fn copy(config: &Config, args: &CopyArgs) -> Result<ExitCode, CliError> {
     let from = Opened::open(&args.from, config).await?;
     let to = Opened::open(&args.to, config).await?;
     let bookmark = Bookmark::in_dir(&app::data_dir(config)?);
-    let between = format!("{} -> {}", args.from, args.to);
+    let between = format!(
+        "{} ({}) -> {} ({})",
+        args.from, from.identity, args.to, to.identity
+    );
     let mut pace = Pace::new();
     let progress = |copied: &transfer::Copied| {
         if pace.is_due() {

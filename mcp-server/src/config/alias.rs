@@ -47,6 +47,32 @@ fn aliases(section: &ContextManagerSection) -> Vec<Alias> {
             in_memory.ttl.map(span),
         );
     }
+    let redis = section
+        .cache
+        .as_ref()
+        .and_then(|cache| cache.redis.as_ref());
+    if let Some(redis) = redis {
+        let endpoints: Vec<_> = redis
+            .endpoints
+            .iter()
+            .map(super::Endpoint::as_str)
+            .collect();
+        alias(
+            "context_manager.cache.redis.endpoints",
+            "memory.cache.redis.endpoints",
+            (!endpoints.is_empty()).then(|| json!(endpoints)),
+        );
+        alias(
+            "context_manager.cache.redis.enabled",
+            "memory.cache.redis.enabled",
+            redis.enabled.map(|enabled| json!(enabled)),
+        );
+        alias(
+            "context_manager.cache.redis.ttl",
+            "memory.cache.redis.ttl",
+            redis.ttl.map(span),
+        );
+    }
     if let Some(database) = &section.database
         && let Some(dsn) = &database.dsn
     {
@@ -163,7 +189,8 @@ mod tests {
 
     #[test]
     fn every_alias_means_a_setting_that_there_is() {
-        let section = "{cache: {in_memory: {enabled: false, max_size: 3, ttl: 7m}}, \
+        let section = "{cache: {in_memory: {enabled: false, max_size: 3, ttl: 7m}, \
+                       redis: {enabled: true, endpoints: ['a:1', 'b:2'], ttl: 8m}}, \
                        circuit_breaker: {enabled: false, failure_threshold: 9, timeout: 2s}, \
                        database: {dsn: 'postgres://a@b/c', max_open_conns: 30, max_idle_conns: 3, \
                        conn_max_lifetime: 9m}, read_replicas: [{dsn: 'postgres://d@e/f'}]}";
@@ -172,6 +199,10 @@ mod tests {
         expect.contexts.manager = ManagerKind::Standard;
         expect.contexts.cache.entries_max = 3.try_into().unwrap();
         expect.contexts.cache.ttl.other = std::time::Duration::from_secs(420);
+        expect.memory.cache.redis.enabled = true;
+        expect.memory.cache.redis.endpoints =
+            serde_json::from_value(json!(["redis://a:1", "redis://b:2"])).unwrap();
+        expect.memory.cache.redis.ttl = std::time::Duration::from_secs(480);
         expect.memory.circuit_breaker.enabled = false;
         expect.memory.circuit_breaker.failure_threshold = 9.try_into().unwrap();
         expect.memory.circuit_breaker.timeout = std::time::Duration::from_secs(2);

@@ -58,7 +58,7 @@ pub struct CacheSection {
     /// In this process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_memory: Option<InMemorySection>,
-    /// In Redis. Not used.
+    /// In Redis: `memory.cache.redis`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<RedisSection>,
 }
@@ -86,13 +86,13 @@ pub struct InMemorySection {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSection {
-    /// Whether there is one.
+    /// Whether there is one: `memory.cache.redis.enabled`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// The servers: host and port.
+    /// The servers, host and port: `memory.cache.redis.endpoints`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
-    /// How long an entry is used.
+    /// How long a memory is kept there: `memory.cache.redis.ttl`.
     #[serde(
         with = "jiff::fmt::serde::unsigned_duration::friendly::compact::optional",
         skip_serializing_if = "Option::is_none"
@@ -132,12 +132,8 @@ impl ContextManagerSection {
     /// Without what has a meaning for this program, which is in its own settings by now; `None` if
     /// nothing is left.
     pub(crate) fn without_aliases(&self) -> Option<Self> {
-        let redis = self.cache.as_ref().and_then(|cache| cache.redis.clone());
         let rest = Self {
-            cache: redis.map(|redis| CacheSection {
-                in_memory: None,
-                redis: Some(redis),
-            }),
+            cache: None,
             circuit_breaker: None,
             database: self
                 .database
@@ -180,14 +176,6 @@ impl ContextManagerSection {
             remarks.push(format!(
                 "context_manager.read_replicas: {replicas} ignored; there is no \
                  context_manager.database.dsn that they could follow"
-            ));
-        }
-        let redis = self.cache.as_ref().and_then(|cache| cache.redis.as_ref());
-        if let Some(redis) = redis.filter(|redis| redis.enabled != Some(false)) {
-            remarks.push(format!(
-                "context_manager.cache.redis: {} endpoints ignored; what is cached is in this \
-                 process only",
-                redis.endpoints.len()
             ));
         }
         remarks

@@ -27,7 +27,7 @@ pub use context_manager::{
     RedisSection, ReplicaSection,
 };
 pub(crate) use dsn::without_password;
-pub use dsn::{Dsn, Endpoint};
+pub use dsn::{Dsn, Endpoint, RedisUrl};
 pub use http::HttpConfig;
 pub use load::{ConfigError, load};
 pub use log::{LogConfig, LogFormat};
@@ -177,6 +177,11 @@ impl Config {
             .validate()
             .map_err(|error| ConfigError::invalid("memory.cache", error.to_string()))?;
         self.memory
+            .cache
+            .redis
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
+        self.memory
             .postgres
             .validate()
             .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
@@ -236,6 +241,12 @@ impl Config {
         {
             remarks.push(
                 "memory.postgres: the embedded store serves; set memory.store to postgres"
+                    .to_owned(),
+            );
+        }
+        if self.memory.store == StoreKind::Sqlite && self.memory.cache.redis.enabled {
+            remarks.push(
+                "memory.cache.redis: the embedded store serves, and its file is nearer than any Redis"
                     .to_owned(),
             );
         }

@@ -2,7 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::{Memory, MemoryId, Owner, search::Words};
+use super::{
+    Memory, MemoryId, Owner,
+    search::{Watermark, Words},
+};
 
 /// Names a state of a store without saying what is in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +15,7 @@ pub struct Version(pub(crate) [u8; 48]);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes {
     /// The last change that there is.
-    pub upto: i64,
+    pub upto: Watermark,
     /// The changes in order; `None` when they are too many or are not known any more, so that
     /// anything may have changed.
     pub list: Option<Vec<MemoryChange>>,
@@ -23,6 +26,8 @@ pub struct Changes {
 pub struct MemoryChange {
     /// Its place among all changes; each is one more than the one before.
     pub sequence: i64,
+    /// What the store wrote beside it: another history of the same length has another one.
+    pub stamp: i64,
     /// The memory's row in its store.
     pub row: i64,
     /// The memory.
@@ -43,8 +48,17 @@ pub struct ChangedMemory {
     pub words: Words,
 }
 
-/// A change as a store reads it: its number, the row, the memory's id, and what the row is now.
-pub(super) type RawChange = (i64, i64, MemoryId, Option<(Owner, Memory)>);
+/// Which memory a change concerned, for whoever judges what others have kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The change.
+    pub at: Watermark,
+    /// The memory.
+    pub id: MemoryId,
+}
+
+/// A change as a store reads it: its place, the row, the memory's id, and what the row is now.
+pub(super) type RawChange = (Watermark, i64, MemoryId, Option<(Owner, Memory)>);
 
 impl MemoryChange {
     /// Says what a row is now with the last of its changes only.
@@ -53,8 +67,9 @@ impl MemoryChange {
         let mut changes: Vec<_> = list
             .into_iter()
             .rev()
-            .map(|(sequence, row, id, now)| Self {
-                sequence,
+            .map(|(at, row, id, now)| Self {
+                sequence: at.sequence,
+                stamp: at.stamp,
                 row,
                 id,
                 now: now.filter(|_| told.insert(row)).map(|(owner, memory)| {

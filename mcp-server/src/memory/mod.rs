@@ -15,7 +15,7 @@ mod write;
 
 pub use archive::{Cursor, Page, Restored};
 use changes::RawChange;
-pub use changes::{ChangedMemory, Changes, MemoryChange, Version};
+pub use changes::{ChangedMemory, Changes, Mark, MemoryChange, Version};
 pub use error::MemoryError;
 pub use limits::Limits;
 use model::DEFAULT_NAMESPACE;

@@ -64,7 +64,7 @@ pub struct Bookmark {
 struct Mark {
     /// The stores, so that no other copy goes on from here.
     between: String,
-    /// Owners in their order; those before this one are done.
+    /// Owners in the order of their names; those before this one are done.
     owner: String,
     /// The last memory, while there are more.
     memory: Option<i64>,
@@ -105,7 +105,8 @@ impl Bookmark {
 }
 
 /// Copies everything from `from` to `to`, some at a time, and notes how far it is. `between` names
-/// the two: a copy of the same that was cut off is gone on with. What has changed in the source since,
+/// the two, and no others that may come to be at the same addresses: a copy of the same that was cut
+/// off is gone on with. What has changed in the source since,
 /// before that place, is copied by the next copy; doing it again changes nothing, and nothing is ever
 /// deleted. `progress` is told after each step.
 ///
@@ -134,7 +135,10 @@ pub async fn copy(
             ..Mark::default()
         },
     };
-    for owner in from.memories.owners().await? {
+    // Each store has an order of its own, and what was done must be found again in the same one.
+    let mut owners = from.memories.owners().await?;
+    owners.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    for owner in owners {
         if owner.as_str() < mark.owner.as_str() {
             continue;
         }

@@ -14,7 +14,7 @@ const FILE: &str = include_str!("fixtures/context_manager.yaml");
 const NOT_USED: [&str; 3] = [
     "not used: context_manager.database: it has no `dsn`",
     "not used: context_manager.read_replicas: 2 ignored",
-    "not used: context_manager.cache.redis: 2 endpoints ignored",
+    "not used: memory.cache.redis: the embedded store serves",
 ];
 
 #[tokio::test]
@@ -73,6 +73,7 @@ async fn what_it_means_is_shown_with_where_it_comes_from() {
         format!("    timeout: \"1m 1s\"  {alias}.circuit_breaker.timeout"),
         "    failure_threshold: 9  # MCP_SERVER__MEMORY__CIRCUIT_BREAKER__FAILURE_THRESHOLD"
             .to_owned(),
+        format!("      ttl: \"1h\"  {alias}.cache.redis.ttl"),
         format!("    max_open_conns: 50  # {path}"),
         format!("# {}", NOT_USED[1]),
     ] {

@@ -24,6 +24,7 @@ mod lanes;
 mod postgres;
 mod prompt;
 mod protocol;
+mod redis;
 mod reload;
 mod settings;
 mod stdio;

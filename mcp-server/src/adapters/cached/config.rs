@@ -5,6 +5,8 @@ use std::{num::NonZeroU64, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SharedConfig;
+
 /// Configuration of the cache in front of the memory store. What is in it is never stale, whoever
 /// writes to the database; the settings decide what it costs and how often it is of use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +39,8 @@ pub struct CacheConfig {
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     #[schemars(with = "String")]
     pub follow_timeout: Duration,
+    /// What servers on one PostgreSQL database share by Redis.
+    pub redis: SharedConfig,
 }
 
 impl Default for CacheConfig {
@@ -50,6 +54,7 @@ impl Default for CacheConfig {
             drift_max: 0.05,
             changes_bytes_max: 32 * 1024 * 1024,
             follow_timeout: Duration::from_millis(50),
+            redis: SharedConfig::default(),
         }
     }
 }

@@ -13,9 +13,15 @@ use std::{
 use mcp_cache::{CacheEventBus, CacheInvalidationEvent};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::CacheConfig;
+use super::{
+    CacheConfig,
+    past::{self, Past},
+};
 use crate::{
-    memory::{Changes, Memory, MemoryError, MemoryId, Owner, Version, search::Recent},
+    memory::{
+        Changes, Memory, MemoryChange, MemoryError, MemoryId, Owner, Version,
+        search::{Recent, Watermark},
+    },
     ports::ChangeFeed,
 };
 
@@ -41,13 +47,43 @@ pub(super) struct Follower {
     begun: AtomicU64,
     /// The last round that ended well. Held by the one who reads the changes for all who wait.
     turn: Mutex<u64>,
+    /// Whether to know the [`Past`], too.
+    looks_back: bool,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     /// The state of the store that was followed to; everything before it has been applied.
     version: Option<Version>,
+    /// The place of the log that was followed to.
+    upto: Option<Watermark>,
     recent: Option<Recent>,
+    past: Option<Past>,
+    /// How often it began anew. What was read in an earlier era may be of another history.
+    era: u64,
+    /// Whether the past was begun and not looked up yet.
+    past_is_short: bool,
+}
+
+/// A moment: everything up to its place had been followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Since {
+    era: u64,
+    pub(super) place: Watermark,
+}
+
+/// What is known at a moment.
+pub(super) struct View<'a> {
+    pub(super) since: Since,
+    pub(super) recent: &'a Recent,
+    pub(super) past: &'a Past,
+}
+
+impl View<'_> {
+    /// Whether all that happened since that moment is of one history, and has been followed.
+    pub(super) fn follows(&self, since: Since) -> bool {
+        self.since.era == since.era && self.past.knows(since.place)
+    }
 }
 
 impl fmt::Debug for Follower {
@@ -66,6 +102,7 @@ impl Follower {
             known: RwLock::default(),
             begun: AtomicU64::new(0),
             turn: Mutex::new(0),
+            looks_back: config.redis.enabled,
         }
     }
 
@@ -119,9 +156,9 @@ impl Follower {
         let round = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         // Before the changes: what is committed in between is then read once more, not missed.
         let version = self.feed.version();
-        let after = self.read().recent.as_ref().map(Recent::upto);
+        let after = self.read().upto;
         let changes = self.feed.changes(after, CHANGES_MAX).await?;
-        let upto = changes.upto;
+        let upto = changes.upto.sequence;
         self.apply(changes, keep);
         // Only now may others believe that they need not ask.
         self.write().version = version;
@@ -132,25 +169,99 @@ impl Follower {
     fn apply(&self, changes: Changes, keep: impl Fn(Owner, &Memory)) {
         let Changes { upto, list } = changes;
         let Some(list) = list else {
-            self.write().recent = Some(Recent::new(upto, self.recent_bytes_max));
+            self.write()
+                .begin(upto, self.recent_bytes_max, self.looks_back);
             self.publish(vec![EVERY_MEMORY.into()]);
             return;
         };
         if list.is_empty() {
             return;
         }
+        self.take_up(upto, list, None, keep);
+    }
+
+    /// Takes up the changes that follow on what is known, or all `from` an earlier place on, which
+    /// then is as if they had been followed from there.
+    fn take_up(
+        &self,
+        upto: Watermark,
+        list: Vec<MemoryChange>,
+        from: Option<Watermark>,
+        keep: impl Fn(Owner, &Memory),
+    ) {
         let tags = list.iter().map(|change| tag(&change.id).into()).collect();
         let now: Vec<_> = list
             .iter()
             .filter_map(|change| change.now.as_ref())
             .map(|now| (now.owner.clone(), now.memory.clone()))
             .collect();
-        if let Some(recent) = &mut self.write().recent {
-            list.into_iter().for_each(|change| recent.apply(change));
+        {
+            let mut known = self.write();
+            if let Some(from) = from {
+                known.recent = Some(Recent::new(from.sequence, self.recent_bytes_max));
+            }
+            known.apply(upto, list);
         }
         self.publish(tags);
         now.into_iter()
             .for_each(|(owner, memory)| keep(owner, &memory));
+    }
+
+    /// Knows what was changed before it began to follow, if that is not known yet: for answers that
+    /// others have kept at an earlier place. Where that fails, they are of less use.
+    ///
+    /// # Errors
+    ///
+    /// Those of the feed.
+    pub(super) async fn look_back(&self) -> Result<(), MemoryError> {
+        if !self.read().past_is_short {
+            return Ok(());
+        }
+        // Megabytes, while others go on following.
+        let history = self.feed.history(past::LEN_MAX).await?;
+        if let Some(past) = &mut self.write().past {
+            past.learn(&history);
+        }
+        let _turn = self.turn.lock().await;
+        let most = CHANGES_MAX.min(history.len());
+        for len in [most, most / 4, most / 16] {
+            let Some(first) = history.get(history.len() - len) else {
+                break;
+            };
+            let from = first.at;
+            // `None` where that is too much text, or others have written meanwhile.
+            let changes = self.feed.changes(Some(from), CHANGES_MAX).await?;
+            if let Some(list) = changes.list {
+                self.take_up(changes.upto, list, Some(from), |_, _| ());
+                break;
+            }
+        }
+        self.write().past_is_short = false;
+        Ok(())
+    }
+
+    /// How many of the last changes are known.
+    pub(super) fn past_len(&self) -> usize {
+        self.read().past.as_ref().map_or(0, Past::len)
+    }
+
+    /// Asks what is known at this moment; `None` also where nothing is known of the past.
+    pub(super) fn with_past<T>(&self, ask: impl FnOnce(&View<'_>) -> Option<T>) -> Option<T> {
+        let known = self.read();
+        let (recent, past) = (known.recent.as_ref()?, known.past.as_ref()?);
+        ask(&View {
+            since: Since {
+                era: known.era,
+                place: past.place()?,
+            },
+            recent,
+            past,
+        })
+    }
+
+    /// The moment before something is read from the store.
+    pub(super) fn since(&self) -> Option<Since> {
+        self.with_past(|view| Some(view.since))
     }
 
     fn publish(&self, tags: Vec<Cow<'static, str>>) {
@@ -171,5 +282,36 @@ impl Follower {
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    /// Begins anew at `upto`: of what was before, nothing is known.
+    fn begin(&mut self, upto: Watermark, recent_bytes_max: usize, looks_back: bool) {
+        self.era += 1;
+        self.upto = Some(upto);
+        self.recent = Some(Recent::new(upto.sequence, recent_bytes_max));
+        self.past = looks_back.then(|| Past::new(upto, past::LEN_MAX));
+        self.past_is_short = looks_back;
+    }
+
+    fn apply(&mut self, upto: Watermark, list: Vec<MemoryChange>) {
+        for change in list {
+            let at = Watermark {
+                sequence: change.sequence,
+                stamp: change.stamp,
+            };
+            if let Some(past) = &mut self.past
+                && past
+                    .place()
+                    .is_some_and(|place| at.sequence > place.sequence)
+            {
+                past.push(at, &change.id);
+            }
+            if let Some(recent) = &mut self.recent {
+                recent.apply(change);
+            }
+        }
+        self.upto = Some(upto);
     }
 }

@@ -6,8 +6,12 @@
 //! date by evaluating only what has changed since it was run.
 
 mod config;
+mod copies;
 mod follower;
 mod key;
+mod loads;
+mod past;
+mod shared;
 mod standing;
 mod stats;
 mod value;
@@ -15,26 +19,29 @@ mod value;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use mcp_cache::{Cache, CacheEventBus, ConfigError, Error, Fetch, Loaded, Source};
+use mcp_cache::{Cache, CacheEventBus, ConfigError};
 use tokio::time::{Duration, Instant};
 
 pub use config::CacheConfig;
+pub use shared::{SharedConfig, SharedStats};
 pub use stats::CachedStats;
 
 use self::{
-    follower::{EVERY_MEMORY, Follower, tag},
-    standing::{Rules, Standing},
+    copies::{Copies, loaded_search, now_ms},
+    follower::{Follower, Since},
+    loads::{OFFERED_EVERY, Tier},
+    shared::{Shared, Writer},
+    standing::Rules,
     stats::Counters,
-    value::{Kept, Value},
+    value::Value,
 };
 use crate::{
     call::Call,
     memory::{
-        Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Owner,
-        Search, Update, Updated, search::Query,
+        Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Search,
+        Update, Updated, search::Query,
     },
-    ports::{ChangeFeed, MemoryStore},
+    ports::{ChangeFeed, MemoryStore, Readiness},
 };
 
 /// A [`MemoryStore`] that answers reads from memory where it can. A write that was acknowledged, by
@@ -43,11 +50,10 @@ use crate::{
 /// When the changes cannot be followed, reads go past the cache.
 pub struct CachedStore {
     store: Arc<dyn MemoryStore>,
-    cache: Cache<String, Value>,
-    follower: Follower,
+    copies: Arc<Copies>,
+    /// What is shared with other processes, if anything is.
+    shared: Option<Tier>,
     counters: Counters,
-    ttl: Duration,
-    rules: Rules,
     answer_bytes_max: usize,
     timeout: Option<Duration>,
 }
@@ -80,16 +86,31 @@ impl CachedStore {
         let cache = Cache::weighing(&config.cache(), weigh)
             .epochs(bus.epochs().clone())
             .build()?;
-        Ok(Self {
-            store,
+        let copies = Arc::new(Copies {
             cache,
             follower: Follower::new(feed, bus.clone(), config),
-            counters: Counters::default(),
             ttl: config.ttl,
             rules: Rules {
                 spares: config.spare_matches as usize,
                 drift_max: config.drift_max,
             },
+        });
+        let redis = &config.redis;
+        let shared = match redis.enabled {
+            true => {
+                let shared = Arc::new(Shared::new(redis)?);
+                let queue_len_max = redis.queue_len_max.get();
+                let writer = Writer::start(shared.clone(), copies.clone(), queue_len_max);
+                let writer = Arc::new(writer);
+                Some(Tier { shared, writer })
+            }
+            false => None,
+        };
+        Ok(Self {
+            store,
+            copies,
+            shared,
+            counters: Counters::default(),
             answer_bytes_max,
             timeout: None,
         })
@@ -114,7 +135,27 @@ impl CachedStore {
     /// The counters at this moment.
     #[must_use]
     pub fn stats(&self) -> CachedStats {
-        self.counters.snapshot(&self.cache.stats())
+        self.counters.snapshot(&self.copies.cache.stats())
+    }
+
+    /// Whether anything is shared with other processes.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// The counters of what is shared with other processes; `None` if nothing is.
+    #[must_use]
+    pub fn shared_stats(&self) -> Option<SharedStats> {
+        let known = self.copies.follower.past_len();
+        self.shared.as_ref().map(|tier| tier.shared.stats(known))
+    }
+
+    /// The moment before a look, for what may be offered to other processes after it.
+    fn since(&self) -> Option<Since> {
+        self.shared
+            .as_ref()
+            .and_then(|_| self.copies.follower.since())
     }
 
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.
@@ -123,15 +164,7 @@ impl CachedStore {
             self.counters.bypassed.add_one();
             return None;
         }
-        let keep = |owner: Owner, memory: &Memory| {
-            let key = key::of_memory(&owner, &memory.id);
-            // A copy, for searches hold the other and do not count what is written beside it.
-            let kept = Kept::new(Arc::new(memory.clone()));
-            if let Some(loaded) = loaded_memory(kept, self.ttl) {
-                self.cache.put_since(self.cache.ticket(), key, loaded);
-            }
-        };
-        match self.follower.catch_up(keep).await {
+        match self.copies.follow().await {
             Ok(upto) => Some(upto),
             Err(error) => {
                 tracing::debug!(%error, "the cache is passed by");
@@ -141,108 +174,28 @@ impl CachedStore {
         }
     }
 
-    /// A memory from the cache.
-    fn kept_memory(&self, key: &str) -> Option<Kept> {
-        match self.cache.try_get(key) {
-            Some(Value::Memory(kept)) if kept.is_alive(now_ms()) => Some(kept),
-            _ => None,
-        }
-    }
-
     /// A search from the cache that has seen the change `upto`, and its bytes of stored text.
     fn kept_search(&self, key: &str, upto: i64) -> Option<(Found, usize)> {
         // Before the look, so that what is cleared meanwhile is not put back.
-        let ticket = self.cache.ticket();
-        let Some(Value::Search(standing)) = self.cache.try_get(key) else {
+        let (ticket, since) = (self.copies.cache.ticket(), self.since());
+        let Some(Value::Search(standing)) = self.copies.cache.try_get(key) else {
             return None;
         };
         if standing.upto() >= upto {
             return standing.answer(now_ms(), self.answer_bytes_max);
         }
-        let standing = self.follow(&standing)?;
+        let mut standing = self.copies.brought_up_to_date(&standing)?;
         self.counters.followed.add_one();
         let answer = standing.answer(now_ms(), self.answer_bytes_max);
         let left = standing.until().saturating_duration_since(Instant::now());
-        let value = Loaded::new(Value::Search(Arc::new(standing))).ttl(left);
-        self.cache.put_since(ticket, key.to_owned(), value);
+        let due = self.shared.is_some() && standing.is_to_be_offered(OFFERED_EVERY);
+        let standing = Arc::new(standing);
+        if due && let (Some(tier), Some(since)) = (&self.shared, since) {
+            tier.offer_search(key, since, &standing);
+        }
+        let value = loaded_search(standing, left);
+        self.copies.cache.put_since(ticket, key.to_owned(), value);
         answer
-    }
-
-    fn follow(&self, standing: &Standing) -> Option<Standing> {
-        let rules = self.rules;
-        self.follower
-            .with_recent(|recent| standing.follow(recent, rules))
-    }
-
-    async fn load_memory(
-        &self,
-        call: &Call,
-        get: Get,
-        key: &String,
-    ) -> Result<Arc<Memory>, MemoryError> {
-        let tag = tag(&get.id);
-        let (store, owned, ttl) = (self.store.clone(), call.clone(), self.ttl);
-        let wanted = get.clone();
-        let load = async move || {
-            let memory = store.get(&owned, wanted).await?;
-            let kept = Kept::new(memory);
-            let value = Value::Memory(kept.clone());
-            Ok(loaded_memory(kept, ttl).unwrap_or_else(|| Loaded::new(value).not_kept()))
-        };
-        let tags = [tag.as_str()];
-        let fetch = Fetch::new().tags(&tags);
-        let answer = self.cache.get_or_fetch_with(key, fetch, load).await;
-        match answer.map_err(own)?.value {
-            Value::Memory(kept) if kept.is_alive(now_ms()) => Ok(kept.memory),
-            // It has just expired: the store says so in its own words.
-            _ => self.store.get(call, get).await,
-        }
-    }
-
-    /// Runs the search, once for all who ask at once, and keeps it.
-    async fn load_search(
-        &self,
-        call: &Call,
-        (search, query): (Search, Query),
-        key: &String,
-        upto: i64,
-    ) -> Result<Found, MemoryError> {
-        let (store, owned) = (self.store.clone(), call.clone());
-        let (query, ttl) = (Arc::new(query), self.ttl);
-        let mut wider = search.clone();
-        let asked = query.limit().saturating_add(self.rules.spares);
-        wider.limit = Some(u32::try_from(asked).unwrap_or(u32::MAX));
-        let load = async move || {
-            let until = Instant::now() + ttl;
-            let mut found = store.search(&owned, wider).await?;
-            Ok(match Standing::new(query.clone(), &found, asked, until) {
-                Some(standing) => Loaded::new(Value::Search(Arc::new(standing))),
-                None => {
-                    found.truncated |= found.memories.len() > query.limit();
-                    found.memories.truncate(query.limit());
-                    Loaded::new(Value::Once(Arc::new(found))).not_kept()
-                }
-            })
-        };
-        let fetch = Fetch::new().renew();
-        let answer = self.cache.get_or_fetch_with(key, fetch, load).await;
-        let answer = answer.map_err(own)?;
-        // Somebody else's search may have begun before the changes that this one has to see.
-        let own = answer.source == Source::Loaded;
-        let found = match answer.value {
-            Value::Search(standing) if own || standing.upto() >= upto => {
-                standing.answer(now_ms(), self.answer_bytes_max)
-            }
-            Value::Search(standing) => self
-                .follow(&standing)
-                .and_then(|standing| standing.answer(now_ms(), self.answer_bytes_max)),
-            Value::Once(found) if own => Some(((*found).clone(), 0)),
-            _ => None,
-        };
-        match found {
-            Some((found, _)) => Ok(found),
-            None => self.store.search(call, search).await,
-        }
     }
 
     /// All answers of a batch of reads, if they are in the cache and fit into one answer.
@@ -256,7 +209,8 @@ impl CachedStore {
         let outcomes = operations.iter().map(|operation| {
             let (outcome, bytes) = match operation {
                 Operation::Get(get) => {
-                    let kept = self.kept_memory(&key::of_memory(&call.owner, &get.id))?;
+                    let key = key::of_memory(&call.owner, &get.id);
+                    let (kept, _) = self.copies.kept_memory(&key)?;
                     (Outcome::Memory(kept.memory), kept.bytes)
                 }
                 Operation::Search(search) => {
@@ -274,32 +228,22 @@ impl CachedStore {
     }
 }
 
-/// A memory as the cache keeps it; `None` when it has expired.
-fn loaded_memory(kept: Kept, ttl: Duration) -> Option<Loaded<Value>> {
-    let lives_ms = kept
-        .memory
-        .expires_at
-        .map(|at| at.as_millisecond().saturating_sub(now_ms()));
-    let lives = match lives_ms.map(u64::try_from) {
-        None => ttl,
-        Some(Ok(ms)) if ms > 0 => ttl.min(Duration::from_millis(ms)),
-        Some(_) => return None,
-    };
-    let tags = [tag(&kept.memory.id), EVERY_MEMORY.to_owned()];
-    Some(Loaded::new(Value::Memory(kept)).tags(tags).ttl(lives))
-}
+/// Whether the second tier is used; nobody needs it.
+#[async_trait]
+impl Readiness for CachedStore {
+    fn name(&self) -> &'static str {
+        "shared_cache"
+    }
 
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
-}
+    fn is_vital(&self) -> bool {
+        false
+    }
 
-/// The store's error, of which everybody who waited gets a copy.
-fn own(error: Error<MemoryError>) -> MemoryError {
-    match error.into_load() {
-        Some(error) => Arc::unwrap_or_clone(error),
-        None => MemoryError::Internal {
-            reason: "a load through the cache was given up".to_owned(),
-        },
+    async fn check(&self) -> Result<(), String> {
+        match &self.shared {
+            Some(tier) => tier.shared.check().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -332,7 +276,13 @@ impl MemoryStore for CachedStore {
             return self.store.get(call, get).await;
         }
         let key = key::of_memory(&call.owner, &get.id);
-        if let Some(kept) = self.kept_memory(&key) {
+        let since = self.since();
+        if let Some((kept, offered)) = self.copies.kept_memory(&key) {
+            if let (Some(tier), Some(since)) = (&self.shared, since)
+                && offered.is_due()
+            {
+                tier.offer_memory(key, since, &kept.memory);
+            }
             self.counters.hit(call);
             return Ok(kept.memory);
         }

@@ -1,6 +1,9 @@
 //! What is kept.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::standing::Standing;
 use crate::memory::{Found, Memory};
@@ -11,7 +14,7 @@ const MEMORY_BYTES: usize = 512;
 /// An answer in the cache.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    Memory(Kept),
+    Memory(Kept, Offered),
     Search(Arc<Standing>),
     /// An answer that cannot be kept: it is for the one who asked.
     Once(Arc<Found>),
@@ -21,11 +24,26 @@ impl Value {
     /// Bytes on the heap.
     pub(super) fn bytes(&self) -> u64 {
         let bytes = match self {
-            Self::Memory(kept) => kept.heap_bytes() + kept.memory.form_bytes_max(),
+            Self::Memory(kept, _) => kept.heap_bytes() + kept.memory.form_bytes_max(),
             Self::Search(standing) => standing.bytes(),
             Self::Once(_) => 0,
         };
         bytes as u64
+    }
+}
+
+/// Whether a memory was offered to other processes.
+#[derive(Debug, Clone)]
+pub(super) struct Offered(Arc<AtomicBool>);
+
+impl Offered {
+    pub(super) fn new(offered: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(offered)))
+    }
+
+    /// Whether it is to be offered now, which only the first one is told.
+    pub(super) fn is_due(&self) -> bool {
+        !self.0.load(Ordering::Relaxed) && !self.0.swap(true, Ordering::Relaxed)
     }
 }
 

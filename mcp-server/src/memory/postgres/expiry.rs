@@ -20,10 +20,17 @@ use crate::{
 
 /// How long after a sweep that left nothing the next one may run.
 const INTERVAL_MS: i64 = 60_000;
+/// How long after one that failed: somebody else may have been at it, or the writers too busy.
+const AGAIN_MS: i64 = 1_000;
 /// The most rows that one sweep removes, so that writes never wait long behind it.
 const ROWS_MAX: i64 = 1_000;
+/// The most entries of the log that one statement removes. Nobody waits for it: it locks nothing that
+/// a writer or a reader needs.
+const ENTRIES_MAX: i64 = 10_000;
 /// How long a sweep may take: writes wait behind it.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How long one statement may take that shortens the log.
+const TRIM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Sweeping is for one process at a time: the others go on with what they are at.
 const BEGIN: &str =
@@ -73,31 +80,48 @@ impl PostgresStore {
         let (next, database) = (next.clone(), self.database.clone());
         let forgettable = self.index.forgettable();
         self.tasks.spawn(async move {
-            match sweep(&database, forgettable).await {
-                Ok(true) => next.store(0, Ordering::Relaxed),
-                Ok(false) => {}
-                Err(error) => tracing::debug!(%error, "what has expired could not be removed"),
-            }
+            // Each by itself: the log grows with every write, whether or not a sweep finds its turn.
+            let trimmed = trim(&database, forgettable).await;
+            let again = match (trimmed, sweep(&database).await) {
+                (Ok(()), Ok(false)) => return,
+                (Ok(()), Ok(true)) => 0,
+                (Err(error), _) | (_, Err(error)) => {
+                    tracing::debug!(%error, "what nobody needs any more could not be removed");
+                    Timestamp::now().as_millisecond() + AGAIN_MS
+                }
+            };
+            next.store(again, Ordering::Relaxed);
         });
     }
 }
 
-/// Whether there is more.
-async fn sweep(database: &Database, forgettable: i64) -> Result<bool, DatabaseError> {
+/// Shortens the log to what is still of use.
+async fn trim(database: &Database, forgettable: i64) -> Result<(), DatabaseError> {
+    loop {
+        let deadline = Some(Instant::now() + TRIM_PATIENCE);
+        let mut session = database.primary(Lane::Other, deadline).await?;
+        let rows = session.query(&TRIM, &[&forgettable, &ENTRIES_MAX]).await?;
+        let gone: i64 = rows.first().map_or(0, |row| row.get(0));
+        if gone < ENTRIES_MAX {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes what has expired, and says whether there is more.
+async fn sweep(database: &Database) -> Result<bool, DatabaseError> {
     let deadline = Some(Instant::now() + PATIENCE);
     let mut session = database.primary(Lane::Other, deadline).await?;
-    let step = |sql, value: i64| Step {
+    let step = |sql| Step {
         sql,
-        values: values![value],
+        values: values![ROWS_MAX],
     };
-    let steps = [
-        step(&MEMORIES, ROWS_MAX),
-        step(&CONTEXTS, ROWS_MAX),
-        step(&TRIM, forgettable),
-    ];
-    let rows = session.transact(BEGIN, &steps).await?;
-    let swept = rows.iter().take(2).filter_map(|rows| rows.first());
-    let most = swept
+    let rows = session
+        .transact(BEGIN, &[step(&MEMORIES), step(&CONTEXTS)])
+        .await?;
+    let most = rows
+        .iter()
+        .filter_map(|rows| rows.first())
         .map(|row| row.get::<_, i64>(0))
         .max()
         .unwrap_or_default();

@@ -55,13 +55,17 @@ const COUNT: Sql = Sql {
     name: "changes.count",
     text: "SELECT count(*) FROM mcp_server.memory",
 };
-/// At most 10,000 at once, so that writes never wait long behind it. The last entry stays whatever
-/// is asked.
+/// Removes entries up to $1, at most $2 of them; those that another process is at are left to it. The
+/// last entry stays whatever is asked.
 pub(super) const TRIM: Sql = Sql {
     name: "changes.trim",
-    text: "DELETE FROM mcp_server.change
-            WHERE sequence <= least($1, (SELECT min(sequence) FROM mcp_server.change) + 10000)
-              AND sequence < (SELECT sequence FROM mcp_server.head)",
+    text: "WITH old AS (
+        SELECT sequence FROM mcp_server.change
+         WHERE sequence <= $1 AND sequence < (SELECT sequence FROM mcp_server.head)
+         ORDER BY sequence LIMIT $2 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM mcp_server.change c USING old WHERE c.sequence = old.sequence RETURNING 1
+    ) SELECT count(*) FROM gone",
 };
 
 /// The step that asks for the [`CHANGES`] after `sequence`.

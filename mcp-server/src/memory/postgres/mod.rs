@@ -72,6 +72,7 @@ pub struct PostgresStore {
     fresh: Fresh,
     sweeper: Sweeper,
     tasks: TaskTracker,
+    identity: String,
     answer_bytes_max: usize,
 }
 
@@ -95,7 +96,7 @@ impl PostgresStore {
         let identity = schema::migrate(&mut session, &dsn).await?;
         drop(session);
 
-        let dir = dir.join(DIR_NAME).join(identity);
+        let dir = dir.join(DIR_NAME).join(&identity);
         let unusable = |source| PostgresError::Index {
             path: dir.clone(),
             source,
@@ -124,8 +125,15 @@ impl PostgresStore {
             fresh: Fresh::default(),
             sweeper: Sweeper::default(),
             tasks: TaskTracker::new(),
+            identity,
             answer_bytes_max: config.answer_bytes_max.get(),
         })
+    }
+
+    /// Tells this database from all others, whatever their addresses.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Tells whether searches are answered, or how far the index has been made again.

@@ -2,6 +2,8 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
+use serde::{Deserialize, Serialize};
+
 /// The low bits of a score that depend on the order in which a layer adds up: they are rounded away,
 /// so that equal memories score equally wherever they are found.
 const NOISE_BITS: u32 = 4;
@@ -9,7 +11,7 @@ const NOISE_BITS: u32 = 4;
 const OFFERS_PER_QUESTION: u32 = 256;
 
 /// A memory that matched.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Match {
     /// How well; above zero.
     pub score: f32,

@@ -1,12 +1,13 @@
 //! The counts that BM25 ranks by (Robertson and Zaragoza 2009, k1 = 1.2, b = 0.75), over all layers.
 
+use serde::{Deserialize, Serialize};
 use tantivy::query::Bm25Weight;
 
 use super::Query;
 
 /// How often a query's words occur in its scope. Memories that were changed or deleted may count
 /// until their traces are merged away.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     documents_in_scope: u64,
     words_in_scope: u64,
@@ -21,6 +22,23 @@ impl Statistics {
             documents_with: vec![0; words],
             ..Self::default()
         }
+    }
+
+    /// The counts of the words `from` in the order of the words `to`. `None` if they are not the same
+    /// words.
+    #[must_use]
+    pub fn reordered(&self, from: &[String], to: &[String]) -> Option<Self> {
+        if from.len() != to.len() || from.len() != self.documents_with.len() {
+            return None;
+        }
+        let count = |word: &String| {
+            let at = from.iter().position(|known| known == word)?;
+            self.documents_with.get(at).copied()
+        };
+        Some(Self {
+            documents_with: to.iter().map(count).collect::<Option<_>>()?,
+            ..self.clone()
+        })
     }
 
     /// Adds `documents` memories of the query's scope with `words` words in all, repetitions

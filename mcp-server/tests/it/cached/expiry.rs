@@ -8,9 +8,9 @@ use mcp_server::{
     adapters::CacheConfig,
     call::Call,
     memory::{
-        Add, Added, Changes, Delete, Deleted, Found, Get, Hit, Memory, MemoryError, MemoryId,
+        Add, Added, Changes, Delete, Deleted, Found, Get, Hit, Mark, Memory, MemoryError, MemoryId,
         Operation, Outcome, Search, Update, Updated, Version,
-        search::{Basis, Match, Statistics},
+        search::{Basis, Match, Statistics, Watermark},
     },
     ports::{ChangeFeed, MemoryStore},
     written::Form,
@@ -47,11 +47,18 @@ impl ChangeFeed for Still {
         None
     }
 
-    async fn changes(&self, after: Option<i64>, _: usize) -> Result<Changes, MemoryError> {
+    async fn changes(&self, after: Option<Watermark>, _: usize) -> Result<Changes, MemoryError> {
         Ok(Changes {
-            upto: 1,
+            upto: Watermark {
+                sequence: 1,
+                stamp: 1,
+            },
             list: after.map(|_| Vec::new()),
         })
+    }
+
+    async fn history(&self, _: usize) -> Result<Vec<Mark>, MemoryError> {
+        Ok(Vec::new())
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use mcp_server::{
     adapters::CacheConfig,
     call::Call,
-    memory::sqlite::{SqliteConfig, SqliteStore},
+    memory::{
+        search::Watermark,
+        sqlite::{SqliteConfig, SqliteStore},
+    },
     ports::{ChangeFeed, MemoryStore},
 };
 use serde_json::json;
@@ -97,9 +100,9 @@ async fn a_feed_tells_every_change_once_and_says_when_it_cannot() {
     let store = SqliteStore::open(dir.path(), &SqliteConfig::default()).unwrap();
     let call = Call::local();
     let start = store.changes(None, 1).await.unwrap();
-    assert_eq!((start.upto, start.list), (0, None));
+    assert_eq!((start.upto, start.list), (Watermark::default(), None));
     assert_eq!(
-        store.changes(Some(0), 5).await.unwrap().list,
+        store.changes(Some(start.upto), 5).await.unwrap().list,
         Some(Vec::new())
     );
     let first = store.add(&call, text("one")).await.unwrap().id;
@@ -108,7 +111,7 @@ async fn a_feed_tells_every_change_once_and_says_when_it_cannot() {
     store.update(&call, update).await.unwrap();
     let delete = serde_json::from_value(json!({"id": second})).unwrap();
     store.delete(&call, delete).await.unwrap();
-    let changes = store.changes(Some(0), 10).await.unwrap();
+    let changes = store.changes(Some(start.upto), 10).await.unwrap();
     let told: Vec<_> = changes
         .list
         .unwrap()
@@ -128,19 +131,27 @@ async fn a_feed_tells_every_change_once_and_says_when_it_cannot() {
         (4, second, None),
     ];
     assert_eq!(told, expect);
-    assert_eq!(changes.upto, 4);
-    // Too many; cut off at the beginning; of another history.
-    for (after, len_max) in [(0, 3), (5, 10), (9, 10)] {
+    let last = changes.upto;
+    assert_eq!(last.sequence, 4);
+    let history = store.history(10).await.unwrap();
+    let told: Vec<_> = history.iter().map(|mark| mark.at.sequence).collect();
+    assert_eq!((told, history[3].at), (vec![1, 2, 3, 4], last));
+    assert_eq!(store.history(2).await.unwrap(), history[2..]);
+    // Too many; beyond the end; of another history.
+    let at = |sequence, stamp| Watermark { sequence, stamp };
+    let other = at(3, history[2].at.stamp + 1);
+    for (after, len_max) in [(at(0, 0), 3), (at(5, 0), 10), (at(9, 0), 10), (other, 10)] {
         let changes = store.changes(Some(after), len_max).await.unwrap();
         assert_eq!(
             (changes.upto, changes.list),
-            (4, None),
-            "{after}, {len_max}"
+            (last, None),
+            "{after:?}, {len_max}"
         );
     }
     let trim = "DELETE FROM memory_change WHERE sequence < 3";
     database(dir.path()).execute(trim, []).unwrap();
-    assert_eq!(store.changes(Some(1), 10).await.unwrap().list, None);
-    let rest = store.changes(Some(3), 10).await.unwrap().list.unwrap();
+    let after = |n: usize| store.changes(Some(history[n].at), 10);
+    assert_eq!(after(0).await.unwrap().list, None);
+    let rest = after(2).await.unwrap().list.unwrap();
     assert_eq!(rest.len(), 1);
 }

@@ -4,6 +4,7 @@ mod copies;
 mod processes;
 mod shelf;
 mod stale;
+mod steady;
 mod tools;
 
 use std::{path::Path, sync::Arc};

@@ -17,7 +17,8 @@ use crate::{
     contract::{add, text},
     support::{
         postgres::Postgres,
-        process::{folder, refused, run, stderr, stdout},
+        process::{command, folder, refused, run, stderr, stdout},
+        until, within,
     },
 };
 
@@ -182,6 +183,108 @@ async fn a_copy_that_was_cut_off_goes_on() {
     let again = copy(&from, &to, "a -> b", &bookmark, |_| ()).await.unwrap();
     assert!(!again.resumed, "{again:?}");
     assert_eq!((again.memories, again.kept), (1_350, 1_359), "{again:?}");
+}
+
+/// A target that was made anew has not what an earlier one had.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_into_a_target_that_was_made_anew_begins_at_the_beginning() {
+    let Some(server) = Postgres::start().await else {
+        return;
+    };
+    let (dir, data) = (folder(), folder());
+    let sqlite = Arc::new(SqliteStore::open(dir.path(), &SqliteConfig::default()).unwrap());
+    fill(&sqlite).await;
+    let (from, to) = (format!("sqlite:{}", dir.path().display()), server.dsn());
+    let data_dir = data.path().to_str().unwrap();
+    let arguments = [
+        "memory",
+        "copy",
+        "--from",
+        &from,
+        "--to",
+        &to,
+        "--data-dir",
+        data_dir,
+    ];
+    let copied = async || {
+        let output = run(&arguments, &[]).await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output)
+    };
+    // Held up by somebody's lock once the first memories are there, and ended.
+    server.open(dir.path()).await.close().await;
+    let (lock, note) = (server.client().await, data.path().join("copy.json"));
+    let locked = "BEGIN; LOCK TABLE mcp_server.context IN EXCLUSIVE MODE";
+    lock.batch_execute(locked).await.unwrap();
+    let mut child = command().args(arguments).spawn().unwrap();
+    let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1";
+    until("the copy to wait", async || {
+        lock.query_opt(waits, &[]).await.unwrap()
+    })
+    .await;
+    within("the end", child.kill()).await.unwrap();
+    lock.batch_execute("ROLLBACK").await.unwrap();
+    assert!(note.exists());
+    until("the target to be made anew", async || {
+        let anew = "DROP SCHEMA mcp_server CASCADE";
+        lock.batch_execute(anew).await.ok()
+    })
+    .await;
+    let said = copied().await;
+    assert!(
+        said.contains(" 1359 added") && !said.contains("went on"),
+        "{said}"
+    );
+    assert!(!note.exists());
+}
+
+/// Each store has an order of its own for owners with odd names: nobody is left out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn owners_of_any_name_are_copied_also_when_cut_off() {
+    let Some(server) = Postgres::start().await else {
+        return;
+    };
+    let (dir, target, data) = (folder(), folder(), folder());
+    let postgres = Arc::new(server.open(dir.path()).await);
+    let source = postgres.clone() as Arc<dyn MemoryStore>;
+    for owner in ["a", "a\0", "a\u{10ffff}", "b", "\0", "é"] {
+        for n in 0..3 {
+            add(
+                &source,
+                &Call::new(Owner::new(owner)),
+                text(&format!("{n}")),
+            )
+            .await;
+        }
+    }
+    let from = Archive {
+        memories: postgres.clone(),
+        contexts: postgres.clone(),
+    };
+    let store = Arc::new(SqliteStore::open(target.path(), &SqliteConfig::default()).unwrap());
+    let to = |left: usize| Archive {
+        memories: Arc::new(Failing {
+            inner: store.clone(),
+            left: left.into(),
+        }),
+        contexts: store.clone(),
+    };
+    let bookmark = Bookmark::in_dir(data.path());
+    // One owner further each time.
+    let mut rounds = 0;
+    while copy(&from, &to(1), "a -> b", &bookmark, |_| ())
+        .await
+        .is_err()
+    {
+        rounds += 1;
+        assert!(rounds < 10);
+    }
+    let mut copied = everything(&to(0)).await;
+    let mut there = everything(&from).await;
+    copied.sort();
+    there.sort();
+    assert_eq!(copied, there);
+    postgres.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -49,20 +49,20 @@ fn stack(store: Arc<PostgresStore>) -> Arc<dyn MemoryStore> {
 }
 
 /// Writers that note what was acknowledged, until they are told to end.
-struct Load {
+pub(super) struct Load {
     end: Arc<AtomicBool>,
     writers: JoinSet<Written>,
 }
 
 #[derive(Default)]
-struct Written {
-    acknowledged: Vec<mcp_server::memory::MemoryId>,
-    failed: usize,
-    longest: Duration,
+pub(super) struct Written {
+    pub(super) acknowledged: Vec<mcp_server::memory::MemoryId>,
+    pub(super) failed: usize,
+    pub(super) longest: Duration,
 }
 
 impl Load {
-    fn begin(store: &Arc<dyn MemoryStore>, call: &Call) -> Self {
+    pub(super) fn begin(store: &Arc<dyn MemoryStore>, call: &Call) -> Self {
         let end = Arc::<AtomicBool>::default();
         let mut writers = JoinSet::new();
         for writer in 0..8 {
@@ -89,7 +89,7 @@ impl Load {
         Self { end, writers }
     }
 
-    async fn end(self) -> Written {
+    pub(super) async fn end(self) -> Written {
         self.end.store(true, Ordering::Relaxed);
         let all = within("the writers", self.writers.join_all()).await;
         all.into_iter().fold(Written::default(), |mut sum, one| {
@@ -309,6 +309,6 @@ async fn the_server_serves_from_it() {
 }
 
 #[expect(clippy::print_stderr, reason = "a figure is part of the result")]
-fn report(figure: &str) {
+pub(super) fn report(figure: &str) {
     eprintln!("{figure}");
 }

@@ -3,6 +3,9 @@
 
 mod commands;
 mod faults;
-mod processes;
+pub(crate) mod processes;
+mod promotion;
 mod replicas;
 mod store;
+mod tls;
+mod trim;

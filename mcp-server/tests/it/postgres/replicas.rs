@@ -63,7 +63,7 @@ async fn reads_are_spread_and_see_what_was_written() {
     let other = open(&primary, &standby, there.path()).await;
     for n in 0..50 {
         let id = add(&as_store, &call, text(&format!("egret {n}"))).await.id;
-        other.changes(Some(0), 1).await.unwrap();
+        other.changes(None, 1).await.unwrap();
         other.get(&call, get(&id)).await.unwrap();
     }
     other.close().await;
@@ -152,6 +152,47 @@ async fn reads_go_on_without_the_primary() {
     .await;
     let found = hits(&as_store, &call, json!({"query": "curlew after"})).await;
     assert_eq!(found.len(), 2);
+    store.close().await;
+}
+
+/// A list of contexts is the primary's where the replica is behind, hangs or is gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_contexts_go_on_without_the_standby() {
+    use mcp_server::ports::ContextStore;
+
+    let Some(primary) = Postgres::start().await else {
+        return;
+    };
+    let mut standby = primary.standby().await;
+    let dir = folder();
+    let store = open(&primary, &standby, dir.path()).await;
+    let mut call = call();
+    let put = |n: usize| serde_json::from_value(json!({"id": n.to_string(), "content": "x"}));
+    for n in 0..3 {
+        ContextStore::put(&*store, &call, put(n).unwrap())
+            .await
+            .unwrap();
+    }
+    let mut failed = 0;
+    for trouble in 0..2 {
+        match trouble {
+            0 => standby.hang(),
+            _ => {
+                standby.go_on();
+                standby.kill().await;
+            }
+        }
+        for _ in 0..20 {
+            call.deadline = Some(tokio::time::Instant::now() + Duration::from_secs(4));
+            let list = json!({"budget_tokens": 1_000});
+            let list = serde_json::from_value(list).unwrap();
+            match ContextStore::list(&*store, &call, list).await {
+                Ok(listed) => assert_eq!(listed.contexts.len(), 3),
+                Err(_) => failed += 1,
+            }
+        }
+    }
+    assert_eq!(failed, 0, "of 40 lists");
     store.close().await;
 }
 

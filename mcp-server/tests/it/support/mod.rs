@@ -6,6 +6,7 @@ pub(crate) mod mcp;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod stdio;
 pub(crate) mod upstream;

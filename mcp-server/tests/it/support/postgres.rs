@@ -199,6 +199,11 @@ impl Drop for Postgres {
     }
 }
 
+/// Whether PostgreSQL is; where it is not, that is said.
+pub(crate) fn is_installed() -> bool {
+    program("initdb").is_some()
+}
+
 pub(crate) fn dsn(text: &str) -> Dsn {
     serde_json::from_value(json!(text)).expect("an address")
 }
@@ -228,12 +233,20 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// A folder of the user whom PostgreSQL runs as.
-fn owned_folder() -> TempDir {
+pub(crate) fn owned_folder() -> TempDir {
     let dir = folder();
     if is_root() {
         run(Command::new("chown").arg("postgres:").arg(dir.path()));
     }
     dir
+}
+
+/// Gives a file to the user whom PostgreSQL runs as, who alone may read it.
+pub(crate) fn own(file: &Path) {
+    run(Command::new("chmod").arg("600").arg(file));
+    if is_root() {
+        run(Command::new("chown").arg("postgres:").arg(file));
+    }
 }
 
 fn is_root() -> bool {

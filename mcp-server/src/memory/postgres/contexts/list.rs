@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use super::{
     super::{
         PostgresStore,
+        fresh::HEAD,
         text::{loaded, stored},
     },
     alive, columns, kept,
@@ -69,22 +70,44 @@ impl PostgresStore {
         call: &Call,
         list: List,
     ) -> Result<Listed, ContextError> {
-        let mut session = self.database.any(call.lane, call.deadline).await?;
-        if !session.is_primary() {
-            session.begin(BEGIN).await?;
-            let head = session.query(&super::super::fresh::HEAD, &[]).await?;
-            if self.fresh.covers(&head, 0) {
+        if self.database.has_replicas() {
+            let session = self.database.any(call.lane, call.deadline).await?;
+            if session.is_primary() {
                 return listed(session, call, list).await;
             }
-            session = self.database.primary(call.lane, call.deadline).await?;
+            match self.list_of_replica(session, call, list.clone()).await {
+                Ok(Some(listed)) => return Ok(listed),
+                Ok(None) => tracing::trace!("the replica is behind"),
+                Err(error) => tracing::debug!(%error, "the replica does not answer"),
+            }
         }
-        session.begin(BEGIN).await?;
+        let session = self.database.primary(call.lane, call.deadline).await?;
         listed(session, call, list).await
+    }
+
+    /// `None` if the replica has not all that is known.
+    async fn list_of_replica(
+        &self,
+        mut session: Session,
+        call: &Call,
+        list: List,
+    ) -> Result<Option<Listed>, ContextError> {
+        session.begin(BEGIN).await?;
+        let head = session.query(&HEAD, &[]).await?;
+        match self.fresh.covers(&head, 0) {
+            true => packed(session, call, list).await.map(Some),
+            false => Ok(None),
+        }
     }
 }
 
-/// The list, in the transaction that was begun.
 async fn listed(mut session: Session, call: &Call, list: List) -> Result<Listed, ContextError> {
+    session.begin(BEGIN).await?;
+    packed(session, call, list).await
+}
+
+/// The list, in the transaction that was begun.
+async fn packed(mut session: Session, call: &Call, list: List) -> Result<Listed, ContextError> {
     let owner = stored(call.owner.as_str()).into_owned();
     let class = list.class.map(|class| class.as_str());
     let tags: Vec<_> = list
@@ -110,8 +133,8 @@ async fn listed(mut session: Session, call: &Call, list: List) -> Result<Listed,
     let older = all > rows.len() as u64;
     let budget = list.budget_tokens.unwrap_or_default();
     // Words of megabytes are counted.
-    let packed = spawn_blocking(move || pack(candidates(&rows, list.query.as_deref()), budget));
-    let mut packed = packed.await.map_err(|error| MemoryError::Internal {
+    let packing = spawn_blocking(move || pack(candidates(&rows, list.query.as_deref()), budget));
+    let mut packed = packing.await.map_err(|error| MemoryError::Internal {
         reason: error.to_string(),
     })?;
     packed.left_out.older = older;

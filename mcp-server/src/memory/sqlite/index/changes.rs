@@ -48,9 +48,23 @@ fn unreadable(error: rusqlite::Error) -> IndexError {
 }
 
 /// The last change; 0 before the first.
-pub(in super::super) fn head(db: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn head(db: &Connection) -> rusqlite::Result<i64> {
     db.prepare_cached("SELECT coalesce(max(sequence), 0) FROM memory_change")?
         .query_row([], |row| row.get(0))
+}
+
+/// The last change, by which the log is known again.
+pub(in super::super) fn last(db: &Connection) -> rusqlite::Result<Watermark> {
+    let last = db
+        .prepare_cached("SELECT sequence, stamp FROM memory_change ORDER BY sequence DESC LIMIT 1")?
+        .query_row([], |row| {
+            Ok(Watermark {
+                sequence: row.get(0)?,
+                stamp: row.get(1)?,
+            })
+        })
+        .optional()?;
+    Ok(last.unwrap_or_default())
 }
 
 /// The earliest change that the log still holds; one after the head when it is empty.

@@ -3,5 +3,5 @@
 mod changes;
 mod snapshot;
 
-pub(super) use changes::{Log, head, trim};
+pub(super) use changes::{Log, last, trim};
 pub(super) use snapshot::search;

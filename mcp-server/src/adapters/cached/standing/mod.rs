@@ -2,10 +2,13 @@
 //!
 //! Plain functions of (state, changes, now): no clock, no lock, no store.
 
+mod stored;
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+pub(super) use self::stored::Stored;
 use super::value::Kept;
 use crate::{
     memory::{
@@ -45,6 +48,8 @@ pub(super) struct Standing {
     until: Instant,
     /// Where the written form of the answer is kept, as long as the answer stays the same.
     form: Arc<Form>,
+    /// The change that it had seen when it was last offered to other processes.
+    offered: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,6 +91,7 @@ impl Standing {
             held,
             until,
             form: Arc::default(),
+            offered: None,
         })
     }
 
@@ -97,6 +103,16 @@ impl Standing {
     /// When it is to be run again.
     pub(super) fn until(&self) -> Instant {
         self.until
+    }
+
+    /// Whether to offer it to other processes, which is noted: it never was, or has moved on by
+    /// `after` changes, and would soon be too old for one that begins.
+    pub(super) fn is_to_be_offered(&mut self, after: i64) -> bool {
+        let due = self.offered.is_none_or(|seen| self.upto - seen >= after);
+        if due {
+            self.offered = Some(self.upto);
+        }
+        due
     }
 
     /// Bytes on the heap, the answer's written form included; that of a memory by itself is never
@@ -136,6 +152,7 @@ impl Standing {
             bound,
             until: self.until,
             form,
+            offered: self.offered,
         })
     }
 
