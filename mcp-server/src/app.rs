@@ -21,6 +21,7 @@ use crate::{
     context::ContextService,
     live::Live,
     memory::{Limits, MemoryService, Owner},
+    monitoring::{Monitor, Recorder, Sources},
     ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
@@ -52,6 +53,9 @@ pub struct App {
     admission: Option<Admission>,
     clients: Clients,
     counters: http::Counters,
+    monitor: Monitor,
+    /// What a report on whether the server is ready tells of.
+    readiness: Vec<Arc<dyn Readiness>>,
     settings: Settings,
     store: Store,
     batched: Option<Arc<BatchedStore>>,
@@ -102,30 +106,52 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let stack = memory_stack(&store, batched.clone(), &bus, config)?;
+        let mut observed: Vec<_> = store.observed().collect();
+        let stack = memory_stack(&store, batched.clone(), &bus, config, &mut observed)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.contexts.clone(), config)?;
+        let contexts = context_manager(store.contexts.clone(), config, &mut observed)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
         let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
+        if let Some(caches) = upstreams.caches().cloned() {
+            observed.push(Arc::new(caches));
+        }
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
         let registry = tools::with_connector_tools(registry, &gateway);
-        let registry = Arc::new(registry.announced(&events).watched(&slow));
+        observed.push(Arc::new(gateway.clone()));
+        let recorder = Arc::new(Recorder::new(config.monitoring.window));
+        let counted = config.monitoring.enabled.then_some(&recorder);
+        let registry = Arc::new(registry.announced(&events).watched(&slow, counted));
+        let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
+        observed.extend(admission.clone().map(|part| Arc::new(part) as Arc<_>));
+        let (clients, counters) = (Clients::default(), http::Counters::default());
+        let mut readiness = store.readiness.clone();
+        readiness.push(Arc::new(gateway.clone()));
+        let sources = Sources {
+            recorder,
+            parts: observed,
+            checks: store.readiness.clone(),
+            slow: slow.clone(),
+            clients: clients.clone(),
+            http: counters.clone(),
+        };
         Ok(Self {
             handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
-            admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
-            clients: Clients::default(),
-            counters: http::Counters::default(),
+            admission,
+            clients,
+            counters,
+            monitor: Monitor::new(config.monitoring.clone(), sources),
+            readiness,
             settings,
             store,
             batched,
@@ -182,7 +208,14 @@ impl App {
             clients: self.clients.clone(),
             counters: self.counters.clone(),
             registry: Some(self.registry.clone()),
+            monitor: Some(self.monitor.clone()),
         }
+    }
+
+    /// What the server knows of itself.
+    #[must_use]
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// Makes the handlers of clients on WebSockets.
@@ -222,6 +255,9 @@ impl App {
         let closing = self.closing.clone();
         self.tasks
             .spawn(async move { closing.run_until_cancelled(audience.tell(&registry)).await });
+        let (monitor, closing) = (self.monitor.clone(), self.closing.clone());
+        self.tasks
+            .spawn(async move { closing.run_until_cancelled(monitor.run()).await });
         if self.refresh_is_awaited {
             self.gateway.settled().await;
         }
@@ -275,7 +311,7 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        self.store.readiness.clone()
+        self.readiness.clone()
     }
 
     /// The way in and out for whole memories.
@@ -302,6 +338,7 @@ impl App {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.monitor.close();
         self.gateway.close().await;
         self.contexts.close().await;
         if let Some(batched) = &self.batched {

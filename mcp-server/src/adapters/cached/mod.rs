@@ -117,6 +117,12 @@ impl CachedStore {
         self.counters.snapshot(&self.cache.stats())
     }
 
+    /// The counters of the cache itself, whose look-ups are parts of calls.
+    #[must_use]
+    pub fn cache_stats(&self) -> mcp_cache::CacheStats {
+        self.cache.stats()
+    }
+
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.
     async fn followed(&self, call: &Call) -> Option<i64> {
         if call.bypass_cache {

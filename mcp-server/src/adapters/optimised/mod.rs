@@ -98,6 +98,12 @@ impl OptimisedManager {
             bytes: cache.memory_usage,
         }
     }
+
+    /// The counters of the cache itself.
+    #[must_use]
+    pub fn cache_stats(&self) -> mcp_cache::CacheStats {
+        self.copies.cache.stats()
+    }
 }
 
 #[async_trait]
