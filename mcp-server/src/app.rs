@@ -2,6 +2,7 @@
 //! plays which role.
 
 mod error;
+mod monitoring;
 mod stack;
 mod store;
 
@@ -33,7 +34,7 @@ use crate::{
 
 pub use self::error::BuildError;
 use self::{
-    stack::{context_manager, memory_stack},
+    stack::{ObservedParts, context_manager, memory_stack},
     store::Store,
 };
 
@@ -106,7 +107,8 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let mut observed: Vec<_> = store.observed().collect();
+        let mut observed = ObservedParts::default();
+        store.observed().for_each(|part| observed.push(part));
         let stack = memory_stack(&store, batched.clone(), &bus, config, &mut observed)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
@@ -120,37 +122,47 @@ impl App {
         let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
         if let Some(caches) = upstreams.caches().cloned() {
-            observed.push(Arc::new(caches));
+            observed.push_cache(Arc::new(caches));
         }
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
-        let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
-        let registry = tools::with_connector_tools(registry, &gateway);
         observed.push(Arc::new(gateway.clone()));
         let recorder = Arc::new(Recorder::new(config.monitoring.window));
-        let counted = config.monitoring.enabled.then_some(&recorder);
-        let registry = Arc::new(registry.announced(&events).watched(&slow, counted));
         let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
-        observed.extend(admission.clone().map(|part| Arc::new(part) as Arc<_>));
+        if let Some(admission) = admission.clone() {
+            observed.push(Arc::new(admission));
+        }
         let (clients, counters) = (Clients::default(), http::Counters::default());
         let mut readiness = store.readiness.clone();
         readiness.push(Arc::new(gateway.clone()));
         let sources = Sources {
-            recorder,
-            parts: observed,
+            recorder: recorder.clone(),
+            parts: observed.parts,
             checks: store.readiness.clone(),
             slow: slow.clone(),
             clients: clients.clone(),
             http: counters.clone(),
+            courier: monitoring::courier(&config.monitoring)?,
+            rollups: monitoring::rollups(&data_dir, &config.monitoring),
+            reports: monitoring::reports(&data_dir, &config.monitoring),
         };
+        let monitor = Monitor::new(config.monitoring.clone(), sources);
+        let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
+        let registry = tools::with_connector_tools(registry, &gateway);
+        let mut registry = tools::with_monitoring_tools(registry, &monitor);
+        if config.monitoring.admin_tools {
+            registry = tools::with_admin_tools(registry, &monitor, &observed.caches);
+        }
+        let counted = config.monitoring.enabled.then_some(&recorder);
+        let registry = Arc::new(registry.announced(&events).watched(&slow, counted));
         Ok(Self {
-            handler: McpHandler::new(registry.clone()),
+            handler: McpHandler::new(registry.clone()).telling_of(&monitor),
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
             admission,
             clients,
             counters,
-            monitor: Monitor::new(config.monitoring.clone(), sources),
+            monitor,
             readiness,
             settings,
             store,

@@ -46,12 +46,15 @@ async fn what_was_done_is_in_the_status() {
     for number in 2..27 {
         post_modern(&mut connection, &modern(number, "tools/call", &get)).await;
     }
-    let missing = json!({"name": "memory_get", "arguments": {"id": "0197f1a0-0000-7000-8000-000000000000"}});
+    let missing =
+        json!({"name": "memory_get", "arguments": {"id": "0197f1a0-0000-7000-8000-000000000000"}});
     post_modern(&mut connection, &modern(30, "tools/call", &missing)).await;
     let method = modern(31, "memory/get", &json!({"id": id}));
     post_modern(&mut connection, &method).await;
     let mut client = Client::http(Era::Legacy, server.address).await;
-    client.call("memory_search", &json!({"query": "walrus"})).await;
+    client
+        .call("memory_search", json!({"query": "walrus"}))
+        .await;
 
     let status = status(&server, None).await;
     let tool = |name: &str| {
@@ -60,31 +63,52 @@ async fn what_was_done_is_in_the_status() {
         found.unwrap_or_else(|| panic!("{name}: {tools:?}")).clone()
     };
     let gets = tool("memory_get");
-    assert_eq!((&gets["lane"], &gets["tier"]), (&json!("other"), &json!("local")));
+    assert_eq!(
+        (&gets["lane"], &gets["tier"]),
+        (&json!("other"), &json!("local"))
+    );
     for window in ["minute", "hour", "day"] {
         let window = &gets[window];
         assert_eq!(window["calls"], 27, "{gets}");
-        assert_eq!((&window["errors"], &window["caller_errors"]), (&json!(0), &json!(1)));
+        assert_eq!(
+            (&window["errors"], &window["caller_errors"]),
+            (&json!(0), &json!(1))
+        );
         let at = |name: &str| window[name].as_f64().unwrap();
         assert!(at("p50_ms") > 0.0 && at("p50_ms") <= at("p95_ms"), "{gets}");
-        assert!(at("p95_ms") <= at("p99_ms") && at("p99_ms") <= at("max_ms"), "{gets}");
+        assert!(
+            at("p95_ms") <= at("p99_ms") && at("p99_ms") <= at("max_ms"),
+            "{gets}"
+        );
     }
     assert_eq!(tool("memory_add")["minute"]["calls"], 1);
     assert_eq!(status["grade"]["calls"], 29);
     assert!(status["grade"]["letter"].is_string(), "{}", status["grade"]);
     let targets = status["targets"].as_array().unwrap();
-    let tiers: Vec<_> = targets.iter().map(|t| (&t["tier"], &t["target_ms"])).collect();
+    let tiers: Vec<_> = targets
+        .iter()
+        .map(|t| (&t["tier"], &t["target_ms"]))
+        .collect();
     let (local, fast, gateway) = (json!("local"), json!("fast"), json!("gateway"));
     let (fifty, hundred, two) = (json!(50.0), json!(100.0), json!(200.0));
-    assert_eq!(tiers, [(&local, &fifty), (&fast, &hundred), (&gateway, &two)]);
+    assert_eq!(
+        tiers,
+        [(&local, &fifty), (&fast, &hundred), (&gateway, &two)]
+    );
 
     let cache = named(&status["caches"], "memory");
-    assert_eq!(cache["hits"].as_u64().unwrap() + cache["misses"].as_u64().unwrap(), 28);
+    assert_eq!(
+        cache["hits"].as_u64().unwrap() + cache["misses"].as_u64().unwrap(),
+        28
+    );
     assert!(cache["hit_share"].as_f64().unwrap() > 0.5, "{cache}");
     assert_eq!(named(&status["batches"], "memory_writes")["items"], 1);
-    assert_eq!(named(&status["breakers"], "memory_store")["state"], "closed");
+    assert_eq!(
+        named(&status["breakers"], "memory_store")["state"],
+        "closed"
+    );
     assert!(!status["pools"].as_array().unwrap().is_empty());
-    assert_eq!(status["lanes"][2]["admitted"].as_u64().unwrap() >= 29, true);
+    assert!(status["lanes"][2]["admitted"].as_u64() >= Some(29));
     assert_eq!(status["sessions"]["open"], 1);
     assert_eq!(status["clients"][0]["request_count"], 1);
     assert_eq!(status["clients"][0]["transport"], "http");
@@ -99,10 +123,16 @@ async fn dependencies_are_in_it_with_the_time_since_when() {
     server.app().monitor().look().await;
     let first = status(&server, None).await;
     let store = named(&first["dependencies"], "memory_store").clone();
-    assert_eq!((&store["state"], &store["kind"]), (&json!("up"), &json!("store")));
+    assert_eq!(
+        (&store["state"], &store["kind"]),
+        (&json!("up"), &json!("store"))
+    );
     server.app().monitor().look().await;
     let second = status(&server, None).await;
-    assert_eq!(named(&second["dependencies"], "memory_store")["since"], store["since"]);
+    assert_eq!(
+        named(&second["dependencies"], "memory_store")["since"],
+        store["since"]
+    );
     server.stop().await;
 }
 
@@ -123,7 +153,11 @@ async fn a_token_is_asked_for_where_they_are_and_tenants_see_their_own_clients()
     let clients = server.app().clients();
     let connect = |tenant: &str| {
         let owner = mcp_server::memory::Owner::new(tenant);
-        clients.connect(owner, mcp_server::call::Lane::Other, mcp_server::client::Transport::Http)
+        clients.connect(
+            owner,
+            mcp_server::call::Lane::Other,
+            mcp_server::client::Transport::Http,
+        )
     };
     let _connected = [connect("ann"), connect("bob")];
     let seen = async |token: &str| {
@@ -149,7 +183,10 @@ async fn nothing_is_counted_where_monitoring_is_off() {
     let search = json!({"name": "memory_search", "arguments": {"query": "x"}});
     post_modern(&mut connection, &modern(1, "tools/call", &search)).await;
     let status = status(&server, None).await;
-    assert_eq!((&status["enabled"], &status["tools"]), (&json!(false), &json!([])));
+    assert_eq!(
+        (&status["enabled"], &status["tools"]),
+        (&json!(false), &json!([]))
+    );
     server.stop().await;
 }
 
