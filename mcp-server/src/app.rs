@@ -2,6 +2,7 @@
 //! plays which role.
 
 mod error;
+mod monitoring;
 mod stack;
 mod store;
 
@@ -21,18 +22,19 @@ use crate::{
     context::ContextService,
     live::Live,
     memory::{Limits, MemoryService, Owner},
+    monitoring::{Monitor, Recorder, Sources},
     ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
     tools::{self, Registry},
     transport::http,
-    upstream::{self, Gateway, registry_path},
+    upstream::{self, Gateway, MapReadiness, registry_path},
     warmup,
 };
 
 pub use self::error::BuildError;
 use self::{
-    stack::{context_manager, memory_stack},
+    stack::{ObservedParts, context_manager, memory_stack},
     store::Store,
 };
 
@@ -52,6 +54,9 @@ pub struct App {
     admission: Option<Admission>,
     clients: Clients,
     counters: http::Counters,
+    monitor: Monitor,
+    /// What a report on whether the server is ready tells of.
+    readiness: Vec<Arc<dyn Readiness>>,
     settings: Settings,
     store: Store,
     batched: Option<Arc<BatchedStore>>,
@@ -103,30 +108,70 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let (stack, cache) = memory_stack(&store, batched.clone(), &bus, config)?;
+        let mut observed = ObservedParts::default();
+        store.observed().for_each(|part| observed.push(part));
+        let (stack, cache) = memory_stack(&store, batched.clone(), &bus, config, &mut observed)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.contexts.clone(), config)?;
+        let contexts = context_manager(store.contexts.clone(), config, &mut observed)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
         let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
+        if let Some(caches) = upstreams.caches().cloned() {
+            observed.push_cache(Arc::new(caches));
+        }
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
+        observed.push(Arc::new(gateway.clone()));
+        let recorder = Arc::new(Recorder::new(config.monitoring.window));
+        let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
+        if let Some(admission) = admission.clone() {
+            observed.push(Arc::new(admission));
+        }
+        let (clients, counters) = (Clients::default(), http::Counters::default());
+        let mut checks = store.readiness.clone();
+        if gateway.map_status().is_some() {
+            checks.push(Arc::new(MapReadiness(gateway.clone())));
+        }
+        if let Some(cache) = cache.as_ref().filter(|cache| cache.is_shared()) {
+            checks.push(cache.clone());
+        }
+        let mut readiness = checks.clone();
+        readiness.push(Arc::new(gateway.clone()));
+        let sources = Sources {
+            recorder: recorder.clone(),
+            parts: observed.parts,
+            checks,
+            slow: slow.clone(),
+            clients: clients.clone(),
+            http: counters.clone(),
+            courier: monitoring::courier(&config.monitoring)?,
+            rollups: monitoring::rollups(&data_dir, &config.monitoring),
+            reports: monitoring::reports(&data_dir, &config.monitoring),
+        };
+        let monitor = Monitor::new(config.monitoring.clone(), sources);
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
         let registry = tools::with_connector_tools(registry, &gateway);
-        let registry = Arc::new(registry.announced(&events).watched(&slow));
+        let mut registry = tools::with_monitoring_tools(registry, &monitor);
+        if config.monitoring.admin_tools {
+            registry = tools::with_admin_tools(registry, &monitor, &observed.caches);
+        }
+        let counted = config.monitoring.enabled.then_some(&recorder);
+        let registry = Arc::new(registry.announced(&events).watched(&slow, counted));
         Ok(Self {
-            handler: McpHandler::new(registry.clone()),
+            handler: McpHandler::new(registry.clone()).telling_of(&monitor),
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
-            admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
-            clients: Clients::default(),
-            counters: http::Counters::default(),
+            admission,
+            clients,
+            counters,
+            monitor,
+            readiness,
             settings,
             store,
             batched,
@@ -184,7 +229,14 @@ impl App {
             clients: self.clients.clone(),
             counters: self.counters.clone(),
             registry: Some(self.registry.clone()),
+            monitor: Some(self.monitor.clone()),
         }
+    }
+
+    /// What the server knows of itself.
+    #[must_use]
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// Makes the handlers of clients on WebSockets.
@@ -224,6 +276,9 @@ impl App {
         let closing = self.closing.clone();
         self.tasks
             .spawn(async move { closing.run_until_cancelled(audience.tell(&registry)).await });
+        let (monitor, closing) = (self.monitor.clone(), self.closing.clone());
+        self.tasks
+            .spawn(async move { closing.run_until_cancelled(monitor.run()).await });
         if self.refresh_is_awaited {
             self.gateway.settled().await;
         }
@@ -277,14 +332,7 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        let mut parts = self.store.readiness.clone();
-        if self.gateway.map_status().is_some() {
-            parts.push(Arc::new(self.gateway.clone()));
-        }
-        if let Some(cache) = self.cache.as_ref().filter(|cache| cache.is_shared()) {
-            parts.push(cache.clone());
-        }
-        parts
+        self.readiness.clone()
     }
 
     /// The cache in front of the memory store, unless the configuration leaves it out.
@@ -317,6 +365,7 @@ impl App {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.monitor.close();
         self.gateway.close().await;
         self.contexts.close().await;
         if let Some(batched) = &self.batched {

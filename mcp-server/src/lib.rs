@@ -21,6 +21,7 @@
 //! | [`mod@written`] | answers as they are written to clients |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
+//! | [`monitoring`] | what the server knows of itself: windows, alerts, grades |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
@@ -36,6 +37,7 @@ pub mod config;
 pub mod context;
 pub mod live;
 pub mod memory;
+pub mod monitoring;
 pub mod ports;
 pub mod protocol;
 pub mod telemetry;

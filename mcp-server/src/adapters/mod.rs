@@ -4,7 +4,10 @@
 mod announcer;
 mod batched;
 mod cached;
+mod controlled;
+mod courier;
 mod guarded;
+mod observed;
 mod optimised;
 pub mod postgres;
 mod prompt;
@@ -15,6 +18,7 @@ mod upstream;
 pub use announcer::Announcer;
 pub use batched::{BatchConfig, BatchedStore};
 pub use cached::{CacheConfig, CachedStats, CachedStore, SharedConfig, SharedStats};
+pub use courier::HttpCourier;
 pub use guarded::{GuardConfig, GuardedStore};
 pub use optimised::{OptimisedManager, OptimisedStats};
 pub use prompt::PromptStore;

@@ -12,8 +12,26 @@ use crate::{
     },
     config::{Config, StoreKind},
     context::{ManagerKind, StandardManager},
-    ports::{ContextManager, ContextStore, MemoryStore},
+    ports::{CacheControl, ContextManager, ContextStore, MemoryStore, Observed},
 };
+
+/// The parts that say how they do, and the caches among them.
+#[derive(Default)]
+pub(super) struct ObservedParts {
+    pub(super) parts: Vec<Arc<dyn Observed>>,
+    pub(super) caches: Vec<Arc<dyn CacheControl>>,
+}
+
+impl ObservedParts {
+    pub(super) fn push(&mut self, part: Arc<dyn Observed>) {
+        self.parts.push(part);
+    }
+
+    pub(super) fn push_cache<C: Observed + CacheControl + 'static>(&mut self, cache: Arc<C>) {
+        self.parts.push(cache.clone());
+        self.caches.push(cache);
+    }
+}
 
 /// The store with what the configuration puts around it, the innermost first; and the cache by
 /// itself, if there is one.
@@ -22,9 +40,13 @@ pub(super) fn memory_stack(
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
+    observed: &mut ObservedParts,
 ) -> Result<(Arc<dyn MemoryStore>, Option<Arc<CachedStore>>), BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
-        Some(batched) => batched,
+        Some(batched) => {
+            observed.push(batched.clone());
+            batched
+        }
         None => store.memories.clone(),
     };
     let memory = &config.memory;
@@ -35,10 +57,12 @@ pub(super) fn memory_stack(
     stack = Arc::new(RepeatableStore::new(stack));
     if memory.circuit_breaker.enabled {
         let guarded = GuardedStore::new(stack, &memory.circuit_breaker)?;
-        stack = Arc::new(match store.reads_apart {
+        let guarded = Arc::new(match store.reads_apart {
             true => guarded.reads_apart(),
             false => guarded,
         });
+        observed.push(guarded.clone());
+        stack = guarded;
     }
     let mut cache = None;
     if memory.cache.enabled {
@@ -58,6 +82,7 @@ pub(super) fn memory_stack(
             },
         )?;
         let cached = Arc::new(cached.answering_within(memory.operation_timeout));
+        observed.push_cache(cached.clone());
         cache = Some(cached.clone());
         stack = cached;
     }
@@ -68,6 +93,7 @@ pub(super) fn memory_stack(
 pub(super) fn context_manager(
     store: Arc<dyn ContextStore>,
     config: &Config,
+    observed: &mut ObservedParts,
 ) -> Result<Arc<dyn ContextManager>, BuildError> {
     let contexts = &config.contexts;
     if config.safe_mode {
@@ -80,7 +106,11 @@ pub(super) fn context_manager(
         return Ok(Arc::new(StandardManager::new(store)));
     }
     match OptimisedManager::new(store, &contexts.cache, &contexts.warming) {
-        Ok(manager) => Ok(Arc::new(manager)),
+        Ok(manager) => {
+            let manager = Arc::new(manager);
+            observed.push_cache(manager.clone());
+            Ok(manager)
+        }
         Err(source) => Err(BuildError::Cache {
             section: "contexts.cache",
             source,

@@ -7,7 +7,9 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
 use super::{DynTool, Reply, ToolError};
-use crate::{auth::Scope, call::Call, ports::EventSink, written::Written};
+use crate::{
+    auth::Scope, call::Call, monitoring::Tier, ports::EventSink, written::Written,
+};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
 /// when its caller does not wait for the answer.
@@ -30,6 +32,10 @@ impl DynTool for Announced {
 
     fn required_scope(&self) -> Scope {
         self.tool.required_scope()
+    }
+
+    fn tier(&self) -> Tier {
+        self.tool.tier()
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -4,16 +4,25 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::Guard;
 use async_trait::async_trait;
-use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Effect, Freshness, Reply, Tool, ToolError, access::required_scope, announced::Announced,
-    remote::Remote, schema, watched::Watched,
+    Effect, Freshness, Reply, Tool, ToolError,
+    access::{SCOPE, required_scope},
+    announced::Announced,
+    remote::Remote,
+    schema,
+    watched::Watch,
 };
 use crate::{
-    auth::Scope, call::Call, ports::EventSink, telemetry::SlowOperations, written::Written,
+    auth::Scope,
+    call::Call,
+    monitoring::{Recorder, Tier},
+    ports::EventSink,
+    telemetry::SlowOperations,
+    written::Written,
 };
 
 /// A tool as the registry keeps it: untyped at its edge.
@@ -25,6 +34,11 @@ pub trait DynTool: Send + Sync {
     /// What a caller must be allowed to do to call it.
     fn required_scope(&self) -> Scope {
         required_scope(self.description())
+    }
+
+    /// What a call is expected to take.
+    fn tier(&self) -> Tier {
+        Tier::Local
     }
 
     /// Parses the arguments, runs the tool and returns its result.
@@ -48,7 +62,7 @@ pub struct Registry {
     by_name: HashMap<String, usize>,
     by_method: HashMap<String, usize>,
     remote: Remote,
-    slow: Option<Arc<SlowOperations>>,
+    watch: Option<Watch>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -85,13 +99,15 @@ impl Registry {
         self
     }
 
-    /// The same tools, with their slow calls noted in `slow`.
+    /// The same tools, with their slow calls noted in `slow`, and all of them counted in `recorder`
+    /// if there is one.
     #[must_use]
-    pub fn watched(mut self, slow: &Arc<SlowOperations>) -> Self {
+    pub fn watched(mut self, slow: &Arc<SlowOperations>, recorder: Option<&Arc<Recorder>>) -> Self {
+        let watch = Watch::new(slow.clone(), recorder.cloned());
         for tool in &mut self.tools {
-            *tool = Arc::new(Watched::new(tool.clone(), slow.clone()));
+            *tool = watch.over(tool.clone());
         }
-        self.slow = Some(slow.clone());
+        self.watch = Some(watch);
         self
     }
 
@@ -148,8 +164,8 @@ impl Registry {
     /// Exchanges the tools of upstreams, none of which may have the name of a local one. Whoever
     /// [listens](Self::changes) hears of it if what clients are told is different.
     pub fn set_remote(&self, tools: Vec<Arc<dyn DynTool>>, freshness: Freshness) {
-        let watched = |tool| match &self.slow {
-            Some(slow) => Arc::new(Watched::new(tool, slow.clone())) as Arc<dyn DynTool>,
+        let watched = |tool| match &self.watch {
+            Some(watch) => watch.over(tool),
             None => tool,
         };
         self.remote
@@ -178,6 +194,10 @@ struct Typed<T> {
 impl<T: Tool> DynTool for Typed<T> {
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn tier(&self) -> Tier {
+        T::TIER
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
@@ -229,7 +249,7 @@ fn describe<T: Tool>() -> Description {
         Effect::Changes => (false, true, false),
         Effect::ChangesOnce => (false, true, true),
     };
-    Description::new(T::NAME, T::DESCRIPTION, schema::of::<T::Arguments>())
+    let description = Description::new(T::NAME, T::DESCRIPTION, schema::of::<T::Arguments>())
         .with_title(T::TITLE)
         .with_raw_output_schema(schema::of::<T::Output>())
         .with_annotations(
@@ -238,5 +258,13 @@ fn describe<T: Tool>() -> Description {
                 .destructive(destroys)
                 .idempotent(idempotent)
                 .open_world(false),
-        )
+        );
+    match T::SCOPE {
+        None => description,
+        Some(scope) => {
+            let mut meta = MetaObject::new();
+            meta.insert(SCOPE.to_owned(), scope.name().into());
+            description.with_meta(meta)
+        }
+    }
 }

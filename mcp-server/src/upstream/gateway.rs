@@ -1,8 +1,9 @@
 //! All connectors: which there are, one worker for each, and one list of tools.
 
+mod observed;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::MissedTickBehavior,
@@ -15,10 +16,9 @@ use super::{
     shared::{Running, Shared, lock},
     worker::Worker,
 };
-use crate::{
-    ports::{Readiness, Upstream},
-    tools::Registry,
-};
+use crate::{ports::Upstream, tools::Registry};
+
+pub use observed::MapReadiness;
 
 /// How often what was learned is written, and the file looked at.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
@@ -273,26 +273,6 @@ impl Gateway {
                 self.apply();
             })
             .await;
-    }
-}
-
-/// The service map, without which the server works as well.
-#[async_trait]
-impl Readiness for Gateway {
-    fn name(&self) -> &'static str {
-        "service_map"
-    }
-
-    async fn check(&self) -> Result<(), String> {
-        let status = self.map_status();
-        match status.and_then(|status| status.error) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
-    fn is_vital(&self) -> bool {
-        false
     }
 }
 

@@ -40,7 +40,7 @@ pub use dial::{Connection, Dial, connect};
 pub use durations::{SyncDurations, SyncSnapshot};
 pub use error::UpstreamError;
 pub use failure::HttpFailure;
-pub use gateway::{Gateway, Stack};
+pub use gateway::{Gateway, MapReadiness, Stack};
 pub use import::{ImportError, Imported, import};
 pub use listener::Listener;
 pub use manifest::{Listed, Manifest, RemoteTool};

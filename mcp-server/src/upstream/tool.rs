@@ -10,6 +10,7 @@ use super::{ConnectorName, RemoteTool, UpstreamError, naming::Named};
 use crate::{
     auth::Scope,
     call::Call,
+    monitoring::Tier,
     ports::Upstream,
     tools::{DynTool, Reply, ToolError},
     written::Written,
@@ -57,6 +58,10 @@ impl DynTool for UpstreamTool {
             true => Scope::Read,
             false => Scope::Write,
         }
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Gateway
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -21,6 +21,7 @@ mod guarded;
 mod http;
 mod index;
 mod lanes;
+mod monitoring;
 mod postgres;
 mod prompt;
 mod protocol;

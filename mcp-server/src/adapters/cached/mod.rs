@@ -5,6 +5,7 @@
 //! replaced by what it has become. A search that was kept is not thrown away: it is brought up to
 //! date by evaluating only what has changed since it was run.
 
+mod clearing;
 mod config;
 mod copies;
 mod follower;
@@ -41,6 +42,7 @@ use crate::{
         Add, Added, Delete, Deleted, Found, Get, Memory, MemoryError, Operation, Outcome, Search,
         Update, Updated, search::Query,
     },
+    monitoring::DependencyKind,
     ports::{ChangeFeed, MemoryStore, Readiness},
 };
 
@@ -158,6 +160,12 @@ impl CachedStore {
             .and_then(|_| self.copies.follower.since())
     }
 
+    /// The counters of the cache itself, whose look-ups are parts of calls.
+    #[must_use]
+    pub fn cache_stats(&self) -> mcp_cache::CacheStats {
+        self.cache.stats()
+    }
+
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.
     async fn followed(&self, call: &Call) -> Option<i64> {
         if call.bypass_cache {
@@ -235,7 +243,11 @@ impl Readiness for CachedStore {
         "shared_cache"
     }
 
-    fn is_vital(&self) -> bool {
+    fn kind(&self) -> DependencyKind {
+        DependencyKind::Redis
+    }
+
+    fn is_essential(&self) -> bool {
         false
     }
 

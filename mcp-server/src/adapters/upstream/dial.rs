@@ -15,9 +15,12 @@ use super::{
     resolver::Guarded,
     sender::{Sender, Trust},
 };
-use crate::upstream::{
-    Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
-    connect,
+use crate::{
+    monitoring::{Parts, PoolStatus},
+    upstream::{
+        Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
+        connect,
+    },
 };
 
 /// How long connections may take to end.
@@ -141,6 +144,16 @@ impl Dial for HttpDial {
         // A body that nobody reads to its end may hold one for ever.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.sender.close()).await;
     }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        // More than one where it redirects.
+        let pools = self.stats();
+        let pools = pools.iter().enumerate().map(|(at, stats)| match at {
+            0 => PoolStatus::of(format!("connector:{name}"), stats),
+            _ => PoolStatus::of(format!("connector:{name}:{at}"), stats),
+        });
+        parts.pools.extend(pools);
+    }
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -152,7 +165,7 @@ pub(super) fn expand(url: &Template) -> Result<String, UpstreamError> {
 }
 
 /// The host and port of an address.
-pub(super) fn place(url: &str) -> Result<(String, u16), UpstreamError> {
+pub(in crate::adapters) fn place(url: &str) -> Result<(String, u16), UpstreamError> {
     let uri: Uri = url
         .parse()
         .map_err(|_| settings("`url` is no address".to_owned()))?;

@@ -16,7 +16,7 @@ use crate::{
     call::{Call, Lane},
     client,
     protocol::{client_info::name_of, depth::brackets},
-    tools::{DynTool, required_scope},
+    tools::DynTool,
 };
 
 /// So many different `_meta` are known on each thread.
@@ -110,7 +110,7 @@ impl WholeCall<'_> {
     ///
     /// Cancel safe as the tool is: dropping the future drops the call.
     pub(crate) async fn answer(&self, mut call: Call) -> Option<Vec<u8>> {
-        if call.scope < required_scope(self.tool.description()) {
+        if call.scope < self.tool.required_scope() {
             return None;
         }
         call.bypass_cache = self.meta.bypass_cache;

@@ -1,4 +1,5 @@
-//! Streamable HTTP: `/mcp` for clients of both eras, `/healthz` and `/readyz` for operators.
+//! Streamable HTTP: `/mcp` for clients of both eras; `/healthz`, `/readyz`, `/api/status` and
+//! `/metrics` for operators.
 
 mod access;
 mod auth;
@@ -11,6 +12,7 @@ mod guard;
 mod health;
 mod intake;
 mod mcp;
+mod monitor;
 mod msgpack;
 mod rate;
 mod refusals;
@@ -49,8 +51,8 @@ use self::{
     websocket::Sockets,
 };
 use crate::{
-    admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
-    protocol::Front, tools::Registry,
+    admission::Admission, client::Clients, config::HttpConfig, live::Live, monitoring::Monitor,
+    ports::Readiness, protocol::Front, tools::Registry,
 };
 
 /// How a served listener came to its end.
@@ -81,6 +83,8 @@ pub struct Options {
     pub counters: Counters,
     /// Where it is seen which calls are for upstreams, and need no place here.
     pub registry: Option<Arc<Registry>>,
+    /// What `/api/status` and `/metrics` tell; without it, there is neither.
+    pub monitor: Option<Monitor>,
 }
 
 impl std::fmt::Debug for Options {
@@ -168,6 +172,9 @@ fn entry<H: ServerHandler + Clone>(
         options.clients,
     )?;
     let registry = sessions.registry();
+    if let Some(monitor) = &options.monitor {
+        monitor.attach_sessions(sessions.observed());
+    }
     let fronted = options.front.is_some();
     let auth = options.auth.map(Arc::new);
     let endpoint = McpEndpoint::new(
@@ -193,7 +200,13 @@ fn entry<H: ServerHandler + Clone>(
     let routes = Router::new()
         .route("/mcp", mcp.clone())
         .route("/mcp/{client}", mcp)
-        .merge(health::routes(options.readiness));
+        .merge(health::routes(options.readiness))
+        .merge(
+            options
+                .monitor
+                .as_ref()
+                .map_or_else(Router::new, monitor::routes),
+        );
     let access = Arc::new(Access::new(auth, live.clone(), options.counters.clone()));
     let routes = match options.websocket {
         Some(connect) if config.websocket.enabled => {

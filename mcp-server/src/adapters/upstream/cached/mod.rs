@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::policy::{Policies, Terms};
 use crate::{
     call::Call,
+    monitoring::Parts,
     ports::Upstream,
     tools::json_len,
     upstream::{
@@ -93,6 +94,17 @@ impl UpstreamCaches {
             share_calls: config.results.share_calls,
             generations: Arc::default(),
         })
+    }
+
+    /// The results that are kept.
+    pub(in crate::adapters) fn results(&self) -> &Cache<String, Arc<CallToolResponse>> {
+        &self.results
+    }
+
+    /// The counters of kept lists.
+    #[must_use]
+    pub fn list_stats(&self) -> mcp_cache::CacheStats {
+        self.lists.stats()
     }
 
     /// The counters of kept results.
@@ -207,13 +219,21 @@ impl CachedUpstream {
         };
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let fetch = Fetch::new().tags(&tags);
+        let began = Instant::now();
         let answer = self
             .caches
             .results
             .get_or_fetch_with(&key, fetch, load)
             .await;
+        let is_hit = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.source == Source::Hit);
+        if !is_hit && call.notes.elsewhere().is_zero() {
+            // Another caller's call was waited for, and notes it for that one.
+            call.notes.add_elsewhere(began.elapsed());
+        }
         let answer = answer.map_err(own_error)?;
-        if answer.source == Source::Hit {
+        if is_hit {
             call.notes.set_cached();
         }
         Ok((*answer.value).clone())
@@ -339,5 +359,9 @@ impl Upstream for CachedUpstream {
         self.caches.lists.invalidate(&self.connector);
         self.forget_results();
         self.upstream.close().await;
+    }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        self.upstream.observe(name, parts);
     }
 }
