@@ -108,10 +108,16 @@ pub enum ConnectError {
     Postgres(#[from] Error),
 }
 
-/// The server's own words, where there are some: the error itself only says that there are.
+/// The server's own words, where there are some: the error itself only says that there are. Else what
+/// lies beneath it, such as what is wrong with a certificate.
 fn told(error: &Error) -> String {
-    let said = error.as_db_error();
-    said.map_or_else(|| error.to_string(), |said| said.message().to_owned())
+    if let Some(said) = error.as_db_error() {
+        return said.message().to_owned();
+    }
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 impl<T> Postgres<T> {

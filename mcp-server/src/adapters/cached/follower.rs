@@ -229,6 +229,14 @@ impl Follower {
                 break;
             };
             let from = first.at;
+            // It began to follow before that: nothing is missing.
+            if self
+                .read()
+                .upto
+                .is_none_or(|upto| from.sequence > upto.sequence)
+            {
+                break;
+            }
             // `None` where that is too much text, or others have written meanwhile.
             let changes = self.feed.changes(Some(from), CHANGES_MAX).await?;
             if let Some(list) = changes.list {

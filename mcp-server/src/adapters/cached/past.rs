@@ -67,8 +67,12 @@ impl Past {
         self.changes.len()
     }
 
-    /// Takes up the next change.
+    /// Takes up the next change. Where one is missing in between, it begins anew with this one.
     pub(super) fn push(&mut self, at: Watermark, id: &MemoryId) {
+        if at.sequence != self.upto() + 1 {
+            *self = Self::new(at, self.len_max);
+            return;
+        }
         let memory = number(id);
         self.changes.push_back(Entry {
             memory,
@@ -175,6 +179,15 @@ mod tests {
         past.learn(&[mark(2, 2), mark(3, 2), mark(4, 1)]);
         assert!(past.knows(at(2, 14)) && !past.knows(at(1, 7)));
         assert!(!past.stands(&id(2), at(2, 14)) && past.stands(&id(2), at(3, 21)));
+    }
+
+    #[test]
+    fn after_a_gap_it_begins_anew() {
+        let mut past = Past::new(at(3, 21), 10);
+        past.push(at(4, 28), &id(1));
+        past.push(at(6, 42), &id(2));
+        assert_eq!((past.place(), past.len()), (Some(at(6, 42)), 0));
+        assert!(!past.knows(at(4, 28)) && past.knows(at(6, 42)));
     }
 
     #[test]

@@ -217,9 +217,11 @@ async fn a_copy_into_a_target_that_was_made_anew_begins_at_the_beginning() {
     let locked = "BEGIN; LOCK TABLE mcp_server.context IN EXCLUSIVE MODE";
     lock.batch_execute(locked).await.unwrap();
     let mut child = command().args(arguments).spawn().unwrap();
+    // A transaction sees the others as they were when it first looked.
+    let looking = server.client().await;
     let waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' LIMIT 1";
     until("the copy to wait", async || {
-        lock.query_opt(waits, &[]).await.unwrap()
+        looking.query_opt(waits, &[]).await.unwrap()
     })
     .await;
     within("the end", child.kill()).await.unwrap();

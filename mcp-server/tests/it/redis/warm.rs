@@ -4,18 +4,18 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use mcp_server::{
     adapters::CacheConfig,
-    memory::{MemoryId, Update},
+    memory::{MemoryId, Operation, Outcome, Update},
     ports::MemoryStore,
 };
 use serde_json::json;
 
-use super::{Node, fill, report, unhurried};
+use super::{Node, report, unhurried};
 use crate::{
-    contract::{call, get, hits},
+    contract::{call, get, hits, text},
     support::{postgres::Postgres, redis::Redis, until},
 };
 
-const MEMORIES: usize = 300;
+const MEMORIES: usize = 1_500;
 const OPERATIONS: usize = 3_000;
 /// What is replayed after the restart.
 const REPLAYED: usize = 1_000;
@@ -43,8 +43,8 @@ fn traffic() -> Vec<Asked> {
     for n in 0..OPERATIONS {
         asked.push(match n % 100 {
             0..70 => Asked::Search(format!("plover {} word{}", rank(30), rank(2))),
-            70..92 => Asked::Memory(rank(MEMORIES)),
-            _ => Asked::Update(rank(MEMORIES)),
+            70..92 => Asked::Memory(rank(300)),
+            _ => Asked::Update(rank(300)),
         });
     }
     asked
@@ -109,12 +109,17 @@ async fn a_process_that_begins_is_warm() {
     let config = unhurried(redis.config());
     let first = Node::begin(&database, config.clone()).await;
     let call = call();
-    let ids = fill(
-        &(first.store.clone() as Arc<dyn MemoryStore>),
-        &call,
-        MEMORIES,
-    )
-    .await;
+    let mut ids = Vec::new();
+    for begun in (0..MEMORIES).step_by(50) {
+        let add = |n: usize| Operation::Add(text(&format!("plover {n} word{}", n % 7)));
+        let adds = (begun..begun + 50).map(add).collect();
+        for added in first.store.batch(&call, adds).await.unwrap() {
+            match added.unwrap() {
+                Outcome::Added(added) => ids.push(added.id),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
     let traffic = traffic();
     replay(&first, &call, &ids, &traffic).await;
     let mut last = None;
