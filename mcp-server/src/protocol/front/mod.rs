@@ -31,6 +31,7 @@ use super::{
 use crate::{
     call::{Call, Exchange},
     tools::{DynTool, Reply, required_scope},
+    trace::TRACEPARENT,
 };
 
 /// Answers what it can decide in one pass. Cheap to clone.
@@ -107,6 +108,9 @@ impl Front {
     ) -> Option<Vec<u8>> {
         let request = Request::read(headers, envelope)?;
         let id = envelope.id?.get();
+        let header = headers.get(TRACEPARENT);
+        let mut call = call;
+        call.trace = header.and_then(|header| header.to_str().ok()?.parse().ok());
         self.respond(id, request, call, Form::Complete).await
     }
 
@@ -122,10 +126,12 @@ impl Front {
                 name,
                 arguments,
                 bypass_cache,
+                trace,
                 client: _,
                 capabilities,
             } => {
                 call.bypass_cache = bypass_cache;
+                call.trace = trace.or(call.trace);
                 let registry = self.handler.inner().registry();
                 let tool = registry.by_name(&name)?;
                 if call.scope < required_scope(tool.description()) {
