@@ -17,6 +17,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     auth::{Caller, Scope},
     memory::Owner,
+    trace::Trace,
 };
 
 /// What every part on a call's way may need to know of it, beside what is asked for.
@@ -37,6 +38,8 @@ pub struct Call {
     pub bypass_cache: bool,
     /// What the parts on the way note for the answer. Clones of a call share it.
     pub notes: Arc<Notes>,
+    /// Where the call belongs in its caller's trace, if it is in one.
+    pub trace: Option<Trace>,
     /// What an upstream may need to know of the client's request; `None`: nothing.
     pub exchange: Option<Arc<Exchange>>,
 }
@@ -109,6 +112,7 @@ impl Call {
             deadline: None,
             bypass_cache: false,
             notes: Arc::default(),
+            trace: None,
             exchange: None,
         }
     }

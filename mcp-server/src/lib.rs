@@ -10,6 +10,7 @@
 //! | [`admission`] | how many calls are at work at once, kind of client by kind of client |
 //! | [`auth`] | who calls: tokens, what they allow, whose data they open |
 //! | [`client`] | which kind of client calls, and which clients are connected |
+//! | [`trace`] | where a call belongs in a trace that somebody else began |
 //! | [`live`] | settings that a reload exchanges |
 //! | [`adapters`] | the workspace's libraries in those roles, each of which can be left out |
 //! | [`memory`] | the memory domain, its service and its stores |
@@ -42,6 +43,7 @@ pub mod ports;
 pub mod protocol;
 pub mod telemetry;
 pub mod tools;
+pub mod trace;
 pub mod transfer;
 pub mod transport;
 pub mod upstream;

@@ -294,13 +294,25 @@ pub trait CacheControl: Send + Sync {
 
 /// Keeps what was measured minute by minute. Every method blocks.
 pub trait RollupStore: Send + Sync {
-    /// Keeps a minute of this process. An error says in words why it was not kept.
+    /// Keeps a minute of this process.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not kept, in words.
     fn put(&self, rollup: &Rollup) -> Result<(), String>;
 
     /// The minutes from `minute` on, in the order of time; those of several processes together.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be read, in words.
     fn since(&self, minute: i64) -> Result<Vec<Rollup>, String>;
 
     /// Forgets all minutes before `minute`.
+    ///
+    /// # Errors
+    ///
+    /// Why they are still there, in words.
     fn forget_before(&self, minute: i64) -> Result<(), String>;
 }
 

@@ -9,18 +9,11 @@ use crate::{
     ports::{Courier, RollupStore},
 };
 
-/// Where the numbers of each minute are kept. A server without them does its work.
+/// Where the numbers of each minute are kept.
 pub(super) fn rollups(dir: &Path, config: &MonitoringConfig) -> Option<Arc<dyn RollupStore>> {
-    if !config.enabled {
-        return None;
-    }
-    match SqliteRollups::open(dir) {
-        Ok(store) => Some(Arc::new(store)),
-        Err(error) => {
-            tracing::warn!(%error, "the numbers of each minute are not kept");
-            None
-        }
-    }
+    config
+        .enabled
+        .then(|| Arc::new(SqliteRollups::new(dir)) as Arc<dyn RollupStore>)
 }
 
 /// Where reports go, if there are any.

@@ -251,7 +251,6 @@ pub(super) fn share(part: u64, all: u64) -> f64 {
 
 #[expect(
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     reason = "it is between two bounds, which are whole and positive"
 )]
 fn nanos(within: f64) -> u64 {

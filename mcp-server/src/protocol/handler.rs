@@ -222,6 +222,7 @@ impl McpHandler {
             return Err(insufficient_scope(required));
         }
         call.bypass_cache = context.meta.get(BYPASS_CACHE) == Some(&Value::Bool(true));
+        call.trace = Relay::trace_of(context);
         Ok(call)
     }
 }
@@ -351,9 +352,8 @@ impl ServerHandler for McpHandler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let Some(monitor) = &self.monitor else {
-            return Err(no_such_method("resources/read"));
-        };
+        let monitor = self.monitor.as_ref();
+        let monitor = monitor.ok_or_else(|| no_such_method("resources/read"))?;
         let caller = self.caller.as_ref().or(found_by_endpoint(&context));
         let caller = caller.cloned().unwrap_or_else(Caller::local);
         resources::read(monitor, &caller, &request.uri).await

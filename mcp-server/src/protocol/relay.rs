@@ -2,14 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::request::Parts;
 use rmcp::{
     ErrorData, RoleServer,
     model::{CallToolRequestParams, ErrorCode, ProgressNotificationParam, ProgressToken},
     service::RequestContext,
 };
+use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
-use crate::call::{Exchange, Progress};
+use crate::{
+    call::{Exchange, Progress},
+    trace::{TRACEPARENT, Trace},
+};
 
 /// News of progress that wait to be passed on; further ones are left out.
 const NEWS_MAX: usize = 16;
@@ -47,6 +52,14 @@ impl Relay {
             exchange: Arc::new(exchange),
             news,
         }
+    }
+
+    /// Where a request belongs in its client's trace: by its `_meta`, or by its head.
+    pub(super) fn trace_of(context: &RequestContext<RoleServer>) -> Option<Trace> {
+        let said = context.meta.get(TRACEPARENT).and_then(Value::as_str);
+        let head = context.extensions.get::<Parts>();
+        let header = head.and_then(|head| head.headers.get(TRACEPARENT)?.to_str().ok());
+        said.or(header)?.parse().ok()
     }
 
     /// Runs the call, and tells the client of its progress. Drops it when the client cancels.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 use tokio::time::{Duration, Instant};
+use tracing::{Instrument, Span};
 
 use super::{DynTool, Reply, ToolError, json_len};
 use crate::{
@@ -65,8 +66,10 @@ impl DynTool for Watched {
         // Counted before it is known whether that is needed: the arguments are gone afterwards.
         let request_bytes = members_bytes(&arguments);
         let began = Instant::now();
-        let result = self.tool.call(call, arguments).await;
-        self.look(call, began, request_bytes, &result, value_bytes);
+        let span = self.span(call);
+        let result = self.tool.call(call, arguments);
+        let result = result.instrument(span.clone()).await;
+        span.in_scope(|| self.look(call, began, request_bytes, &result, value_bytes));
         result
     }
 
@@ -76,15 +79,25 @@ impl DynTool for Watched {
         arguments: &str,
     ) -> Option<Result<Reply<Arc<Written>>, ToolError>> {
         let began = Instant::now();
-        let result = self.tool.call_json(call, arguments).await?;
-        self.look(call, began, arguments.len(), &result, |written| {
-            written.value().len()
+        let span = self.span(call);
+        let result = self.tool.call_json(call, arguments);
+        let result = result.instrument(span.clone()).await?;
+        span.in_scope(|| {
+            self.look(call, began, arguments.len(), &result, |written| {
+                written.value().len()
+            });
         });
         Some(result)
     }
 }
 
 impl Watched {
+    /// What logs of a call are in that is part of a trace.
+    fn span(&self, call: &Call) -> Span {
+        let name = &self.tool.description().name;
+        call.trace.map_or_else(Span::none, |trace| trace.span(name))
+    }
+
     /// Counts a call that has ended, and notes it if it was slow.
     fn look<T>(
         &self,

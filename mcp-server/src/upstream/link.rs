@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Connection, Listener, Manifest, RemoteTool, UpstreamError, failure};
-use crate::call::Call;
+use crate::{call::Call, trace::TRACEPARENT};
 
 /// The most pages of a list that are asked for.
 const PAGES_MAX: usize = 1_000;
@@ -176,6 +176,10 @@ impl Link {
     ) -> Result<CallToolResponse, UpstreamError> {
         let mut options = PeerRequestOptions::no_options();
         let exchange = call.exchange.as_deref();
+        let mut meta = RequestMetaObject::default();
+        if let Some(child) = call.trace.and_then(|trace| trace.child()) {
+            meta.insert(TRACEPARENT.to_owned(), child.to_string().into());
+        }
         if let Some(exchange) = exchange {
             params.input_responses.clone_from(&exchange.input_responses);
             params.request_state.clone_from(&exchange.request_state);
@@ -186,10 +190,11 @@ impl Link {
                 // What they allow, such as tasks, is not carried through.
                 carried.extensions = None;
                 carried.experimental = None;
-                let mut meta = RequestMetaObject::default();
                 meta.set_client_capabilities(carried);
-                options = options.with_meta(meta);
             }
+        }
+        if !meta.is_empty() {
+            options = options.with_meta(meta);
         }
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let sent = self.peer.send_request_with_option(request, options).await;

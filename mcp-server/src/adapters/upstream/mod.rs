@@ -16,5 +16,5 @@ pub use dial::HttpDial;
 pub(super) use dial::place as host_and_port;
 pub use guarded::GuardedUpstream;
 pub use resolver::Guarded as GuardedResolver;
-pub(super) use stack::system_trust;
+pub(super) use sender::system_trust;
 pub use stack::{StackError, UpstreamStack};

@@ -211,7 +211,7 @@ fn protocol(reason: String) -> UpstreamError {
 }
 
 /// Trusts whom the system trusts. Blocks.
-fn system_trust() -> Arc<ClientConfig> {
+pub(in crate::adapters) fn system_trust() -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

@@ -2,8 +2,8 @@
 //! without harm, so a commit does not wait for the disk.
 
 use std::{
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -37,34 +37,44 @@ const SCHEMA: &str = "\
 /// The minutes of all processes of one data folder.
 #[derive(Debug)]
 pub struct SqliteRollups {
-    connection: Mutex<Connection>,
+    path: PathBuf,
+    /// `None` before the first minute has ended: a start has better things to do.
+    connection: Mutex<Option<Connection>>,
     /// Tells this process from the others.
     process: String,
 }
 
 impl SqliteRollups {
-    /// Opens or makes the file in `dir`. Blocks on the file system.
-    ///
-    /// # Errors
-    ///
-    /// What SQLite says.
-    pub fn open(dir: &Path) -> rusqlite::Result<Self> {
-        let connection = Connection::open(dir.join(FILE_NAME))?;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "normal")?;
-        connection.execute_batch(SCHEMA)?;
-        Ok(Self {
-            connection: Mutex::new(connection),
+    /// A file in `dir`, which is opened or made when it is needed first.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            path: dir.join(FILE_NAME),
+            connection: Mutex::new(None),
             process: uuid::Uuid::now_v7().to_string(),
-        })
+        }
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, String> {
+        let mut connection = self
+            .connection
             .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        let done = match &*connection {
+            Some(open) => work(open),
+            None => open(&self.path).and_then(|open| work(connection.insert(open))),
+        };
+        done.map_err(|error| error.to_string())
     }
+}
+
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.execute_batch(SCHEMA)?;
+    Ok(connection)
 }
 
 impl RollupStore for SqliteRollups {
@@ -84,8 +94,7 @@ impl RollupStore for SqliteRollups {
             rollup.tasks,
             rollup.sessions
         ];
-        let put = self.connection().execute(put, values);
-        put.map(drop).map_err(|error| error.to_string())
+        self.with(|connection| connection.execute(put, values).map(drop))
     }
 
     /// Of several processes a minute has the sum of their calls, the mean of their means, and the
@@ -96,19 +105,15 @@ impl RollupStore for SqliteRollups {
                 max(p50_ms), max(p95_ms), max(p99_ms), max(resident_bytes), max(open_files),
                 max(tasks), sum(sessions)
             FROM minute WHERE minute >= ? GROUP BY minute ORDER BY minute";
-        let connection = self.connection();
-        let read = || {
+        self.with(|connection| {
             let mut statement = connection.prepare_cached(select)?;
-            let rows = statement.query_map([minute], rollup)?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        };
-        read().map_err(|error| error.to_string())
+            statement.query_map([minute], rollup)?.collect()
+        })
     }
 
     fn forget_before(&self, minute: i64) -> Result<(), String> {
         let forget = "DELETE FROM minute WHERE minute < ?";
-        let forgotten = self.connection().execute(forget, [minute]);
-        forgotten.map(drop).map_err(|error| error.to_string())
+        self.with(|connection| connection.execute(forget, [minute]).map(drop))
     }
 }
 
@@ -135,8 +140,8 @@ mod tests {
     #[test]
     fn minutes_are_kept_added_up_and_forgotten() {
         let folder = tempfile::tempdir().unwrap();
-        let one = SqliteRollups::open(folder.path()).unwrap();
-        let other = SqliteRollups::open(folder.path()).unwrap();
+        let one = SqliteRollups::new(folder.path());
+        let other = SqliteRollups::new(folder.path());
         let minute = |minute, calls, mean_ms| Rollup {
             minute,
             calls,
@@ -160,7 +165,7 @@ mod tests {
         assert_eq!(one.since(0).unwrap().len(), 2);
         // It is there after the end.
         drop((one, other));
-        let again = SqliteRollups::open(folder.path()).unwrap();
+        let again = SqliteRollups::new(folder.path());
         assert_eq!(again.since(0).unwrap().len(), 2);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use prometheus_client::{
-    encoding::{DescriptorEncoder, NoLabelSet},
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
     metrics::MetricType,
 };
 
@@ -37,10 +37,9 @@ impl<'a, 'e> Families<'a, 'e> {
             .0
             .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in rows {
-            let labels = labels.as_slice();
-            family
-                .encode_family(&labels)?
-                .encode_counter::<NoLabelSet, _, u64>(&value, None)?;
+            labelled(&mut family, &labels, |row| {
+                row.encode_counter::<NoLabelSet, _, u64>(&value, None)
+            })?;
         }
         Ok(())
     }
@@ -56,8 +55,7 @@ impl<'a, 'e> Families<'a, 'e> {
             .0
             .encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in rows {
-            let labels = labels.as_slice();
-            family.encode_family(&labels)?.encode_gauge(&value)?;
+            labelled(&mut family, &labels, |row| row.encode_gauge(&value))?;
         }
         Ok(())
     }
@@ -73,7 +71,6 @@ impl<'a, 'e> Families<'a, 'e> {
             .0
             .encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (labels, histogram) in rows {
-            let labels = labels.as_slice();
             let mut below = 0;
             let mut buckets: Vec<(f64, u64)> = Vec::with_capacity(histogram.within.len() + 1);
             for (bound, within) in histogram.within {
@@ -81,10 +78,23 @@ impl<'a, 'e> Families<'a, 'e> {
                 below = within;
             }
             buckets.push((f64::INFINITY, histogram.count.saturating_sub(below)));
-            family
-                .encode_family(&labels)?
-                .encode_histogram::<NoLabelSet>(histogram.sum, histogram.count, &buckets, None)?;
+            let Histogram { sum, count, .. } = histogram;
+            labelled(&mut family, &labels, |row| {
+                row.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+            })?;
         }
         Ok(())
+    }
+}
+
+/// Writes a row; one without labels has no brackets either.
+fn labelled(
+    family: &mut MetricEncoder<'_>,
+    labels: &Labels<'_>,
+    write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+) -> fmt::Result {
+    match labels.is_empty() {
+        true => write(family),
+        false => write(&mut family.encode_family(&labels.as_slice())?),
     }
 }

@@ -109,6 +109,8 @@ impl Front {
     ) -> Option<Vec<u8>> {
         let request = Request::read(headers, envelope)?;
         let id = envelope.id?.get();
+        let mut call = call;
+        call.trace = request::trace_of(headers);
         self.respond(id, request, call, Form::Complete).await
     }
 
@@ -124,10 +126,12 @@ impl Front {
                 name,
                 arguments,
                 bypass_cache,
+                trace,
                 client: _,
                 capabilities,
             } => {
                 call.bypass_cache = bypass_cache;
+                call.trace = trace.or(call.trace);
                 let registry = self.handler.inner().registry();
                 let tool = registry.by_name(&name)?;
                 if call.scope < tool.required_scope() {

@@ -11,6 +11,7 @@ use crate::{
     call::Call,
     protocol::{Envelope, Kind, client_info::name_of, overloaded_response},
     tools::DynTool,
+    trace::Trace,
 };
 
 /// What the front has taken.
@@ -30,6 +31,7 @@ pub(crate) struct OwnedCall {
     raw_id: Bytes,
     arguments: Bytes,
     bypass_cache: bool,
+    trace: Option<Trace>,
     form: Form,
     caller: Caller,
 }
@@ -84,6 +86,7 @@ impl Front {
             name,
             arguments,
             bypass_cache,
+            trace,
             ..
         } = request
         else {
@@ -104,6 +107,7 @@ impl Front {
             raw_id: part(raw_id),
             arguments: arguments.map_or(Bytes::from_static(b"{}"), part),
             bypass_cache,
+            trace,
             form,
             caller,
         }))
@@ -136,6 +140,7 @@ impl OwnedCall {
             }
         }
         call.bypass_cache = self.bypass_cache;
+        call.trace = self.trace.or(call.trace);
         let arguments = str::from_utf8(&self.arguments).ok()?;
         let id = str::from_utf8(&self.raw_id).ok()?;
         let tool = self.tool.as_ref();

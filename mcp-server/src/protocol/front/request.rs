@@ -11,7 +11,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use crate::protocol::{Envelope, Kind, depth::brackets, envelope::present};
+use crate::{
+    protocol::{Envelope, Kind, depth::brackets, envelope::present},
+    trace::{TRACEPARENT, Trace},
+};
 
 /// Nested deeper than this, a message might be refused by a parser that reads it as a whole.
 pub(super) const BRACKETS_MAX: usize = 64;
@@ -35,6 +38,8 @@ pub(super) enum Request<'a> {
         arguments: Option<&'a RawValue>,
         /// Whether it asks to be answered past the cache.
         bypass_cache: bool,
+        /// Where it belongs in its client's trace, when it says so.
+        trace: Option<Trace>,
         /// What the client says of itself in the request, when it does.
         client: Option<&'a RawValue>,
         /// What the client can do, where the request says it: a JSON object.
@@ -74,6 +79,7 @@ impl<'a> Request<'a> {
                     name: call.name,
                     arguments: call.arguments,
                     bypass_cache: is_true(call.meta.0.bypass_cache),
+                    trace: trace(call.meta.0.traceparent),
                     client: call.meta.0.client,
                     capabilities: Some(call.meta.0.capabilities),
                 })
@@ -98,6 +104,17 @@ fn only_meta(params: &str) -> bool {
 
 pub(super) fn is_true(member: Option<&RawValue>) -> bool {
     member.is_some_and(|raw| raw.get() == "true")
+}
+
+/// What is no trace is ignored.
+pub(super) fn trace(member: Option<&RawValue>) -> Option<Trace> {
+    let said: Cow<'_, str> = serde_json::from_str(member?.get()).ok()?;
+    said.parse().ok()
+}
+
+/// Where the headers say that a request belongs in its client's trace, if they do.
+pub(super) fn trace_of(headers: &HeaderMap) -> Option<Trace> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// Whether the headers of a call of `tool` agree with it.
@@ -222,6 +239,8 @@ pub(super) struct Meta<'a> {
     progress: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
     pub(super) bypass_cache: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) traceparent: Option<&'a RawValue>,
 }
 
 impl Meta<'_> {

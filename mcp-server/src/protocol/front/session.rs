@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::request::{CallParams, Object, Request, is_true, shallow};
+use super::request::{CallParams, Object, Request, is_true, shallow, trace};
 use crate::protocol::{Envelope, envelope::present};
 
 impl<'a> Request<'a> {
@@ -21,6 +21,7 @@ impl<'a> Request<'a> {
                     name: call.name,
                     arguments: call.arguments,
                     bypass_cache: is_true(meta.and_then(|meta| meta.bypass_cache)),
+                    trace: trace(meta.and_then(|meta| meta.traceparent)),
                     client: None,
                     capabilities: None,
                 })
@@ -77,6 +78,8 @@ struct Meta<'a> {
     client: Option<&'a RawValue>,
     #[serde(borrow, default, rename = "mcp-server/bypass-cache")]
     bypass_cache: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    traceparent: Option<&'a RawValue>,
 }
 
 impl Meta<'_> {

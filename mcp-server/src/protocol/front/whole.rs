@@ -10,13 +10,14 @@ use serde_json::value::RawValue;
 
 use super::{
     Form, Front,
-    request::{BRACKETS_MAX, CallParams, Meta, Object, call_headers_are_right, is_true},
+    request::{BRACKETS_MAX, CallParams, Meta, Object, call_headers_are_right, is_true, trace, trace_of},
 };
 use crate::{
     call::{Call, Lane},
     client,
     protocol::{client_info::name_of, depth::brackets},
     tools::DynTool,
+    trace::Trace,
 };
 
 /// So many different `_meta` are known on each thread.
@@ -30,6 +31,8 @@ pub(crate) struct WholeCall<'a> {
     tool: &'a dyn DynTool,
     id: &'a str,
     arguments: &'a str,
+    /// Of the headers; what `_meta` says goes before it.
+    trace: Option<Trace>,
     meta: Facts,
 }
 
@@ -48,6 +51,7 @@ struct Message<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Facts {
     bypass_cache: bool,
+    trace: Option<Trace>,
     /// Of the name that the client gives itself.
     lane: Lane,
 }
@@ -85,6 +89,7 @@ impl Front {
             tool: self.handler.inner().registry().local(&params.name)?,
             id: id.get(),
             arguments: params.arguments.map_or("{}", RawValue::get),
+            trace: trace_of(headers),
             meta,
         })
     }
@@ -114,6 +119,7 @@ impl WholeCall<'_> {
             return None;
         }
         call.bypass_cache = self.meta.bypass_cache;
+        call.trace = self.meta.trace.or(self.trace);
         let (id, arguments) = (self.id, self.arguments);
         self.front
             .call(id, self.tool, &call, arguments, Form::Complete)
@@ -144,6 +150,10 @@ impl Known {
             return Some(*facts);
         }
         let facts = Facts::read(text)?;
+        if facts.trace.is_some() {
+            // It is of this call alone.
+            return Some(facts);
+        }
         let entry = (text.into(), facts);
         match self.said.len() < KNOWN_MAX {
             true => self.said.push(entry),
@@ -171,6 +181,7 @@ impl Facts {
         let name = meta.client.and_then(name_of);
         meta.is_complete().then(|| Self {
             bypass_cache: is_true(meta.bypass_cache),
+            trace: trace(meta.traceparent),
             lane: name.map_or(Lane::Other, |name| client::lane_of(&name)),
         })
     }

@@ -1,7 +1,5 @@
 //! `/api/status`: what was done is in it, and who may look.
 
-use std::time::Duration;
-
 use mcp_server::{
     auth::Scope,
     config::{Config, HttpConfig},
@@ -188,14 +186,4 @@ async fn nothing_is_counted_where_monitoring_is_off() {
         (&json!(false), &json!([]))
     );
     server.stop().await;
-}
-
-/// The settings of a server that judges in moments what others judge in a minute.
-pub(super) fn quick() -> MonitoringConfig {
-    let mut config = MonitoringConfig {
-        window: Duration::from_secs(3),
-        ..MonitoringConfig::default()
-    };
-    config.alerts.interval = Duration::from_millis(50);
-    config
 }

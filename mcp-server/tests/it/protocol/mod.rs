@@ -246,6 +246,12 @@ async fn the_list_of_tools_is_this() {
             [false, true, true, false],
             vec!["name"],
         ),
+        (
+            "get_performance_status",
+            "Get the performance status",
+            READS,
+            vec![],
+        ),
     ];
     let mut ways = Ways::open().await;
     for client in &mut ways.clients {
@@ -307,7 +313,7 @@ async fn the_server_introduces_itself() {
                 );
                 assert_eq!(
                     result["capabilities"],
-                    json!({"tools": {"listChanged": true}}),
+                    json!({"tools": {"listChanged": true}, "resources": {}}),
                     "{name}: {result}"
                 );
                 assert_eq!(

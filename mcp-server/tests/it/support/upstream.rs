@@ -222,7 +222,10 @@ impl ServerHandler for Fake {
                 Some(json!({"why": 1})),
             )),
             _ => {
-                let answer = json!({"arguments": request.arguments, "number": number});
+                let mut answer = json!({"arguments": request.arguments, "number": number});
+                if let Some(traceparent) = context.meta.get("traceparent") {
+                    answer["traceparent"] = traceparent.clone();
+                }
                 Ok(CallToolResult::structured(answer).into())
             }
         }
@@ -283,7 +286,7 @@ pub(crate) async fn remote_tools(client: &mut Client) -> Vec<String> {
         .expect("a list")
         .iter();
     let names = tools.filter_map(|tool| tool["name"].as_str());
-    let own = ["memory_", "context_", "connector_"];
+    let own = ["memory_", "context_", "connector_", "get_performance_"];
     names
         .filter(|name| !own.iter().any(|own| name.starts_with(own)))
         .map(str::to_owned)
