@@ -8,16 +8,16 @@ impl CachedStore {
     /// Forgets.
     pub fn clear_cache(&self, what: &Clear) {
         match what {
-            Clear::All => self.cache.clear(),
+            Clear::All => self.copies.cache.clear(),
             Clear::Key { owner, key } => {
                 let id = key.clone().into();
-                self.cache.invalidate(&key::of_memory(owner, &id));
+                self.copies.cache.invalidate(&key::of_memory(owner, &id));
             }
-            Clear::Tag(tag) => self.cache.invalidate_by_tags(&[tag]),
-            Clear::Pattern(pattern) => self.cache.invalidate_pattern(pattern),
+            Clear::Tag(tag) => self.copies.cache.invalidate_by_tags(&[tag]),
+            Clear::Pattern(pattern) => self.copies.cache.invalidate_pattern(pattern),
             Clear::Namespace { owner, namespace } => {
                 let pattern = key::pattern_of_namespace(owner, namespace);
-                self.cache.invalidate_pattern(&pattern);
+                self.copies.cache.invalidate_pattern(&pattern);
             }
         }
     }

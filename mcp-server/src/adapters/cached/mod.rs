@@ -163,7 +163,7 @@ impl CachedStore {
     /// The counters of the cache itself, whose look-ups are parts of calls.
     #[must_use]
     pub fn cache_stats(&self) -> mcp_cache::CacheStats {
-        self.cache.stats()
+        self.copies.cache.stats()
     }
 
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.

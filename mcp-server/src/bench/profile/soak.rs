@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_fills_up_is_no_leak_and_what_grows_on_is_one() {
-        let check = |resident_mib, hours, expect: bool| {
+        let check = |resident_mib, hours: u64, expect: bool| {
             let duration = Duration::from_secs(hours * 3_600);
             let checks = checks(duration, &samples(resident_mib));
             assert_eq!(checks.iter().all(Check::passed), expect, "{checks:?}");
