@@ -15,14 +15,16 @@ use crate::{
     ports::{ContextManager, ContextStore, MemoryStore},
 };
 
-/// The store with what the configuration puts around it, the innermost first; and the cache by
-/// itself, if there is one.
+/// A store with all that is around it, and the cache among that by itself, if there is one.
+type MemoryStack = (Arc<dyn MemoryStore>, Option<Arc<CachedStore>>);
+
+/// The store with what the configuration puts around it, the innermost first.
 pub(super) fn memory_stack(
     store: &Store,
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
-) -> Result<(Arc<dyn MemoryStore>, Option<Arc<CachedStore>>), BuildError> {
+) -> Result<MemoryStack, BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
         Some(batched) => batched,
         None => store.memories.clone(),
