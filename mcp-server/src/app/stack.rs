@@ -33,15 +33,17 @@ impl ObservedParts {
     }
 }
 
-/// The store with what the configuration puts around it, the innermost first; and the cache by
-/// itself, if there is one.
+/// A store with all that is around it, and the cache among that by itself, if there is one.
+type MemoryStack = (Arc<dyn MemoryStore>, Option<Arc<CachedStore>>);
+
+/// The store with what the configuration puts around it, the innermost first.
 pub(super) fn memory_stack(
     store: &Store,
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
     observed: &mut ObservedParts,
-) -> Result<(Arc<dyn MemoryStore>, Option<Arc<CachedStore>>), BuildError> {
+) -> Result<MemoryStack, BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
         Some(batched) => {
             observed.push(batched.clone());

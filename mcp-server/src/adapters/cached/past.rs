@@ -212,7 +212,7 @@ mod tests {
         ) {
             let log: Vec<Mark> = changed.iter().enumerate().map(|(n, memory)| mark(n as i64 + 1, *memory)).collect();
             let began = began.min(log.len());
-            let upto = began.checked_sub(1).map_or(at(0, 0), |last| log[last].at);
+            let upto = began.checked_sub(1).map_or_else(|| at(0, 0), |last| log[last].at);
             let mut past = Past::new(upto, len_max);
             for mark in &log[began..] {
                 past.push(mark.at, &mark.id);
@@ -222,7 +222,7 @@ mod tests {
             prop_assert!(past.len() <= len_max);
             prop_assert_eq!(past.place(), Some(log[log.len() - 1].at));
             let place = place.min(log.len());
-            let from = place.checked_sub(1).map_or(at(0, 0), |last| log[last].at);
+            let from = place.checked_sub(1).map_or_else(|| at(0, 0), |last| log[last].at);
             for memory in 0..6 {
                 let unchanged = !changed[place..].contains(&memory);
                 let stands = past.stands(&id(memory), from);
