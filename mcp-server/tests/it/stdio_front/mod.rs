@@ -187,8 +187,8 @@ async fn what_the_front_takes_does_not_reach_the_sdk() {
                 "tools/list" => assert!(!result["tools"].as_array().unwrap().is_empty()),
                 "ping" => assert_eq!(*result, json!({})),
                 _ => {
-                    let tools = json!({"tools": {"listChanged": true}});
-                    assert_eq!(result["capabilities"], tools, "{answer}");
+                    let can = json!({"tools": {"listChanged": true}, "resources": {}});
+                    assert_eq!(result["capabilities"], can, "{answer}");
                 }
             }
         }
