@@ -17,11 +17,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 if [[ ${1:-} == --short ]]; then
     shift
-    # Whatever is bounded has to be full before the first third is over.
+    # Whatever is bounded has to be full before the first third is over, and a disk that pauses is not
+    # what is looked for.
     cat >"$work/small.yaml" <<'YAML'
 memory:
+  operation_timeout: 10s
   cache:
-    bytes_max: 8388608
+    entries_max: 500
     changes_bytes_max: 262144
 YAML
     arguments=(--duration 1m --memories 2000 --config "$work/small.yaml")

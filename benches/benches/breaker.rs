@@ -25,14 +25,13 @@ mod layers;
 mod peers;
 
 use benches::{
-    baseline::{self, Counts},
+    baseline,
     rivals::{Case, compare, figure, instructions},
 };
 use mcp_breaker::{Breaker, ClockKind, Config, OpenConfig, WindowConfig};
 use std::{
     cell::Cell,
     hint::black_box,
-    path::Path,
     process::ExitCode,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
@@ -54,7 +53,9 @@ fn main() -> ExitCode {
     }
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     if has("--instructions") {
-        return compare_instructions(has("--accept"));
+        let cases = ["allowed", "refused", "failed", "time", "layer"];
+        let file = "breaker-instructions.txt";
+        return baseline::judge_all(file, &cases, instructions, has("--accept"));
     }
     for threads in [1, 2] {
         compare(
@@ -230,36 +231,6 @@ fn flatness() {
         );
     }
     peers::print_flatness();
-}
-
-/// 1: a count is above its baseline. 2: it could not be found out.
-fn compare_instructions(accept: bool) -> ExitCode {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("baselines/breaker-instructions.txt");
-    let compared = count_instructions().and_then(|counts| {
-        println!("instructions per call (callgrind)");
-        if accept {
-            baseline::accept(&counts, &path)?;
-        }
-        baseline::compare(&counts, &path)
-    });
-    match compared {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => {
-            println!("accept the counts by adding --accept, and say why in the commit");
-            ExitCode::from(1)
-        }
-        Err(error) => {
-            println!("nothing was compared: {error}");
-            ExitCode::from(2)
-        }
-    }
-}
-
-fn count_instructions() -> std::io::Result<Counts> {
-    ["allowed", "refused", "failed", "time", "layer"]
-        .into_iter()
-        .map(|case| Ok((case.to_owned(), instructions(case)?)))
-        .collect()
 }
 
 /// The child's side of [`instructions`]: only the calls differ between runs.

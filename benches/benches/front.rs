@@ -69,6 +69,7 @@ fn compare(bytes: usize, connections: usize) -> Result<Vec<(Kind, Vec<Sample>)>,
                 address: server.address,
                 process: server.child.id(),
                 connections,
+                request: load::modern(),
             };
             load.run(WARM_UP)?;
             samples.push(load.run(DURATION)?);

@@ -1,7 +1,7 @@
 //! Instruction counts against the ones that were accepted last.
 #![expect(clippy::print_stdout, reason = "a bench reports on stdout")]
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, io, path::Path, process::ExitCode};
 
 /// A count may exceed its baseline by this share: enough for another minor
 /// version of the compiler, too little for another atomic or call.
@@ -9,6 +9,41 @@ pub const TOLERANCE: f64 = 0.05;
 
 /// Instructions per call, by case.
 pub type Counts = BTreeMap<String, f64>;
+
+/// Counts all `cases`, prints each count beside its baseline in the file `name` of `baselines/`, and,
+/// if `accept` says so, makes it the baseline. Exits with 1 if a count is above its baseline, and with
+/// 2 if that could not be found out.
+pub fn judge_all(
+    name: &str,
+    cases: &[&str],
+    count: impl Fn(&str) -> io::Result<f64>,
+    accept_them: bool,
+) -> ExitCode {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("baselines")
+        .join(name);
+    let counts = cases
+        .iter()
+        .map(|case| Ok(((*case).to_owned(), count(case)?)));
+    let compared = counts.collect::<io::Result<Counts>>().and_then(|counts| {
+        println!("instructions per call (callgrind)");
+        if accept_them {
+            accept(&counts, &path)?;
+        }
+        compare(&counts, &path)
+    });
+    match compared {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            println!("accept the counts by adding --accept, and say why in the commit");
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            println!("nothing was compared: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
 
 /// Prints each count beside its baseline in the file at `path`; whether all are
 /// within the tolerance. A case without a baseline, or the other way round, is
@@ -29,7 +64,7 @@ pub fn compare(counts: &Counts, path: &Path) -> io::Result<bool> {
             count.map_or_else(|| "none".into(), |count| format!("{count:.1}"))
         };
         println!(
-            "  {case:<12} {:>10}   baseline {:>8}   {word}",
+            "  {case:<18} {:>10}   baseline {:>8}   {word}",
             show(count),
             show(accepted)
         );

@@ -12,6 +12,8 @@ pub struct Usage {
     pub cpu: Duration,
     /// Memory that it holds now, files that it has mapped included.
     pub resident_bytes: u64,
+    /// The part of it that is the process's own: what a leak is in.
+    pub private_bytes: u64,
     /// Descriptors that are open now.
     pub open_files: u64,
     /// Threads that there are now.
@@ -30,6 +32,7 @@ impl Usage {
         Some(Self {
             cpu: cpu(&read("stat")?)?,
             resident_bytes: number(&status, "VmRSS:")? * 1024,
+            private_bytes: number(&status, "RssAnon:")? * 1024,
             open_files: files.count() as u64,
             threads: number(&status, "Threads:")?,
         })
@@ -71,6 +74,7 @@ mod tests {
     fn this_process_uses_something() {
         let usage = Usage::of(std::process::id()).expect("this is Linux");
         assert!(usage.resident_bytes > 100_000, "{usage:?}");
+        assert!(usage.private_bytes > 0 && usage.private_bytes < usage.resident_bytes);
         assert!(usage.open_files > 2 && usage.threads > 0, "{usage:?}");
         assert_eq!(Usage::of(u32::MAX), None);
     }
