@@ -15,6 +15,7 @@ use crate::{
     adapters::{Announcer, BatchedStore, UpstreamStack},
     admission::Admission,
     auth::{Caller, Tokens},
+    bench::inside::Inside,
     call::Lane,
     client::{Clients, Transport},
     config::{Config, HttpConfig},
@@ -24,7 +25,7 @@ use crate::{
     ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
-    tools::{self, Registry},
+    tools::{self, Registry, RunPerformanceBenchmark},
     transport::http,
     upstream::{self, Gateway, registry_path},
     warmup,
@@ -57,6 +58,7 @@ pub struct App {
     batched: Option<Arc<BatchedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
+    inside: Inside,
     tokens: Tokens,
     tokens_required: bool,
     gateway: Gateway,
@@ -117,7 +119,13 @@ impl App {
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
         let registry = tools::with_connector_tools(registry, &gateway);
-        let registry = Arc::new(registry.announced(&events).watched(&slow));
+        let inside = Inside::new(memory);
+        // Not watched: a benchmark takes long by nature, and says itself what its parts took.
+        let registry = registry
+            .announced(&events)
+            .watched(&slow)
+            .with(RunPerformanceBenchmark::new(inside.clone()));
+        let registry = Arc::new(registry);
         Ok(Self {
             handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
@@ -131,6 +139,7 @@ impl App {
             batched,
             contexts,
             slow,
+            inside,
             tokens,
             tokens_required: config.http.asks_for_tokens(),
             gateway,

@@ -21,6 +21,7 @@
 //! | [`mod@written`] | answers as they are written to clients |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
+//! | [`doctor`] | what a server needs, looked at, and how to mend it |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
@@ -34,6 +35,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod live;
 pub mod memory;
 pub mod ports;

@@ -7,6 +7,7 @@
 //! | [`client`], [`pace`], [`load`], [`latency`] | the load generator |
 //! | [`agent`], [`history`], [`verify`] | an agent at work, what it saw, and whether that was true |
 //! | [`server`], [`usage`], [`fill`] | the server that is measured, what it uses, its memories |
+//! | [`inside`] | the same from inside, while the server serves others |
 //! | [`profile`], [`measure`], [`report`] | what can be run, and what was found |
 
 pub mod agent;
@@ -15,6 +16,7 @@ pub mod corpus;
 pub mod error;
 pub mod fill;
 pub mod history;
+pub mod inside;
 pub mod latency;
 pub mod load;
 pub mod measure;

@@ -64,6 +64,13 @@ pub(crate) fn without_password(text: &str) -> String {
 #[serde(transparent)]
 pub struct Endpoint(String);
 
+impl Endpoint {
+    /// Host and port, as written.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;

@@ -17,6 +17,7 @@ mod memory_update;
 mod registry;
 mod remote;
 mod reply;
+mod run_performance_benchmark;
 mod schema;
 mod tool;
 mod watched;
@@ -38,6 +39,7 @@ pub use registry::{DynTool, Registry};
 pub use remote::{Freshness, RemoteTools};
 pub use reply::Reply;
 pub(crate) use reply::json_len;
+pub use run_performance_benchmark::RunPerformanceBenchmark;
 pub use tool::{Effect, Tool};
 
 use crate::{context::ContextService, memory::MemoryService, upstream::Gateway};

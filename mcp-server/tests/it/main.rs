@@ -12,6 +12,7 @@ mod cli;
 mod contexts;
 mod contract;
 mod crash;
+mod doctor;
 mod drain;
 mod faults;
 mod front;
