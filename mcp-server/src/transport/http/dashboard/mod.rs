@@ -1,0 +1,167 @@
+//! The page that shows how the server does, and what it asks for.
+//!
+//! | path | |
+//! |---|---|
+//! | `/dashboard`, `/dashboard/…` | the page's own files; they hold nobody's data and need no token |
+//! | `/api/events` | the status, once a second |
+//! | `/api/history` | what was counted in the last hour or day, slot by slot |
+//! | `/api/access` | who asks, and what it may do |
+//! | `/api/benchmark` | the latest benchmark |
+//! | `POST /api/cache/clear` | an action: takes a token with the scope `admin`, also where none is asked for |
+
+mod actions;
+mod assets;
+mod events;
+
+use std::{num::NonZeroUsize, sync::Arc};
+
+use axum::{
+    Router,
+    extract::{Query, Request},
+    response::Response,
+    routing,
+};
+use http::{Extensions, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+pub(super) use self::assets::is_asset;
+pub use self::actions::ClearCaches;
+use self::events::Events;
+use super::{auth::Auth, body};
+use crate::{
+    auth::Caller,
+    bench::inside::{Inside, InsideReport},
+    monitoring::{Monitor, SlotStatus, Span},
+};
+
+/// What the page shows beside the status.
+#[derive(Clone)]
+pub struct Dashboard {
+    /// Where the latest benchmark is.
+    pub inside: Inside,
+    /// What clears caches.
+    pub caches: Arc<dyn ClearCaches>,
+}
+
+/// The page's parts as the server has them.
+pub(super) struct Shown {
+    pub(super) dashboard: Dashboard,
+    pub(super) monitor: Monitor,
+    pub(super) auth: Option<Arc<Auth>>,
+    pub(super) viewers_max: NonZeroUsize,
+    /// Ends the streams.
+    pub(super) end: CancellationToken,
+}
+
+/// Who asks, as the page is told.
+#[derive(Serialize)]
+struct Access {
+    tenant: String,
+    scope: &'static str,
+    /// Whether a token was shown.
+    token: bool,
+    /// Whether one must be shown.
+    token_required: bool,
+    /// Whether there are any.
+    tokens: bool,
+}
+
+#[derive(Deserialize)]
+struct Window {
+    window: Wanted,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Wanted {
+    Hour,
+    Day,
+}
+
+#[derive(Serialize)]
+struct History {
+    slots: Vec<SlotStatus>,
+}
+
+#[derive(Serialize)]
+struct Latest {
+    latest: Option<Arc<InsideReport>>,
+}
+
+pub(super) fn routes(shown: Shown) -> Router {
+    let Shown {
+        dashboard,
+        monitor,
+        auth,
+        viewers_max,
+        end,
+    } = shown;
+    let events = Arc::new(Events::new(monitor.clone(), viewers_max.get(), end));
+    let inside = dashboard.inside;
+    let caches = dashboard.caches;
+    assets::routes()
+        .route(
+            "/api/events",
+            routing::get(move |request: Request| async move { events.open(&request) }),
+        )
+        .route(
+            "/api/history",
+            routing::get(move |window: Query<Window>| async move {
+                let span = match window.window {
+                    Wanted::Hour => Span::Hour,
+                    Wanted::Day => Span::Day,
+                };
+                let slots = monitor.history(span);
+                json(&History { slots })
+            }),
+        )
+        .route(
+            "/api/access",
+            routing::get(move |request: Request| async move {
+                json(&access(request.extensions(), auth.as_deref()))
+            }),
+        )
+        .route(
+            "/api/benchmark",
+            routing::get(move || async move {
+                json(&Latest {
+                    latest: inside.latest(),
+                })
+            }),
+        )
+        .route(
+            "/api/cache/clear",
+            routing::post(move |request: Request| actions::clear(caches.clone(), request)),
+        )
+}
+
+/// In whose name the request is made; without a token, that of the machine's own user.
+fn caller(found: &Extensions) -> Caller {
+    found.get().cloned().unwrap_or_else(Caller::local)
+}
+
+fn access(found: &Extensions, auth: Option<&Auth>) -> Access {
+    let caller = caller(found);
+    Access {
+        tenant: caller.owner.as_str().to_owned(),
+        scope: caller.scope.name(),
+        token: caller.token().is_some(),
+        token_required: auth.is_some_and(|auth| auth.required),
+        tokens: auth.is_some_and(|auth| !auth.tokens.is_empty()),
+    }
+}
+
+/// An answer that no cache keeps.
+fn json(value: &impl Serialize) -> Response {
+    let mut response = match serde_json::to_vec(value) {
+        Ok(text) => body::json(StatusCode::OK, text),
+        Err(error) => {
+            tracing::error!(%error, "an answer of the dashboard is not JSON");
+            body::plain(StatusCode::INTERNAL_SERVER_ERROR, "the answer is not JSON")
+        }
+    };
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}
