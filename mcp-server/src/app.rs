@@ -22,6 +22,7 @@ use crate::{
     context::ContextService,
     live::Live,
     memory::{Limits, MemoryService, Owner},
+    monitoring::{Monitor, Recorder, Sources},
     ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
@@ -53,12 +54,15 @@ pub struct App {
     admission: Option<Admission>,
     clients: Clients,
     counters: http::Counters,
+    monitor: Monitor,
+    /// What a report on whether the server is ready tells of.
+    readiness: Vec<Arc<dyn Readiness>>,
     settings: Settings,
     store: Store,
     batched: Option<Arc<BatchedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
-    inside: Inside,
+    dashboard: http::Dashboard,
     tokens: Tokens,
     tokens_required: bool,
     gateway: Gateway,
@@ -104,42 +108,70 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let stack = memory_stack(&store, batched.clone(), &bus, config)?;
+        let mut observed: Vec<_> = store.observed().collect();
+        let mut caches = Vec::new();
+        let batches = batched.clone();
+        let stack = memory_stack(&store, batches, &bus, config, &mut observed, &mut caches)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.contexts.clone(), config)?;
+        let contexts = context_manager(store.contexts.clone(), config, &mut observed, &mut caches)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
         let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
+        if let Some(kept) = upstreams.caches().cloned().map(Arc::new) {
+            observed.push(kept.clone());
+            caches.push(kept);
+        }
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
         let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
         let registry = tools::with_connector_tools(registry, &gateway);
+        observed.push(Arc::new(gateway.clone()));
+        let recorder = Arc::new(Recorder::new(config.monitoring.window));
+        let counted = config.monitoring.enabled.then_some(&recorder);
         let inside = Inside::new(memory);
         // Not watched: a benchmark takes long by nature, and says itself what its parts took.
         let registry = registry
             .announced(&events)
-            .watched(&slow)
+            .watched(&slow, counted)
             .with(RunPerformanceBenchmark::new(inside.clone()));
         let registry = Arc::new(registry);
+        let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
+        observed.extend(admission.clone().map(|part| Arc::new(part) as Arc<_>));
+        let (clients, counters) = (Clients::default(), http::Counters::default());
+        let mut readiness = store.readiness.clone();
+        readiness.push(Arc::new(gateway.clone()));
+        let sources = Sources {
+            recorder,
+            parts: observed,
+            checks: store.readiness.clone(),
+            slow: slow.clone(),
+            clients: clients.clone(),
+            http: counters.clone(),
+        };
         Ok(Self {
             handler: McpHandler::new(registry.clone()),
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
-            admission: (!config.safe_mode).then(|| Admission::new(&config.lanes)),
-            clients: Clients::default(),
-            counters: http::Counters::default(),
+            admission,
+            clients,
+            counters,
+            monitor: Monitor::new(config.monitoring.clone(), sources),
+            readiness,
             settings,
             store,
             batched,
             contexts,
             slow,
-            inside,
+            dashboard: http::Dashboard {
+                inside,
+                caches: caches.into(),
+            },
             tokens,
             tokens_required: config.http.asks_for_tokens(),
             gateway,
@@ -191,7 +223,15 @@ impl App {
             clients: self.clients.clone(),
             counters: self.counters.clone(),
             registry: Some(self.registry.clone()),
+            monitor: Some(self.monitor.clone()),
+            dashboard: Some(self.dashboard.clone()),
         }
+    }
+
+    /// What the server knows of itself.
+    #[must_use]
+    pub fn monitor(&self) -> &Monitor {
+        &self.monitor
     }
 
     /// Makes the handlers of clients on WebSockets.
@@ -231,6 +271,9 @@ impl App {
         let closing = self.closing.clone();
         self.tasks
             .spawn(async move { closing.run_until_cancelled(audience.tell(&registry)).await });
+        let (monitor, closing) = (self.monitor.clone(), self.closing.clone());
+        self.tasks
+            .spawn(async move { closing.run_until_cancelled(monitor.run()).await });
         if self.refresh_is_awaited {
             self.gateway.settled().await;
         }
@@ -284,7 +327,7 @@ impl App {
     /// The parts whose fitness decides whether the server is ready.
     #[must_use]
     pub fn readiness(&self) -> Vec<Arc<dyn Readiness>> {
-        self.store.readiness.clone()
+        self.readiness.clone()
     }
 
     /// The way in and out for whole memories.
@@ -311,6 +354,7 @@ impl App {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.monitor.close();
         self.gateway.close().await;
         self.contexts.close().await;
         if let Some(batched) = &self.batched {

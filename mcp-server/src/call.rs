@@ -4,11 +4,13 @@ use std::{
     fmt,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use rmcp::model::{ClientCapabilities, InputResponses};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -26,6 +28,8 @@ pub struct Call {
     pub scope: Scope,
     /// The kind of client that calls.
     pub lane: Lane,
+    /// The way in which the call came.
+    pub via: Via,
     /// When nobody waits for the answer any more; `None`: never. Work that goes on beyond it is in
     /// vain, so a store ends it.
     pub deadline: Option<Instant>,
@@ -65,6 +69,7 @@ pub struct Progress {
 #[derive(Debug, Default)]
 pub struct Notes {
     cached: AtomicBool,
+    elsewhere_nanos: AtomicU64,
 }
 
 impl Notes {
@@ -78,6 +83,18 @@ impl Notes {
     pub fn is_cached(&self) -> bool {
         self.cached.load(Ordering::Relaxed)
     }
+
+    /// So much time was spent waiting for another server.
+    pub fn add_elsewhere(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.elsewhere_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
+    /// The time that was spent waiting for other servers.
+    #[must_use]
+    pub fn elsewhere(&self) -> Duration {
+        Duration::from_nanos(self.elsewhere_nanos.load(Ordering::Relaxed))
+    }
 }
 
 impl Call {
@@ -88,6 +105,7 @@ impl Call {
             owner,
             scope: Scope::Admin,
             lane: Lane::Other,
+            via: Via::Tool,
             deadline: None,
             bypass_cache: false,
             notes: Arc::default(),
@@ -111,8 +129,53 @@ impl Call {
     }
 }
 
+/// The way in which a call comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// `tools/call`.
+    Tool,
+    /// A method of its own, such as `memory/add`.
+    Method,
+}
+
+impl Via {
+    /// All ways, in the order of their [`index`](Self::index).
+    pub const ALL: [Self; 2] = [Self::Tool, Self::Method];
+
+    /// The place in a list with one entry per way.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Notes, when it is dropped, the time since it was made as spent waiting for another server.
+#[derive(Debug)]
+pub struct Elsewhere<'a> {
+    notes: &'a Notes,
+    began: Instant,
+}
+
+impl<'a> Elsewhere<'a> {
+    /// From now on another server is at work.
+    #[must_use]
+    pub fn begin(notes: &'a Notes) -> Self {
+        Self {
+            notes,
+            began: Instant::now(),
+        }
+    }
+}
+
+impl Drop for Elsewhere<'_> {
+    fn drop(&mut self) {
+        self.notes.add_elsewhere(self.began.elapsed());
+    }
+}
+
 /// A kind of client. Each has its share of the server, so that none can slow the others down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Cursor.

@@ -22,6 +22,7 @@
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
 //! | [`doctor`] | what a server needs, looked at, and how to mend it |
+//! | [`monitoring`] | what the server knows of itself: windows, alerts, grades |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
 pub mod adapters;
@@ -38,6 +39,7 @@ pub mod context;
 pub mod doctor;
 pub mod live;
 pub mod memory;
+pub mod monitoring;
 pub mod ports;
 pub mod protocol;
 pub mod telemetry;

@@ -17,6 +17,7 @@ use crate::{
         Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
         Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
+    monitoring::{DependencyKind, Parts},
     upstream::{self, RemoteTool, Until, UpstreamError},
 };
 
@@ -199,6 +200,9 @@ pub trait Upstream: Send + Sync {
 
     /// Ends what runs for it; later calls fail.
     async fn close(&self);
+
+    /// Adds what stands before it, which belongs to the connector `name`.
+    fn observe(&self, _name: &str, _parts: &mut Parts) {}
 }
 
 /// A part that can tell whether it is fit to serve.
@@ -209,4 +213,46 @@ pub trait Readiness: Send + Sync {
 
     /// `Ok` when fit; otherwise one sentence on what is wrong.
     async fn check(&self) -> Result<(), String>;
+
+    /// What kind of part it is.
+    fn kind(&self) -> DependencyKind {
+        DependencyKind::Other
+    }
+
+    /// Whether the server cannot do its work without it.
+    fn is_essential(&self) -> bool {
+        true
+    }
+}
+
+/// A part that says how it does.
+pub trait Observed: Send + Sync {
+    /// Adds what it has counted and what it holds. Only reads counters: it is called for each status
+    /// and each scrape.
+    fn observe(&self, parts: &mut Parts);
+}
+
+/// What is to be forgotten.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Clear {
+    /// Everything; the value is not looked at.
+    All(bool),
+    /// What has this tag.
+    Tag(String),
+    /// What has this key: a memory's id, or the key of a result.
+    Key(String),
+    /// What has a key that matches this pattern, with `*` and `?`.
+    Pattern(String),
+    /// What is in this namespace.
+    Namespace(String),
+}
+
+/// A cache that can be told to forget. What is forgotten is read anew; nothing is lost.
+pub trait ClearableCache: Send + Sync {
+    /// Its name, as in its status.
+    fn name(&self) -> &'static str;
+
+    /// Forgets what is named; `false`: there is nothing of that kind in this cache.
+    fn clear(&self, what: &Clear) -> bool;
 }

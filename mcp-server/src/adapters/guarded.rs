@@ -132,6 +132,12 @@ impl GuardedStore {
         self.breaker.stats()
     }
 
+    /// The same of the breaker of reads, if they have one of their own.
+    #[must_use]
+    pub fn read_stats(&self) -> Option<mcp_breaker::Stats> {
+        self.reads.as_ref().map(Breaker::stats)
+    }
+
     async fn read<T, F>(&self, operation: impl FnOnce() -> F) -> Result<T, MemoryError>
     where
         F: Future<Output = Result<T, MemoryError>>,

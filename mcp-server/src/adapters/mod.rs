@@ -5,6 +5,7 @@ mod announcer;
 mod batched;
 mod cached;
 mod guarded;
+mod observed;
 mod optimised;
 pub mod postgres;
 mod prompt;

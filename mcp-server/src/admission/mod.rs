@@ -20,7 +20,11 @@ use self::{
     places::{Entry, Places},
     stats::Counters,
 };
-use crate::call::Lane;
+use crate::{
+    call::Lane,
+    monitoring::{LaneStatus, Parts},
+    ports::Observed,
+};
 
 /// Gives calls a place to work, as [`LanesConfig`] says. Clones share the places.
 #[derive(Clone)]
@@ -133,6 +137,21 @@ impl Admission {
             came,
             began: Instant::now(),
         }
+    }
+}
+
+impl Observed for Admission {
+    fn observe(&self, parts: &mut Parts) {
+        let lanes = self.stats().map(|lane| LaneStatus {
+            lane: lane.lane,
+            in_flight: lane.in_flight.into(),
+            waiting: lane.waiting as u64,
+            admitted: lane.admitted,
+            queued: lane.queued,
+            shed: lane.shed,
+            abandoned: lane.abandoned,
+        });
+        parts.lanes.extend(lanes);
     }
 }
 

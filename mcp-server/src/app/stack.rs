@@ -11,8 +11,13 @@ use crate::{
     },
     config::Config,
     context::{ManagerKind, StandardManager},
-    ports::{ContextManager, ContextStore, MemoryStore},
+    ports::{ClearableCache, ContextManager, ContextStore, MemoryStore, Observed},
 };
+
+/// The parts that say how they do.
+pub(super) type ObservedParts = Vec<Arc<dyn Observed>>;
+/// The caches that can be told to forget.
+pub(super) type Caches = Vec<Arc<dyn ClearableCache>>;
 
 /// The store with what the configuration puts around it, the innermost first.
 pub(super) fn memory_stack(
@@ -20,9 +25,14 @@ pub(super) fn memory_stack(
     batched: Option<Arc<BatchedStore>>,
     bus: &CacheEventBus,
     config: &Config,
+    observed: &mut ObservedParts,
+    caches: &mut Caches,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
-        Some(batched) => batched,
+        Some(batched) => {
+            observed.push(batched.clone());
+            batched
+        }
         None => store.memories.clone(),
     };
     let memory = &config.memory;
@@ -33,10 +43,12 @@ pub(super) fn memory_stack(
     stack = Arc::new(RepeatableStore::new(stack));
     if memory.circuit_breaker.enabled {
         let guarded = GuardedStore::new(stack, &memory.circuit_breaker)?;
-        stack = Arc::new(match store.reads_apart {
+        let guarded = Arc::new(match store.reads_apart {
             true => guarded.reads_apart(),
             false => guarded,
         });
+        observed.push(guarded.clone());
+        stack = guarded;
     }
     if memory.cache.enabled {
         let bytes_max = memory.answer_bytes_max();
@@ -45,7 +57,10 @@ pub(super) fn memory_stack(
                 section: "memory.cache",
                 source,
             })?;
-        stack = Arc::new(cached.answering_within(memory.operation_timeout));
+        let cached = Arc::new(cached.answering_within(memory.operation_timeout));
+        observed.push(cached.clone());
+        caches.push(cached.clone());
+        stack = cached;
     }
     Ok(stack)
 }
@@ -54,13 +69,20 @@ pub(super) fn memory_stack(
 pub(super) fn context_manager(
     store: Arc<dyn ContextStore>,
     config: &Config,
+    observed: &mut ObservedParts,
+    caches: &mut Caches,
 ) -> Result<Arc<dyn ContextManager>, BuildError> {
     let contexts = &config.contexts;
     if config.safe_mode || contexts.manager == ManagerKind::Standard {
         return Ok(Arc::new(StandardManager::new(store)));
     }
     match OptimisedManager::new(store, &contexts.cache, &contexts.warming) {
-        Ok(manager) => Ok(Arc::new(manager)),
+        Ok(manager) => {
+            let manager = Arc::new(manager);
+            observed.push(manager.clone());
+            caches.push(manager.clone());
+            Ok(manager)
+        }
         Err(source) => Err(BuildError::Cache {
             section: "contexts.cache",
             source,

@@ -6,7 +6,7 @@ use super::BuildError;
 use crate::{
     config::{MemoryConfig, StoreKind},
     memory::{postgres::PostgresStore, sqlite::SqliteStore},
-    ports::{ChangeFeed, ContextStore, GroupCommit, MemoryArchive, Readiness},
+    ports::{ChangeFeed, ContextStore, GroupCommit, MemoryArchive, Observed, Readiness},
 };
 
 /// Reads that the warm-up runs at once on a store with a pool of connections: as many as will be
@@ -69,6 +69,14 @@ impl Store {
             sqlite: None,
             postgres: None,
         }
+    }
+
+    /// What says how its connections do.
+    pub(super) fn observed(&self) -> impl Iterator<Item = Arc<dyn Observed>> {
+        let sqlite = self.sqlite.clone().map(|store| store as Arc<dyn Observed>);
+        let postgres = self.postgres.clone();
+        let postgres = postgres.map(|store| store as Arc<dyn Observed>);
+        sqlite.into_iter().chain(postgres)
     }
 
     pub(super) async fn close(&self) {

@@ -10,12 +10,13 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{call::Lane, memory::Owner};
 
 /// What carries a client's messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// A session over HTTP.
@@ -27,7 +28,7 @@ pub enum Transport {
 }
 
 /// What is known of one client that is connected.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct ClientStats {
     /// Whose data it works on.
@@ -35,6 +36,7 @@ pub struct ClientStats {
     /// What kind of client it is.
     pub client_type: Lane,
     /// When it connected.
+    #[schemars(with = "String")]
     pub connection_time: Timestamp,
     /// The calls of tools it has made since.
     pub request_count: u64,

@@ -264,7 +264,7 @@ mod tests {
         check(
             "MCP_SERVER__QQQ",
             "",
-            "there are: connectors, context_manager, contexts, http, lanes, log, memory, safe_mode, slow_operations, stdio",
+            "there are: connectors, context_manager, contexts, http, lanes, log, memory, monitoring, safe_mode, slow_operations, stdio",
         );
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "-1", "invalid value");
         check("MCP_SERVER__HTTP__BODY_BYTES_MAX", "much", "invalid type");

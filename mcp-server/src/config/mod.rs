@@ -44,6 +44,7 @@ use crate::{
     admission::LanesConfig,
     context::ContextsConfig,
     memory::{Limits, postgres::PostgresConfig, sqlite::SqliteConfig},
+    monitoring::MonitoringConfig,
     telemetry::SlowOperationsConfig,
     upstream::ConnectorsConfig,
 };
@@ -67,6 +68,8 @@ pub struct Config {
     pub connectors: ConnectorsConfig,
     /// Which operations are noted as slow.
     pub slow_operations: SlowOperationsConfig,
+    /// Whether and how the server watches itself.
+    pub monitoring: MonitoringConfig,
     /// Settings under the names of an earlier program, in the file only. What they mean here is laid
     /// over `memory` and `contexts` when the file is read. Absent by default.
     pub context_manager: Option<ContextManagerSection>,
@@ -170,6 +173,9 @@ impl Config {
             .map_err(|error| ConfigError::invalid("memory.circuit_breaker", error.to_string()))?;
         self.contexts.validate()?;
         self.connectors.validate()?;
+        self.monitoring
+            .validate()
+            .map_err(|(field, reason)| ConfigError::invalid(field, reason))?;
         self.memory
             .batch
             .validate()

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     admission::{Admission, Admitted, Overloaded},
     auth::Caller,
-    call::{Call, Lane},
+    call::{Call, Lane, Via},
     client::{self, Client},
     tools::{DynTool, Registry, required_scope},
 };
@@ -146,9 +146,11 @@ impl McpHandler {
         &self,
         tool: &dyn DynTool,
         arguments: JsonObject,
+        via: Via,
         context: &RequestContext<RoleServer>,
     ) -> Result<Answer<Value>, ErrorData> {
         let mut call = self.call_for(tool, context)?;
+        call.via = via;
         let (lane, _place) = match &self.connection {
             Some(connection) => {
                 let name = context.client_info().map(|info| info.name);
@@ -307,7 +309,8 @@ impl ServerHandler for McpHandler {
         let answer = match self.registry.is_local(&request.name) {
             true => {
                 let arguments = request.arguments.unwrap_or_default();
-                self.run(tool.as_ref(), arguments, &context).await?
+                self.run(tool.as_ref(), arguments, Via::Tool, &context)
+                    .await?
             }
             false => self.run_remote(tool.as_ref(), request, &context).await?,
         };
@@ -348,7 +351,7 @@ impl ServerHandler for McpHandler {
             }
         };
         arguments.remove("_meta");
-        self.run(tool.as_ref(), arguments, &context)
+        self.run(tool.as_ref(), arguments, Via::Method, &context)
             .await?
             .into_method_result()
     }

@@ -39,14 +39,17 @@ impl Default for SlowOperationsConfig {
 }
 
 /// An operation that took too long. It says nothing of what was in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[non_exhaustive]
 pub struct SlowOperation {
     /// The tool.
     pub operation: String,
     /// When it began.
+    #[schemars(with = "String")]
     pub began_at: Timestamp,
     /// How long it took.
+    #[serde(rename = "duration_ms", serialize_with = "as_millis")]
+    #[schemars(with = "f64")]
     pub duration: Duration,
     /// The kind of client that asked.
     pub lane: Lane,
@@ -92,6 +95,12 @@ impl SlowOperations {
             ring: Mutex::new(VecDeque::new()),
             total: AtomicU64::new(0),
         }
+    }
+
+    /// From what on an operation is slow.
+    #[must_use]
+    pub fn threshold(&self) -> Duration {
+        self.config.threshold
     }
 
     /// Whether an operation that took this long is slow.
@@ -141,6 +150,10 @@ impl SlowOperations {
     pub fn total(&self) -> u64 {
         self.total.load(Ordering::Relaxed)
     }
+}
+
+fn as_millis<S: serde::Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(duration.as_micros() as f64 / 1e3)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
 use super::{DynTool, Reply, ToolError};
-use crate::{call::Call, ports::EventSink, written::Written};
+use crate::{call::Call, monitoring::Tier, ports::EventSink, written::Written};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
 /// when its caller does not wait for the answer.
@@ -26,6 +26,10 @@ impl Announced {
 impl DynTool for Announced {
     fn description(&self) -> &Description {
         self.tool.description()
+    }
+
+    fn tier(&self) -> Tier {
+        self.tool.tier()
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Effect, Tool, ToolError};
 use crate::{
     call::Call,
+    monitoring::Tier,
     upstream::{Gateway, Status},
 };
 
@@ -43,6 +44,7 @@ impl Tool for ConnectorList {
     const TITLE: &'static str = "List connectors";
     const DESCRIPTION: &'static str = "List the connectors to other MCP servers: whether each answers, how many tools it offers here, how old its list of tools is, and what went wrong last.";
     const EFFECT: Effect = Effect::Reads;
+    const TIER: Tier = Tier::Fast;
 
     async fn call(&self, _call: &Call, _arguments: Nothing) -> Result<Connectors, ToolError> {
         let connectors = self.gateway.statuses();

@@ -5,7 +5,8 @@ use serde::Deserialize;
 
 use super::{Effect, Tool, ToolError};
 use crate::{
-    call::Call,
+    call::{Call, Elsewhere},
+    monitoring::Tier,
     upstream::{ConnectorName, Gateway, Status},
 };
 
@@ -39,9 +40,11 @@ impl Tool for ConnectorRefresh {
     const TITLE: &'static str = "Refresh a connector";
     const DESCRIPTION: &'static str = "Ask a connector for its list of tools now, also when it had refused its credentials, and say how it does. Use it after something about the other server was mended or changed.";
     const EFFECT: Effect = Effect::ChangesOnce;
+    const TIER: Tier = Tier::Gateway;
 
-    async fn call(&self, _call: &Call, arguments: Refresh) -> Result<Status, ToolError> {
+    async fn call(&self, call: &Call, arguments: Refresh) -> Result<Status, ToolError> {
         let name = arguments.name.parse::<ConnectorName>().ok();
+        let _elsewhere = Elsewhere::begin(&call.notes);
         let refreshed = match &name {
             Some(name) => self.gateway.refresh(name).await,
             None => None,

@@ -54,6 +54,20 @@ impl ToolError {
         }
     }
 
+    /// Whether it says something of the call, and nothing of the server or of what it depends on.
+    #[must_use]
+    pub fn is_callers(&self) -> bool {
+        matches!(
+            self.code(),
+            "invalid_argument"
+                | "not_found"
+                | "version_conflict"
+                | "answer_too_large"
+                // Another server's own answer.
+                | "upstream_error"
+        )
+    }
+
     /// Whether it is certain that the call has changed nothing.
     #[must_use]
     pub fn changed_nothing(&self) -> bool {

@@ -8,6 +8,7 @@ use super::{Effect, Tool, ToolError, registry::parse};
 use crate::{
     call::Call,
     memory::{MemoryError, MemoryService, Operation, Outcome},
+    monitoring::Tier,
 };
 
 /// Runs up to 50 operations in order, in one durable write, each with its own result.
@@ -71,6 +72,7 @@ impl Tool for MemoryBatch {
         arguments of that tool}]}. Much faster than single calls. Every operation has its own \
         result, in order.";
     const EFFECT: Effect = Effect::Changes;
+    const TIER: Tier = Tier::Fast;
 
     async fn call(&self, call: &Call, batch: Batch) -> Result<Results, ToolError> {
         let operations = batch

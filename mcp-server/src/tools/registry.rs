@@ -10,15 +10,26 @@ use tokio::sync::watch;
 
 use super::{
     Effect, Freshness, Reply, Tool, ToolError, announced::Announced, remote::Remote, schema,
-    watched::Watched,
+    watched::Watch,
 };
-use crate::{call::Call, ports::EventSink, telemetry::SlowOperations, written::Written};
+use crate::{
+    call::Call,
+    monitoring::{Recorder, Tier},
+    ports::EventSink,
+    telemetry::SlowOperations,
+    written::Written,
+};
 
 /// A tool as the registry keeps it: untyped at its edge.
 #[async_trait]
 pub trait DynTool: Send + Sync {
     /// What clients are told about the tool.
     fn description(&self) -> &Description;
+
+    /// What a call is expected to take.
+    fn tier(&self) -> Tier {
+        Tier::Local
+    }
 
     /// Parses the arguments, runs the tool and returns its result.
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError>;
@@ -41,7 +52,7 @@ pub struct Registry {
     by_name: HashMap<String, usize>,
     by_method: HashMap<String, usize>,
     remote: Remote,
-    slow: Option<Arc<SlowOperations>>,
+    watch: Option<Watch>,
 }
 
 impl std::fmt::Debug for Registry {
@@ -78,13 +89,15 @@ impl Registry {
         self
     }
 
-    /// The same tools, with their slow calls noted in `slow`.
+    /// The same tools, with their slow calls noted in `slow`, and all of them counted in `recorder`
+    /// if there is one.
     #[must_use]
-    pub fn watched(mut self, slow: &Arc<SlowOperations>) -> Self {
+    pub fn watched(mut self, slow: &Arc<SlowOperations>, recorder: Option<&Arc<Recorder>>) -> Self {
+        let watch = Watch::new(slow.clone(), recorder.cloned());
         for tool in &mut self.tools {
-            *tool = Arc::new(Watched::new(tool.clone(), slow.clone()));
+            *tool = watch.over(tool.clone());
         }
-        self.slow = Some(slow.clone());
+        self.watch = Some(watch);
         self
     }
 
@@ -135,8 +148,8 @@ impl Registry {
     /// Exchanges the tools of upstreams, none of which may have the name of a local one. Whoever
     /// [listens](Self::changes) hears of it if what clients are told is different.
     pub fn set_remote(&self, tools: Vec<Arc<dyn DynTool>>, freshness: Freshness) {
-        let watched = |tool| match &self.slow {
-            Some(slow) => Arc::new(Watched::new(tool, slow.clone())) as Arc<dyn DynTool>,
+        let watched = |tool| match &self.watch {
+            Some(watch) => watch.over(tool),
             None => tool,
         };
         self.remote
@@ -165,6 +178,10 @@ struct Typed<T> {
 impl<T: Tool> DynTool for Typed<T> {
     fn description(&self) -> &Description {
         &self.description
+    }
+
+    fn tier(&self) -> Tier {
+        T::TIER
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ToolError;
-use crate::{call::Call, written::Form};
+use crate::{call::Call, monitoring::Tier, written::Form};
 
 /// What a tool does to the world; it becomes the tool's annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub trait Tool: Send + Sync + 'static {
     const DESCRIPTION: &'static str;
     /// What it does to the world.
     const EFFECT: Effect;
+    /// What a call is expected to take.
+    const TIER: Tier = Tier::Local;
 
     /// Where a result's written form is kept, and the most bytes it may have there; `None`: it is
     /// written each time.

@@ -1,35 +1,59 @@
-//! A tool whose slow calls are noted.
+//! A tool whose calls are counted, and the slow ones noted.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant};
 
 use super::{DynTool, Reply, ToolError, json_len};
 use crate::{
     call::Call,
+    monitoring::{Ended, Outcome, Recorder, Tier, ToolCounter},
     telemetry::{SlowOperation, SlowOperations},
     written::Written,
 };
 
-/// Any tool, and where its slow calls go.
-pub(super) struct Watched {
-    tool: Arc<dyn DynTool>,
+/// Where calls are noted.
+#[derive(Clone)]
+pub(super) struct Watch {
     slow: Arc<SlowOperations>,
+    recorder: Option<Arc<Recorder>>,
 }
 
-impl Watched {
-    pub(super) fn new(tool: Arc<dyn DynTool>, slow: Arc<SlowOperations>) -> Self {
-        Self { tool, slow }
+impl Watch {
+    pub(super) fn new(slow: Arc<SlowOperations>, recorder: Option<Arc<Recorder>>) -> Self {
+        Self { slow, recorder }
     }
+
+    /// The same tool, watched.
+    pub(super) fn over(&self, tool: Arc<dyn DynTool>) -> Arc<dyn DynTool> {
+        Arc::new(Watched {
+            tool,
+            watch: self.clone(),
+            counter: OnceLock::new(),
+        })
+    }
+}
+
+/// Any tool, and where its calls are noted.
+struct Watched {
+    tool: Arc<dyn DynTool>,
+    watch: Watch,
+    /// Found at the first call: there may be more tools than are told apart, and those that are
+    /// called come first.
+    counter: OnceLock<Arc<ToolCounter>>,
 }
 
 #[async_trait]
 impl DynTool for Watched {
     fn description(&self) -> &Description {
         self.tool.description()
+    }
+
+    fn tier(&self) -> Tier {
+        self.tool.tier()
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {
@@ -56,7 +80,7 @@ impl DynTool for Watched {
 }
 
 impl Watched {
-    /// Notes a call that has ended, if it was slow.
+    /// Counts a call that has ended, and notes it if it was slow.
     fn look<T>(
         &self,
         call: &Call,
@@ -66,7 +90,8 @@ impl Watched {
         bytes: impl FnOnce(&T) -> usize,
     ) {
         let duration = began.elapsed();
-        if !self.slow.is_slow(duration) {
+        self.count(call, duration, result.as_ref().err());
+        if !self.watch.slow.is_slow(duration) {
             return;
         }
         let outcome = result.as_ref().map_or_else(ToolError::code, |_| "ok");
@@ -79,7 +104,28 @@ impl Watched {
             Ok(Reply::Response(response)) => json_len(response),
             Err(_) => 0,
         };
-        self.slow.note(slow);
+        self.watch.slow.note(slow);
+    }
+
+    fn count(&self, call: &Call, took: Duration, error: Option<&ToolError>) {
+        let Some(recorder) = &self.watch.recorder else {
+            return;
+        };
+        let counter = self.counter.get_or_init(|| {
+            let name = &self.tool.description().name;
+            recorder.tool(name, self.tool.tier())
+        });
+        counter.record(Ended {
+            lane: call.lane,
+            via: call.via,
+            took,
+            elsewhere: call.notes.elsewhere(),
+            outcome: match error {
+                None => Outcome::Done,
+                Some(error) if error.is_callers() => Outcome::Refused,
+                Some(_) => Outcome::Failed,
+            },
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use rmcp::{
 };
 
 use super::{Listener, UpstreamError, failure};
+use crate::monitoring::Parts;
 
 /// A connection over which the protocol is spoken, after its first exchange.
 pub type Connection = RunningService<RoleClient, Listener>;
@@ -22,6 +23,9 @@ pub trait Dial: Send + Sync {
 
     /// Ends what connections leave behind, after they are closed.
     async fn close(&self);
+
+    /// Adds how its connections do, which belong to the connector `name`.
+    fn observe(&self, _name: &str, _parts: &mut Parts) {}
 }
 
 /// Begins with the newest revision, and falls back to sessions where that is not known. `open`

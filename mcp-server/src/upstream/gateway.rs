@@ -1,5 +1,7 @@
 //! All connectors: which there are, one worker for each, and one list of tools.
 
+mod observed;
+
 use std::{
     collections::BTreeMap,
     sync::{

@@ -20,7 +20,11 @@ use super::{
     Attempts, Dial, Listed, Listener, Manifest, RemoteTool, Until, UpstreamError, link::Link,
     random::chance,
 };
-use crate::{call::Call, ports::Upstream};
+use crate::{
+    call::{Call, Elsewhere},
+    monitoring::Parts,
+    ports::Upstream,
+};
 
 /// The bounds of a session.
 #[derive(Debug, Clone)]
@@ -199,6 +203,7 @@ impl Upstream for Session {
             return Err(UpstreamError::Overloaded { limit });
         };
         let limit = self.bounds.call_timeout;
+        let elsewhere = Elsewhere::begin(&call.notes);
         let called = async {
             let link = self.link().await?;
             if tool.repeats_arguments && !link.has_listed() {
@@ -209,6 +214,7 @@ impl Upstream for Session {
             link.call(call, params).await
         };
         let called = timeout(limit, called).await;
+        drop(elsewhere);
         let called = called.unwrap_or(Err(UpstreamError::Timeout { limit }));
         if called.is_ok() {
             self.succeeded();
@@ -231,5 +237,9 @@ impl Upstream for Session {
             link.close().await;
         }
         self.dial.close().await;
+    }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        self.dial.observe(name, parts);
     }
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::monitoring::{Dependency, DependencyKind, DependencyState};
+
 /// How a connector does.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
@@ -26,6 +28,24 @@ pub struct Status {
     /// What went wrong last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+impl Status {
+    /// The connector as something that the server depends on; `None` before it was asked.
+    #[must_use]
+    pub fn as_dependency(&self) -> Option<Dependency> {
+        Some(Dependency {
+            name: self.name.clone(),
+            kind: DependencyKind::Connector,
+            state: match self.condition {
+                Condition::Starting => return None,
+                Condition::Ready => DependencyState::Up,
+                Condition::Stale => DependencyState::Degraded,
+                Condition::Failed => DependencyState::Down,
+            },
+            detail: self.error.clone().unwrap_or_default(),
+        })
+    }
 }
 
 /// What a connector's state comes to.

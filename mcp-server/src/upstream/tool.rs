@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{ConnectorName, RemoteTool, naming::Named};
 use crate::{
     call::Call,
+    monitoring::Tier,
     ports::Upstream,
     tools::{DynTool, Reply, ToolError},
     written::Written,
@@ -46,6 +47,10 @@ impl UpstreamTool {
 impl DynTool for UpstreamTool {
     fn description(&self) -> &Tool {
         &self.description
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Gateway
     }
 
     async fn call(&self, call: &Call, arguments: JsonObject) -> Result<Reply<Value>, ToolError> {

@@ -148,7 +148,7 @@ async fn an_unknown_variable_is_named_and_the_right_one_suggested() {
         (
             "MCP_SERVER__XYZ",
             "1",
-            "there are: connectors, context_manager, contexts, http, lanes, log, memory, safe_mode, slow_operations, stdio",
+            "there are: connectors, context_manager, contexts, http, lanes, log, memory, monitoring, safe_mode, slow_operations, stdio",
         ),
         ("MCP_SERVER__", "1", "there is no"),
     ] {

@@ -9,6 +9,13 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }
 
+/** A time in seconds, as exact as steps of so many seconds need. */
+function clock(seconds, step) {
+  const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  if (step < 60) options.second = "2-digit";
+  return new Date(seconds * 1000).toLocaleTimeString("en", options);
+}
+
 /**
  * A chart in `container` of `lines` ({label, color, show}), whose names and values stand in `keys`.
  * `limit`: a level that is marked.
@@ -68,12 +75,13 @@ export class LineChart {
       {
         width,
         height: HEIGHT,
+        padding: [6, 10, 0, 0],
         legend: { show: false },
         cursor: { y: false, points: { size: 5 }, drag: { x: false, y: false } },
         scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.12, first.least)] } },
         axes: [
-          { ...axis, size: 26, space: 70 },
-          { ...axis, size: 58, space: 34, values: (_plot, ticks) => ticks.map((tick) => first.show(tick)) },
+          { ...axis, size: 22, gap: 4, space: 80, values: (_plot, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick, step)) },
+          { ...axis, size: 50, gap: 4, space: 34, values: (_plot, ticks) => ticks.map((tick) => first.show(tick)) },
         ],
         series: [
           {},
@@ -107,7 +115,8 @@ export function spark() {
 export function drawSpark(svg, values, length) {
   const known = values.filter((value) => value !== null);
   const high = Math.max(...known, Number.MIN_VALUE);
-  const step = 110 / Math.max(1, length - 1);
+  // A line that has just begun is drawn wider, so that it can be seen.
+  const step = 110 / Math.max(1, Math.min(length, Math.max(values.length, length / 4)) - 1);
   const points = values.flatMap((value, index) => {
     if (value === null) return [];
     const x = 110 - (values.length - 1 - index) * step;

@@ -138,5 +138,6 @@ export function time(timestamp) {
   const date = new Date(timestamp);
   if (Number.isNaN(date.getTime())) return "–";
   const isToday = date.toDateString() === new Date().toDateString();
-  return isToday ? date.toLocaleTimeString() : date.toLocaleString();
+  const clock = date.toLocaleTimeString("en", { hourCycle: "h23" });
+  return isToday ? clock : `${date.toLocaleDateString("en", { month: "short", day: "numeric" })}, ${clock}`;
 }

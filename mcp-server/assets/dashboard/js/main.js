@@ -1,7 +1,7 @@
 // Puts the page together: follows the server's status and hands each one to the panels.
 
 import { follow, get } from "./api.js";
-import { byId, setAttributes, setText } from "./dom.js";
+import { byId, setAttributes, setText, time } from "./dom.js";
 import * as alerts from "./panels/alerts.js";
 import * as benchmark from "./panels/benchmark.js";
 import * as cache from "./panels/cache.js";
@@ -74,7 +74,7 @@ function state(name, error) {
   const trouble = byId("trouble");
   trouble.hidden = name !== "waiting" && name !== "refused";
   trouble.dataset.kind = name === "refused" ? "bad" : "warn";
-  const last = status ? `The figures below are of ${new Date(status.at).toLocaleTimeString()}. ` : "";
+  const last = status ? `The figures below are of ${time(status.at)}. ` : "";
   if (name === "waiting") setText(trouble, `The server does not answer: ${error.message}. ${last}Trying again.`);
   if (name === "refused") setText(trouble, "The server shows its figures only with a token that has the scope read: choose Token above. Make one with `mcp-server token add dashboard --scope admin`.");
 }

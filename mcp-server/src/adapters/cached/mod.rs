@@ -5,6 +5,7 @@
 //! replaced by what it has become. A search that was kept is not thrown away: it is brought up to
 //! date by evaluating only what has changed since it was run.
 
+mod clearing;
 mod config;
 mod follower;
 mod key;
@@ -115,6 +116,12 @@ impl CachedStore {
     #[must_use]
     pub fn stats(&self) -> CachedStats {
         self.counters.snapshot(&self.cache.stats())
+    }
+
+    /// The counters of the cache itself, whose look-ups are parts of calls.
+    #[must_use]
+    pub fn cache_stats(&self) -> mcp_cache::CacheStats {
+        self.cache.stats()
     }
 
     /// Has the cache follow all changes, and returns the last one. `None`: go past the cache.

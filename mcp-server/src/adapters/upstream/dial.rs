@@ -12,9 +12,12 @@ use rmcp::transport::{
 use tokio_rustls::rustls::ClientConfig;
 
 use super::{agent::HttpClient, resolver::Guarded};
-use crate::upstream::{
-    Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
-    connect,
+use crate::{
+    monitoring::{Parts, PoolStatus},
+    upstream::{
+        Connection, Dial, Listener, MissingVariable, Secret, ServerConfig, Template, UpstreamError,
+        connect,
+    },
 };
 
 /// How long connections may take to end.
@@ -142,6 +145,16 @@ impl Dial for HttpDial {
     async fn close(&self) {
         // A body that nobody reads to its end may hold one for ever.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.agent.close()).await;
+    }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        // More than one where it redirects.
+        let pools = self.stats();
+        let pools = pools.iter().enumerate().map(|(at, stats)| match at {
+            0 => PoolStatus::of(format!("connector:{name}"), stats),
+            _ => PoolStatus::of(format!("connector:{name}:{at}"), stats),
+        });
+        parts.pools.extend(pools);
     }
 }
 

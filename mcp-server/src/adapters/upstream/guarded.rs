@@ -9,6 +9,7 @@ use rmcp::model::{CallToolResponse, JsonObject};
 use crate::{
     adapters::GuardConfig,
     call::Call,
+    monitoring::{BreakerStatus, Parts},
     ports::Upstream,
     upstream::{Listed, RemoteTool, RetryConfig, Until, UpstreamError},
 };
@@ -156,5 +157,12 @@ impl Upstream for GuardedUpstream {
 
     async fn close(&self) {
         self.upstream.close().await;
+    }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        let stats = self.stats();
+        let breaker = stats.map(|stats| BreakerStatus::of(format!("connector:{name}"), &stats));
+        parts.breakers.extend(breaker);
+        self.upstream.observe(name, parts);
     }
 }

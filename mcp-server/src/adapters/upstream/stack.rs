@@ -56,6 +56,12 @@ impl UpstreamStack {
         })
     }
 
+    /// What is kept of all upstreams, unless it is left out.
+    #[must_use]
+    pub fn caches(&self) -> Option<&UpstreamCaches> {
+        self.caches.as_ref()
+    }
+
     fn dial(&self, server: &ServerConfig) -> Result<Box<dyn Dial>, UpstreamError> {
         let config = &self.config;
         let answer_bytes_max = config.answer_bytes_max.get();

@@ -47,6 +47,7 @@ use super::{
 use crate::{
     adapters::postgres::{Database, NodeStats},
     call::{Call, Lane},
+    monitoring::DependencyKind,
     ports::{GroupCommit, MemoryStore, Readiness},
     telemetry::SlowOperations,
 };
@@ -269,6 +270,10 @@ impl GroupCommit for PostgresStore {
 impl Readiness for PostgresStore {
     fn name(&self) -> &'static str {
         "memory_store"
+    }
+
+    fn kind(&self) -> DependencyKind {
+        DependencyKind::Store
     }
 
     async fn check(&self) -> Result<(), String> {

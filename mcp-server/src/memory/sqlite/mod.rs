@@ -45,6 +45,7 @@ use super::{
 };
 use crate::{
     call::{Call, Lane},
+    monitoring::DependencyKind,
     ports::{GroupCommit, MemoryArchive, MemoryStore, Readiness},
 };
 
@@ -290,6 +291,10 @@ impl MemoryArchive for SqliteStore {
 impl Readiness for SqliteStore {
     fn name(&self) -> &'static str {
         "memory_store"
+    }
+
+    fn kind(&self) -> DependencyKind {
+        DependencyKind::Store
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -21,23 +21,39 @@ pub(super) fn routes(parts: Vec<Arc<dyn Readiness>>) -> Router {
         .route("/readyz", routing::get(move || ready(parts.clone())))
 }
 
+/// What the parts come to together, the worse the more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    Fit,
+    Degraded,
+    Failed,
+}
+
 async fn ready(parts: Vec<Arc<dyn Readiness>>) -> Response {
     let mut report = Map::new();
-    let mut fit = true;
+    let mut worst = Verdict::Fit;
     for part in parts {
         let verdict = tokio::time::timeout(CHECK_TIMEOUT, part.check())
             .await
             .unwrap_or_else(|_| Err(format!("no answer within {CHECK_TIMEOUT:?}")));
-        fit &= verdict.is_ok();
         let entry = match verdict {
             Ok(()) => json!({"status": "ok"}),
-            Err(reason) => json!({"status": "failed", "reason": reason}),
+            Err(reason) if part.is_essential() => {
+                worst = Verdict::Failed;
+                json!({"status": "failed", "reason": reason})
+            }
+            Err(reason) => {
+                worst = worst.max(Verdict::Degraded);
+                json!({"status": "degraded", "reason": reason})
+            }
         };
         report.insert(part.name().to_owned(), entry);
     }
-    let (status, word) = match fit {
-        true => (StatusCode::OK, "ok"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
+    let (status, word) = match worst {
+        Verdict::Fit => (StatusCode::OK, "ok"),
+        // It does its work, only less well.
+        Verdict::Degraded => (StatusCode::OK, "degraded"),
+        Verdict::Failed => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
     };
     let answer = json!({"status": word, "parts": Value::Object(report)});
     body::json(status, answer.to_string())

@@ -1,15 +1,18 @@
-//! Streamable HTTP: `/mcp` for clients of both eras, `/healthz` and `/readyz` for operators.
+//! Streamable HTTP: `/mcp` for clients of both eras; `/healthz`, `/readyz` and `/api/status` for
+//! operators, `/dashboard` for people.
 
 mod access;
 mod auth;
 mod body;
 mod coding;
 mod connections;
+mod dashboard;
 mod ending;
 mod guard;
 mod health;
 mod intake;
 mod mcp;
+mod monitor;
 mod msgpack;
 mod rate;
 mod refusals;
@@ -31,6 +34,7 @@ use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use auth::Auth;
+pub use dashboard::Dashboard;
 pub use sessions::{SessionSink, SinkError};
 pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
@@ -46,8 +50,8 @@ use self::{
     websocket::Sockets,
 };
 use crate::{
-    admission::Admission, client::Clients, config::HttpConfig, live::Live, ports::Readiness,
-    protocol::Front, tools::Registry,
+    admission::Admission, client::Clients, config::HttpConfig, live::Live, monitoring::Monitor,
+    ports::Readiness, protocol::Front, tools::Registry,
 };
 
 /// How a served listener came to its end.
@@ -78,6 +82,10 @@ pub struct Options {
     pub counters: Counters,
     /// Where it is seen which calls are for upstreams, and need no place here.
     pub registry: Option<Arc<Registry>>,
+    /// What `/api/status` tells; without it, there is none.
+    pub monitor: Option<Monitor>,
+    /// What `/dashboard` shows beside that; without it, there is none.
+    pub dashboard: Option<Dashboard>,
 }
 
 impl std::fmt::Debug for Options {
@@ -165,6 +173,9 @@ fn router<H: ServerHandler + Clone>(
         options.clients,
     )?;
     let registry = sessions.registry();
+    if let Some(monitor) = &options.monitor {
+        monitor.attach_sessions(sessions.observed());
+    }
     let fronted = options.front.is_some();
     let auth = options.auth.map(Arc::new);
     let endpoint = McpEndpoint::new(
@@ -187,7 +198,25 @@ fn router<H: ServerHandler + Clone>(
     let routes = Router::new()
         .route("/mcp", mcp.clone())
         .route("/mcp/{client}", mcp)
-        .merge(health::routes(options.readiness));
+        .merge(health::routes(options.readiness))
+        .merge(
+            options
+                .monitor
+                .as_ref()
+                .map_or_else(Router::new, monitor::routes),
+        );
+    let routes = match (options.monitor, options.dashboard) {
+        (Some(monitor), Some(dashboard)) if config.dashboard.enabled => {
+            routes.merge(dashboard::routes(dashboard::Shown {
+                dashboard,
+                monitor,
+                auth: auth.clone(),
+                viewers_max: config.dashboard.viewers_max,
+                end: streams.clone(),
+            }))
+        }
+        _ => routes,
+    };
     let access = Arc::new(Access::new(auth, live.clone(), options.counters.clone()));
     let routes = match options.websocket {
         Some(connect) if config.websocket.enabled => {

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What the HTTP server has counted since its start. Clones share the counts.
@@ -19,7 +20,7 @@ macro_rules! counts {
         }
 
         /// The counts of an HTTP server at one moment.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
         #[non_exhaustive]
         pub struct HttpStats {
             $($(#[doc = $doc])+ pub $name: u64,)+

@@ -246,6 +246,12 @@ async fn the_list_of_tools_is_this() {
             [false, true, true, false],
             vec!["name"],
         ),
+        (
+            "run_performance_benchmark",
+            "Run a benchmark",
+            [false, false, false, false],
+            vec![],
+        ),
     ];
     let mut ways = Ways::open().await;
     for client in &mut ways.clients {

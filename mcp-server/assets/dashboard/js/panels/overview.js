@@ -30,8 +30,8 @@ function tile(id, name) {
 function fill(id, name, value, note, state = null) {
   const found = byId(id) ?? byId("tiles").appendChild(tile(id, name));
   setText(found.children[1], value);
-  setText(found.children[2], note);
-  setAttributes(found.children[2], { title: note });
+  // Lines break between figures, not within them.
+  setText(found.children[2], note.split(" · ").map((part) => part.replaceAll(" ", "\u00a0")).join(" · "));
   setAttributes(found, { "data-state": state });
 }
 

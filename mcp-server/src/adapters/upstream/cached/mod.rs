@@ -1,5 +1,6 @@
 //! An upstream whose list of tools is kept, and the results of those tools whose settings say so.
 
+mod clearing;
 mod key;
 mod policy;
 
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use self::policy::{Policies, Terms};
 use crate::{
     call::Call,
+    monitoring::Parts,
     ports::Upstream,
     tools::json_len,
     upstream::{
@@ -84,6 +86,12 @@ impl UpstreamCaches {
             results: Cache::weighing(&results, weigh).build()?,
             share_calls: config.results.share_calls,
         })
+    }
+
+    /// The counters of kept lists.
+    #[must_use]
+    pub fn list_stats(&self) -> mcp_cache::CacheStats {
+        self.lists.stats()
     }
 
     /// The counters of kept results.
@@ -182,13 +190,21 @@ impl CachedUpstream {
         };
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let fetch = Fetch::new().tags(&tags);
+        let began = Instant::now();
         let answer = self
             .caches
             .results
             .get_or_fetch_with(&key, fetch, load)
             .await;
+        let is_hit = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.source == Source::Hit);
+        if !is_hit && call.notes.elsewhere().is_zero() {
+            // Another caller's call was waited for, and notes it for that one.
+            call.notes.add_elsewhere(began.elapsed());
+        }
         let answer = answer.map_err(own_error)?;
-        if answer.source == Source::Hit {
+        if is_hit {
             call.notes.set_cached();
         }
         Ok((*answer.value).clone())
@@ -310,5 +326,9 @@ impl Upstream for CachedUpstream {
 
     async fn close(&self) {
         self.upstream.close().await;
+    }
+
+    fn observe(&self, name: &str, parts: &mut Parts) {
+        self.upstream.observe(name, parts);
     }
 }

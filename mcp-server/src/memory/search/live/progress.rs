@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 
-use crate::{memory::MemoryError, ports::Readiness};
+use crate::{memory::MemoryError, monitoring::DependencyKind, ports::Readiness};
 
 /// Counters of the one rebuild that may be under way, and of how many there were.
 #[derive(Debug, Default)]
@@ -80,6 +80,10 @@ impl IndexReadiness {
 impl Readiness for IndexReadiness {
     fn name(&self) -> &'static str {
         "search_index"
+    }
+
+    fn kind(&self) -> DependencyKind {
+        DependencyKind::Index
     }
 
     async fn check(&self) -> Result<(), String> {

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{extract::Request, response::Response};
 use http::{HeaderMap, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{caller, json};
 use crate::{
     auth::Scope,
+    ports::{Clear, ClearableCache},
     transport::http::{auth, body},
 };
 
@@ -16,39 +17,13 @@ use crate::{
 const BODY_BYTES_MAX: usize = 16 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is to be cleared.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Clear {
-    /// Everything; the value is not looked at.
-    All(bool),
-    /// What has this tag.
-    Tag(String),
-    /// What has this key.
-    Key(String),
-    /// What has a key that matches this pattern, with `*` and `?`.
-    Pattern(String),
-    /// What is in this namespace.
-    Namespace(String),
-}
-
-/// Clears caches. What was cleared is read anew; nothing is lost.
-pub trait ClearCaches: Send + Sync {
-    /// Clears as asked, and says in one sentence what that came to.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with the wish.
-    fn clear(&self, wish: &Clear) -> Result<String, String>;
-}
-
 #[derive(Serialize)]
 struct Cleared {
     message: String,
 }
 
 /// `POST /api/cache/clear`.
-pub(super) async fn clear(caches: Arc<dyn ClearCaches>, request: Request) -> Response {
+pub(super) async fn clear(caches: Arc<[Arc<dyn ClearableCache>]>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
     let caller = caller(&head.extensions);
     if caller.token().is_none() {
@@ -63,20 +38,27 @@ pub(super) async fn clear(caches: Arc<dyn ClearCaches>, request: Request) -> Res
     }
     let read = body::read(&head.headers, &mut body, BODY_BYTES_MAX, BODY_TIMEOUT).await;
     let Ok(bytes) = read else {
-        return body::plain(StatusCode::BAD_REQUEST, "the body is too large, or did not come");
+        return body::plain(
+            StatusCode::BAD_REQUEST,
+            "the body is too large, or did not come",
+        );
     };
-    let wish = match serde_json::from_slice(&bytes) {
+    let wish: Clear = match serde_json::from_slice(&bytes) {
         Ok(wish) => wish,
         Err(error) => return body::plain(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    match caches.clear(&wish) {
-        Ok(message) => {
-            let tenant = caller.owner.as_str();
-            tracing::info!(tenant, ?wish, "cleared caches by the dashboard: {message}");
-            json(&Cleared { message })
-        }
-        Err(reason) => body::plain(StatusCode::BAD_REQUEST, reason),
-    }
+    let cleared = caches.iter().filter(|cache| cache.clear(&wish));
+    let cleared: Vec<_> = cleared.map(|cache| cache.name()).collect();
+    let tenant = caller.owner.as_str();
+    tracing::info!(tenant, ?wish, ?cleared, "caches were cleared");
+    let message = match cleared.is_empty() {
+        true => "no cache has anything of that kind".to_owned(),
+        false => format!(
+            "cleared: {}; what is asked for next is read anew",
+            cleared.join(", ")
+        ),
+    };
+    json(&Cleared { message })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -116,7 +116,10 @@ impl Asset {
 /// Another one for another text.
 fn tag(text: &str) -> String {
     let digest = Sha256::digest(text);
-    let digits: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digits: String = digest[..12]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("\"{digits}\"")
 }
 
@@ -156,8 +159,19 @@ mod tests {
             if asset.path.contains("/vendor/") {
                 continue;
             }
-            for forbidden in ["innerHTML", "style=\"", "onclick=", "eval(", "http://cdn", "https://cdn"] {
-                assert!(!asset.text.contains(forbidden), "{}: {forbidden}", asset.path);
+            for forbidden in [
+                "innerHTML",
+                "style=\"",
+                "onclick=",
+                "eval(",
+                "http://cdn",
+                "https://cdn",
+            ] {
+                assert!(
+                    !asset.text.contains(forbidden),
+                    "{}: {forbidden}",
+                    asset.path
+                );
             }
         }
     }

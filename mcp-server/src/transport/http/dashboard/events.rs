@@ -17,7 +17,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::transport::http::{body, ending::Ending};
+use super::caller;
+use crate::{
+    auth::{Caller, Scope},
+    monitoring::Status,
+    transport::http::{body, ending::Ending},
+};
 
 /// How often each viewer gets a status.
 const EVERY: Duration = Duration::from_secs(1);
@@ -26,14 +31,21 @@ const FRESH: Duration = Duration::from_millis(900);
 /// What a browser sends with what a page of another site has asked for.
 const SITE: &str = "sec-fetch-site";
 
-/// Tells the status, as JSON.
-pub(super) type Source = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+/// Tells the status.
+pub(super) type Source = Arc<dyn Fn() -> Status + Send + Sync>;
+
+/// One status, for all who look.
+struct Sample {
+    status: Status,
+    /// As who looks after the server gets it.
+    event: Bytes,
+}
 
 /// Streams of the status.
 pub(super) struct Events {
     source: Source,
-    /// The last event, and when it was made.
-    latest: Mutex<Option<(Instant, Bytes)>>,
+    /// The last status, and when it was made.
+    latest: Mutex<Option<(Instant, Arc<Sample>)>>,
     viewers: Arc<Semaphore>,
     /// Ends the streams.
     end: CancellationToken,
@@ -58,51 +70,75 @@ impl Events {
             return body::plain(StatusCode::FORBIDDEN, "other sites may not look here");
         }
         let Ok(place) = self.viewers.clone().try_acquire_owned() else {
-            let says = "too many look at once: close a dashboard, or raise http.dashboard.viewers_max";
+            let says =
+                "too many look at once: close a dashboard, or raise http.dashboard.viewers_max";
             let mut refusal = body::plain(StatusCode::SERVICE_UNAVAILABLE, says);
             let wait = HeaderValue::from_static("5");
             refusal.headers_mut().insert(header::RETRY_AFTER, wait);
             return refusal;
         };
-        let events = stream::unfold(Viewer::new(self.clone(), place), |mut viewer| async move {
+        let viewer = Viewer::new(self.clone(), caller(request.extensions()), place);
+        let events = stream::unfold(viewer, |mut viewer| async move {
             let event = viewer.next().await;
             Some((Ok::<_, Infallible>(event), viewer))
         });
-        let body = Ending::new(Body::from_stream(events), self.end.clone().cancelled_owned());
+        let body = Ending::new(
+            Body::from_stream(events),
+            self.end.clone().cancelled_owned(),
+        );
         let mut response = body::response(StatusCode::OK, "text/event-stream", Body::new(body));
         let no_store = HeaderValue::from_static("no-store");
-        response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, no_store);
         response
     }
 
-    /// The status of this moment, or one that is hardly older.
-    fn event(&self, now: Instant) -> Bytes {
+    /// The status of this moment, or one that is hardly older, as far as the caller may know it.
+    fn event(&self, now: Instant, caller: &Caller) -> Bytes {
+        let sample = self.sample(now);
+        if caller.scope == Scope::Admin {
+            return sample.event.clone();
+        }
+        written(&sample.status.clone().seen_by(&caller.owner, caller.scope))
+    }
+
+    fn sample(&self, now: Instant) -> Arc<Sample> {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, event)) = &*latest
+        if let Some((at, sample)) = &*latest
             && now.saturating_duration_since(*at) < FRESH
         {
-            return event.clone();
+            return sample.clone();
         }
         let status = (self.source)();
-        let event = Bytes::from([b"data: ", status.as_slice(), b"\n\n"].concat());
-        *latest = Some((now, event.clone()));
-        event
+        let event = written(&status);
+        let sample = Arc::new(Sample { status, event });
+        *latest = Some((now, sample.clone()));
+        sample
     }
+}
+
+fn written(status: &Status) -> Bytes {
+    // Names and numbers only: there is nothing that JSON cannot hold.
+    let json = serde_json::to_vec(status).unwrap_or_default();
+    Bytes::from([b"data: ", json.as_slice(), b"\n\n"].concat())
 }
 
 /// One who looks. Dropping it gives the place back.
 struct Viewer {
     events: Arc<Events>,
+    caller: Caller,
     ticks: Interval,
     _place: OwnedSemaphorePermit,
 }
 
 impl Viewer {
-    fn new(events: Arc<Events>, place: OwnedSemaphorePermit) -> Self {
+    fn new(events: Arc<Events>, caller: Caller, place: OwnedSemaphorePermit) -> Self {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         Self {
             events,
+            caller,
             ticks,
             _place: place,
         }
@@ -111,7 +147,7 @@ impl Viewer {
     /// The next event; the first one is there at once.
     async fn next(&mut self) -> Bytes {
         let now = self.ticks.tick().await;
-        self.events.event(now)
+        self.events.event(now, &self.caller)
     }
 }
 
@@ -122,16 +158,37 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::{
+        client::Clients,
+        monitoring::{Monitor, MonitoringConfig, Recorder, Sources},
+        telemetry::SlowOperations,
+    };
 
     fn events(viewers_max: usize) -> (Arc<Events>, Arc<AtomicUsize>, CancellationToken) {
         let made = Arc::new(AtomicUsize::new(0));
         let end = CancellationToken::new();
         let count = made.clone();
+        let monitor = Monitor::new(
+            MonitoringConfig::default(),
+            Sources {
+                recorder: Arc::new(Recorder::new(Duration::from_secs(60))),
+                parts: Vec::new(),
+                checks: Vec::new(),
+                slow: Arc::new(SlowOperations::new(&Default::default())),
+                clients: Clients::default(),
+                http: Default::default(),
+            },
+        );
         let source: Source = Arc::new(move || {
-            let number = count.fetch_add(1, Ordering::SeqCst);
-            format!("{{\"number\":{number}}}").into_bytes()
+            let mut status = monitor.status();
+            status.uptime_ms = count.fetch_add(1, Ordering::SeqCst) as u64;
+            status
         });
-        (Arc::new(Events::new(source, viewers_max, end.clone())), made, end)
+        (
+            Arc::new(Events::new(source, viewers_max, end.clone())),
+            made,
+            end,
+        )
     }
 
     fn open(events: &Arc<Events>, headers: &[(&str, &str)]) -> Response {
@@ -157,7 +214,12 @@ mod tests {
         for number in 0..3 {
             for viewer in &mut viewers {
                 let event = next(viewer).await.unwrap();
-                assert_eq!(event, format!("data: {{\"number\":{number}}}\n\n"));
+                let numbered = format!("\"uptime_ms\":{number},");
+                assert!(
+                    event.starts_with("data: {") && event.contains(&numbered),
+                    "{event}"
+                );
+                assert!(event.ends_with("}\n\n"), "{event}");
             }
         }
         assert_eq!(made.load(Ordering::SeqCst), 3);
@@ -192,6 +254,9 @@ mod tests {
         let (events, _, _) = events(1);
         let refused = open(&events, &[(SITE, "cross-site")]);
         assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-        assert_eq!(open(&events, &[(SITE, "same-origin")]).status(), StatusCode::OK);
+        assert_eq!(
+            open(&events, &[(SITE, "same-origin")]).status(),
+            StatusCode::OK
+        );
     }
 }

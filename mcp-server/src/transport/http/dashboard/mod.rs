@@ -15,24 +15,19 @@ mod events;
 
 use std::{num::NonZeroUsize, sync::Arc};
 
-use axum::{
-    Router,
-    extract::{Query, Request},
-    response::Response,
-    routing,
-};
+use axum::{Router, extract::Request, response::Response, routing};
 use http::{Extensions, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::assets::is_asset;
-pub use self::actions::ClearCaches;
-use self::events::Events;
+use self::events::{Events, Source};
 use super::{auth::Auth, body};
 use crate::{
     auth::Caller,
     bench::inside::{Inside, InsideReport},
     monitoring::{Monitor, SlotStatus, Span},
+    ports::ClearableCache,
 };
 
 /// What the page shows beside the status.
@@ -40,8 +35,14 @@ use crate::{
 pub struct Dashboard {
     /// Where the latest benchmark is.
     pub inside: Inside,
-    /// What clears caches.
-    pub caches: Arc<dyn ClearCaches>,
+    /// What can be cleared.
+    pub caches: Arc<[Arc<dyn ClearableCache>]>,
+}
+
+impl std::fmt::Debug for Dashboard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dashboard").finish_non_exhaustive()
+    }
 }
 
 /// The page's parts as the server has them.
@@ -67,18 +68,6 @@ struct Access {
     tokens: bool,
 }
 
-#[derive(Deserialize)]
-struct Window {
-    window: Wanted,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Wanted {
-    Hour,
-    Day,
-}
-
 #[derive(Serialize)]
 struct History {
     slots: Vec<SlotStatus>,
@@ -97,7 +86,9 @@ pub(super) fn routes(shown: Shown) -> Router {
         viewers_max,
         end,
     } = shown;
-    let events = Arc::new(Events::new(monitor.clone(), viewers_max.get(), end));
+    let watched = monitor.clone();
+    let source: Source = Arc::new(move || watched.status());
+    let events = Arc::new(Events::new(source, viewers_max.get(), end));
     let inside = dashboard.inside;
     let caches = dashboard.caches;
     assets::routes()
@@ -107,10 +98,11 @@ pub(super) fn routes(shown: Shown) -> Router {
         )
         .route(
             "/api/history",
-            routing::get(move |window: Query<Window>| async move {
-                let span = match window.window {
-                    Wanted::Hour => Span::Hour,
-                    Wanted::Day => Span::Day,
+            routing::get(move |request: Request| async move {
+                let span = match request.uri().query() {
+                    Some("window=hour") => Span::Hour,
+                    Some("window=day") => Span::Day,
+                    _ => return body::plain(StatusCode::BAD_REQUEST, "window=hour or window=day"),
                 };
                 let slots = monitor.history(span);
                 json(&History { slots })
@@ -162,6 +154,8 @@ fn json(value: &impl Serialize) -> Response {
         }
     };
     let no_store = HeaderValue::from_static("no-store");
-    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
     response
 }

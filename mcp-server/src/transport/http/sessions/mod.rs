@@ -31,7 +31,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::record::{Kept, Record};
 use crate::{
-    call::Lane, client::Clients, config::HttpConfig, live::Live, memory::Owner, protocol::Front,
+    call::Lane, client::Clients, config::HttpConfig, live::Live, memory::Owner, monitoring::Parts,
+    ports::Observed, protocol::Front,
 };
 
 pub use self::sink::{SessionSink, SinkError};
@@ -63,6 +64,7 @@ pub(super) struct Sessions<H> {
     handler: H,
     front: Option<Front>,
     open: mcp_streaming::Sessions,
+    budget: Budget,
     stateless: Stateless<H>,
     /// Answers `initialize` without a session of its own.
     opening: Stateless<H>,
@@ -119,10 +121,12 @@ impl<H: ServerHandler + Clone> Sessions<H> {
             let never = Arc::new(NeverSessionManager::default());
             Stateless::new(move || Ok(handler.clone()), never, rmcp_config)
         };
+        let (open, budget) = registry(&config.load())?;
         Ok(Self {
             handler: handler.clone(),
             front,
-            open: registry(&config.load())?,
+            open,
+            budget,
             stateless: stateless(true),
             opening: stateless(false),
             config,
@@ -135,6 +139,14 @@ impl<H: ServerHandler + Clone> Sessions<H> {
     /// The registry of sessions, to end them all.
     pub(super) fn registry(&self) -> mcp_streaming::Sessions {
         self.open.clone()
+    }
+
+    /// What says how the sessions do.
+    pub(super) fn observed(&self) -> Arc<dyn Observed> {
+        Arc::new(Held {
+            sessions: self.open.clone(),
+            budget: self.budget.clone(),
+        })
     }
 
     /// Hands a request that is of no session to rmcp.
@@ -162,7 +174,20 @@ impl<H: ServerHandler + Clone> Sessions<H> {
     }
 }
 
-fn registry(config: &HttpConfig) -> Result<mcp_streaming::Sessions, ConfigError> {
+/// What the sessions hold.
+struct Held {
+    sessions: mcp_streaming::Sessions,
+    budget: Budget,
+}
+
+impl Observed for Held {
+    fn observe(&self, parts: &mut Parts) {
+        parts.sessions = self.sessions.stats().into();
+        parts.streams = self.budget.stats().into();
+    }
+}
+
+fn registry(config: &HttpConfig) -> Result<(mcp_streaming::Sessions, Budget), ConfigError> {
     let budget = Budget::new(&BudgetConfig {
         bytes_max: config.sessions_bytes_max,
         ..BudgetConfig::default()
@@ -186,5 +211,6 @@ fn registry(config: &HttpConfig) -> Result<mcp_streaming::Sessions, ConfigError>
         idle_timeout: config.session_idle_timeout,
         life_time: None,
     };
-    mcp_streaming::Sessions::new(&budget, &session_config)
+    let sessions = mcp_streaming::Sessions::new(&budget, &session_config)?;
+    Ok((sessions, budget))
 }

@@ -1,0 +1,3 @@
+//! What the server knows of itself, told by a server that runs.
+
+mod status;
