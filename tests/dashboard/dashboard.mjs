@@ -2,7 +2,7 @@
 // the button that clears really clears, strangers are refused, and it works by keyboard and on a
 // narrow window. Screenshots go to target/dashboard.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
@@ -48,11 +48,16 @@ async function main() {
     const data = join(scratch, 'data');
     const other = await serve(join(scratch, 'other'));
     undo.push(other.stop);
+    const settings = join(scratch, 'settings.yaml');
+    writeFileSync(settings, `connectors: {servers: {second: {
+        url: '${other.url}/mcp', allow_private_address: true,
+        tools: {memory_search: {ttl: 10m, tags: ['query:{query}']}},
+    }}}`);
     const server = await serve(data, {
+        CONFIG: settings,
         MONITORING__ALERTS__INTERVAL: '1s',
         SLOW_OPERATIONS__THRESHOLD: '1ms',
         CONNECTORS__REFRESH__INTERVAL: '2s',
-        CONNECTORS__SERVERS: JSON.stringify({ second: { url: `${other.url}/mcp`, allow_private_address: true } }),
     });
     undo.push(server.stop);
     const { url } = server;
@@ -61,7 +66,7 @@ async function main() {
     const listed = await call(url, 'connector_list', {});
     assert.equal(listed.structuredContent.connectors.length, 1);
     const remote = async (step) => {
-        if (step % 3 === 0) await call(url, 'second_memory_search', { query: 'anything' }).catch(() => {});
+        if (step % 3 === 0) await call(url, 'second__memory_search', { query: 'anything' }).catch(() => {});
         if (step % 3 === 1) await asCursor('memory_search', { query: 'deployment' });
     };
     const rest = work(url, 6, remote);
@@ -106,7 +111,7 @@ async function main() {
     });
     await check('every tool that was called has its row', async () => {
         const names = async () => page.locator('#tools-rows td:first-child').allInnerTexts();
-        for (const name of ['memory_add', 'memory_search', 'memory_get', 'context_put', 'context_get', 'second_memory_search']) {
+        for (const name of ['memory_add', 'memory_search', 'memory_get', 'context_put', 'context_get', 'second__memory_search']) {
             await until(name, async () => (await names()).includes(name));
         }
     });
@@ -174,6 +179,15 @@ async function main() {
         const again = await call(url, 'memory_search', { query: 'staging deployment', namespace: 'project' });
         assert.equal(again._meta.cached, false, 'it was read anew');
         assert.match(await text('#token-open'), /admin/);
+    });
+    await check('so does the button of a tag', async () => {
+        const ask = async () => (await call(url, 'second__memory_search', { query: 'tagged' }))._meta.cached;
+        await ask();
+        assert.equal(await ask(), true, 'the result is kept');
+        const tag = page.locator('#cache-tags tr', { hasText: 'query:tagged' });
+        await tag.locator('button').click();
+        await until('cleared', async () => (await tag.locator('td:nth-child(4)').innerText()) === '1');
+        assert.equal(await ask(), false, 'it was asked for anew');
     });
     await check('a benchmark is run and shown', async () => {
         await page.fill('#benchmark-samples', '10');

@@ -7,10 +7,12 @@ const BINARY = process.env.MCP_SERVER_BIN;
 const REVISION = '2026-07-28';
 const READY_MS_MAX = 30_000;
 
-/** Starts `mcp-server serve` on a free port, and waits until it is ready. */
+/** Starts `mcp-server serve` on a free port, and waits until it is ready. `CONFIG` is a file of settings. */
 export async function serve(folder, settings = {}, listen = '127.0.0.1:0') {
-    const names = Object.entries(settings).map(([name, value]) => [`MCP_SERVER__${name}`, String(value)]);
-    const child = spawn(BINARY, ['serve', '--listen', listen, '--data-dir', folder], {
+    const { CONFIG, ...rest } = settings;
+    const names = Object.entries(rest).map(([name, value]) => [`MCP_SERVER__${name}`, String(value)]);
+    const file = CONFIG ? ['--config', CONFIG] : [];
+    const child = spawn(BINARY, ['serve', '--listen', listen, '--data-dir', folder, ...file], {
         env: { ...process.env, MCP_SERVER__MEMORY__OPERATION_TIMEOUT: '30s', ...Object.fromEntries(names) },
         stdio: ['ignore', 'ignore', 'pipe'],
     });
@@ -35,10 +37,15 @@ export async function serve(folder, settings = {}, listen = '127.0.0.1:0') {
     return { url, stop, log, pid: child.pid };
 }
 
+/** Runs a command to its end, and returns what it prints. */
+export async function command(...words) {
+    const { stdout } = await promisify(execFile)(BINARY, words);
+    return stdout.trim();
+}
+
 /** Makes a token. */
-export async function makeToken(folder, scope) {
-    const made = await promisify(execFile)(BINARY, ['token', 'add', scope, '--scope', scope, '--data-dir', folder]);
-    return made.stdout.trim();
+export function makeToken(folder, scope) {
+    return command('token', 'add', scope, '--scope', scope, '--data-dir', folder);
 }
 
 let lastId = 0;

@@ -75,13 +75,15 @@ async fn what_does_not_work_says_how_to_mend_it() {
     let dir = folder();
     let data = dir.path().display().to_string();
     std::fs::write(dir.path().join("memory.db"), "no database at all").unwrap();
-    let connector = r#"{"gone": {"command": ["/nowhere/server"]}}"#;
+    let settings = dir.path().join("settings.yaml");
+    let connector = "connectors: {servers: {gone: {command: [/nowhere/server]}}}";
+    std::fs::write(&settings, connector).unwrap();
+    let settings = settings.display().to_string();
     let (report, code) = doctor(
-        &["--data-dir", &data],
+        &["--data-dir", &data, "--config", &settings],
         &[
             ("MCP_SERVER__HTTP__LISTEN", "127.0.0.1:0"),
             ("MCP_SERVER__HTTP__REQUIRE_TOKEN", "true"),
-            ("MCP_SERVER__CONNECTORS__SERVERS", connector),
         ],
     )
     .await;

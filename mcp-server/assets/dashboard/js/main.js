@@ -74,6 +74,8 @@ function state(name, error) {
   const trouble = byId("trouble");
   trouble.hidden = name !== "waiting" && name !== "refused";
   trouble.dataset.kind = name === "refused" ? "bad" : "warn";
+  // Before the first figures there is nothing to show but how to set a client up.
+  setAttributes(document.body, { "data-locked": name === "refused" && !status });
   const last = status ? `The figures below are of ${time(status.at)}. ` : "";
   if (name === "waiting") setText(trouble, `The server does not answer: ${error.message}. ${last}Trying again.`);
   if (name === "refused") setText(trouble, "The server shows its figures only with a token that has the scope read: choose Token above. Make one with `mcp-server token add dashboard --scope admin`.");

@@ -4,11 +4,13 @@ mod agent_loop;
 mod caller;
 mod import;
 mod memory;
+mod part;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::part::Part;
 use super::{
     error::BenchError,
     fill::fill,
@@ -29,6 +31,12 @@ pub enum Profile {
     Memory,
     /// Agents at a fixed rate, alone and while another client stores 3,466 memories.
     Import,
+    /// Gets of the same 1,000 memories, with the cache and without it.
+    Cache,
+    /// Adds of many callers at once, with shared transactions and without them.
+    Batch,
+    /// Gets past the cache: how far connections to the database are used again.
+    Pool,
 }
 
 /// What is run, and how much of it.
@@ -78,6 +86,14 @@ pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, B
             }
             Profile::Memory => memory::run(plan, *memories, launch, say, &mut findings).await?,
             Profile::Import => import::run(plan, *memories, launch, say, &mut findings).await?,
+            Profile::Cache | Profile::Batch | Profile::Pool => {
+                let part = match plan.profile {
+                    Profile::Cache => Part::Cache,
+                    Profile::Batch => Part::Batch,
+                    _ => Part::Pool,
+                };
+                part::run(part, plan, *memories, launch, say, &mut findings).await?;
+            }
         }
     }
     Ok(Report {
@@ -132,6 +148,9 @@ impl Profile {
             Self::AgentLoop => "agent-loop",
             Self::Memory => "memory",
             Self::Import => "import",
+            Self::Cache => "cache",
+            Self::Batch => "batch",
+            Self::Pool => "pool",
         }
     }
 }

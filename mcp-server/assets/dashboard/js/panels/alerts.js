@@ -12,7 +12,7 @@ function fill(element, alert) {
   const [severity, message, when] = element.children;
   setText(severity, alert.severity);
   setAttributes(severity, { "data-state": STATE[alert.severity] });
-  setText(message, `${alert.subject}: ${alert.message}`);
+  setText(message, alert.message.includes(alert.subject) ? alert.message : `${alert.subject}: ${alert.message}`);
   const lasted = (Date.parse(alert.resolved_at) - Date.parse(alert.since)) / 1000;
   setText(when, alert.resolved_at ? `${time(alert.since)}, for ${span(lasted)}` : `since ${time(alert.since)} (${ago(alert.since)})`);
 }

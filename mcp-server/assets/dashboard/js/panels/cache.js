@@ -4,7 +4,7 @@ import { post } from "../api.js";
 import { byId, bytes, count, empty, h, keep, percent, setAttributes, setText } from "../dom.js";
 import { admin } from "../token.js";
 
-const NAMES = { memory: "Memories and searches", contexts: "Contexts", connector_results: "Results of connectors" };
+const NAMES = { memory: "Memories and searches", contexts: "Contexts", connector_lists: "Lists of connectors", connector_results: "Results of connectors" };
 
 function tier() {
   const figure = (name) => [h("dt", {}, name), h("dd")];
@@ -13,7 +13,7 @@ function tier() {
     { class: "tier" },
     h("header", {}, h("h3"), h("span", { class: "share" })),
     h("meter", { min: 0, max: 1, low: 0.5, high: 0.8, optimum: 1 }),
-    h("dl", {}, ["hits", "misses", "entries", "size", "evicted", "expired", "cleared", "errors"].flatMap(figure)),
+    h("dl", {}, ["hits", "misses", "entries", "size", "evicted", "expired", "cleared", "failed loads"].flatMap(figure)),
   );
 }
 
@@ -49,7 +49,7 @@ export function update(status) {
   );
   const none = byId("cache-tags-empty");
   if (tags.length) none.replaceChildren();
-  else if (!none.firstElementChild) none.replaceChildren(empty("No tag was stored yet."));
+  else if (!none.firstElementChild) none.replaceChildren(empty("No tag yet. Those are counted that a connector's policy gives to the results that are kept."));
 }
 
 async function clear(what) {
