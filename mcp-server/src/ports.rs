@@ -231,28 +231,3 @@ pub trait Observed: Send + Sync {
     /// and each scrape.
     fn observe(&self, parts: &mut Parts);
 }
-
-/// What is to be forgotten.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum Clear {
-    /// Everything; the value is not looked at.
-    All(bool),
-    /// What has this tag.
-    Tag(String),
-    /// What has this key: a memory's id, or the key of a result.
-    Key(String),
-    /// What has a key that matches this pattern, with `*` and `?`.
-    Pattern(String),
-    /// What is in this namespace.
-    Namespace(String),
-}
-
-/// A cache that can be told to forget. What is forgotten is read anew; nothing is lost.
-pub trait ClearableCache: Send + Sync {
-    /// Its name, as in its status.
-    fn name(&self) -> &'static str;
-
-    /// Forgets what is named; `false`: there is nothing of that kind in this cache.
-    fn clear(&self, what: &Clear) -> bool;
-}

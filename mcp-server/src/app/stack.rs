@@ -11,13 +11,11 @@ use crate::{
     },
     config::Config,
     context::{ManagerKind, StandardManager},
-    ports::{ClearableCache, ContextManager, ContextStore, MemoryStore, Observed},
+    ports::{ContextManager, ContextStore, MemoryStore, Observed},
 };
 
 /// The parts that say how they do.
 pub(super) type ObservedParts = Vec<Arc<dyn Observed>>;
-/// The caches that can be told to forget.
-pub(super) type Caches = Vec<Arc<dyn ClearableCache>>;
 
 /// The store with what the configuration puts around it, the innermost first.
 pub(super) fn memory_stack(
@@ -26,7 +24,6 @@ pub(super) fn memory_stack(
     bus: &CacheEventBus,
     config: &Config,
     observed: &mut ObservedParts,
-    caches: &mut Caches,
 ) -> Result<Arc<dyn MemoryStore>, BuildError> {
     let mut stack: Arc<dyn MemoryStore> = match batched {
         Some(batched) => {
@@ -59,7 +56,6 @@ pub(super) fn memory_stack(
             })?;
         let cached = Arc::new(cached.answering_within(memory.operation_timeout));
         observed.push(cached.clone());
-        caches.push(cached.clone());
         stack = cached;
     }
     Ok(stack)
@@ -70,7 +66,6 @@ pub(super) fn context_manager(
     store: Arc<dyn ContextStore>,
     config: &Config,
     observed: &mut ObservedParts,
-    caches: &mut Caches,
 ) -> Result<Arc<dyn ContextManager>, BuildError> {
     let contexts = &config.contexts;
     if config.safe_mode || contexts.manager == ManagerKind::Standard {
@@ -80,7 +75,6 @@ pub(super) fn context_manager(
         Ok(manager) => {
             let manager = Arc::new(manager);
             observed.push(manager.clone());
-            caches.push(manager.clone());
             Ok(manager)
         }
         Err(source) => Err(BuildError::Cache {

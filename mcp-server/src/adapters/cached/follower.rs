@@ -27,11 +27,6 @@ pub(super) const EVERY_MEMORY: &str = "memory";
 
 /// The tag of one memory.
 pub(super) fn tag(id: &MemoryId) -> String {
-    tag_of(id.as_str())
-}
-
-/// The tag of the memory that has this id, if one has.
-pub(super) fn tag_of(id: &str) -> String {
     format!("memory:{id}")
 }
 

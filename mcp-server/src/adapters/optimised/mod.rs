@@ -24,7 +24,7 @@ use crate::{
         ContextReceipt, Get, Kept, List, Listed, Put, WarmingConfig,
     },
     memory::MemoryError,
-    ports::{Clear, ClearableCache, ContextManager, ContextStore},
+    ports::{ContextManager, ContextStore},
 };
 
 /// What a copy takes beside its content, id and tags, in bytes: the context, its counts, the lists.
@@ -103,22 +103,6 @@ impl OptimisedManager {
     #[must_use]
     pub fn cache_stats(&self) -> mcp_cache::CacheStats {
         self.copies.cache.stats()
-    }
-}
-
-impl ClearableCache for OptimisedManager {
-    fn name(&self) -> &'static str {
-        "contexts"
-    }
-
-    fn clear(&self, what: &Clear) -> bool {
-        match what {
-            Clear::All(_) => self.copies.cache.clear(),
-            Clear::Tag(tag) => self.copies.cache.invalidate_by_tags(&[tag]),
-            // Their keys are no texts, and they are in no namespace.
-            Clear::Key(_) | Clear::Pattern(_) | Clear::Namespace(_) => return false,
-        }
-        true
     }
 }
 

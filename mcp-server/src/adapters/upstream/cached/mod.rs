@@ -1,6 +1,5 @@
 //! An upstream whose list of tools is kept, and the results of those tools whose settings say so.
 
-mod clearing;
 mod key;
 mod policy;
 
