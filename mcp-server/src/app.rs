@@ -2,6 +2,7 @@
 //! plays which role.
 
 mod error;
+mod monitoring;
 mod stack;
 mod store;
 
@@ -34,7 +35,7 @@ use crate::{
 
 pub use self::error::BuildError;
 use self::{
-    stack::{context_manager, memory_stack},
+    stack::{ObservedParts, context_manager, memory_stack},
     store::Store,
 };
 
@@ -108,30 +109,51 @@ impl App {
             false => Some(Arc::new(BatchedStore::new(store.memories.clone(), batch)?)),
         };
         let bus = CacheEventBus::new(Arc::default(), EVENTS_MAX);
-        let mut observed: Vec<_> = store.observed().collect();
-        let mut caches = Vec::new();
-        let batches = batched.clone();
-        let stack = memory_stack(&store, batches, &bus, config, &mut observed, &mut caches)?;
+        let mut observed = ObservedParts::default();
+        store.observed().for_each(|part| observed.push(part));
+        let stack = memory_stack(&store, batched.clone(), &bus, config, &mut observed)?;
         let settings = Settings {
             http: Live::new(config.http.clone()),
             limits: Live::new(config.memory.limits.clone()),
         };
         let memory = MemoryService::new(stack, settings.limits.clone());
-        let contexts = context_manager(store.contexts.clone(), config, &mut observed, &mut caches)?;
+        let contexts = context_manager(store.contexts.clone(), config, &mut observed)?;
         let context_service = ContextService::new(contexts.clone(), config.contexts.limits.clone());
         let events: Arc<dyn EventSink> = Arc::new(Announcer::new(bus));
         let slow = Arc::new(SlowOperations::new(&config.slow_operations));
         let connectors = Arc::new(upstream::Store::open(&registry_path(&data_dir))?);
         let upstreams = UpstreamStack::new(&config.connectors, config.safe_mode)?;
-        if let Some(kept) = upstreams.caches().cloned().map(Arc::new) {
-            observed.push(kept.clone());
-            caches.push(kept);
+        if let Some(caches) = upstreams.caches().cloned() {
+            observed.push_cache(Arc::new(caches));
         }
         let gateway = Gateway::new(config.connectors.clone(), connectors, Arc::new(upstreams));
-        let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
-        let registry = tools::with_connector_tools(registry, &gateway);
         observed.push(Arc::new(gateway.clone()));
         let recorder = Arc::new(Recorder::new(config.monitoring.window));
+        let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
+        if let Some(admission) = admission.clone() {
+            observed.push(Arc::new(admission));
+        }
+        let (clients, counters) = (Clients::default(), http::Counters::default());
+        let mut readiness = store.readiness.clone();
+        readiness.push(Arc::new(gateway.clone()));
+        let sources = Sources {
+            recorder: recorder.clone(),
+            parts: observed.parts,
+            checks: store.readiness.clone(),
+            slow: slow.clone(),
+            clients: clients.clone(),
+            http: counters.clone(),
+            courier: monitoring::courier(&config.monitoring)?,
+            rollups: monitoring::rollups(&data_dir, &config.monitoring),
+            reports: monitoring::reports(&data_dir, &config.monitoring),
+        };
+        let monitor = Monitor::new(config.monitoring.clone(), sources);
+        let registry = tools::with_context_tools(tools::memory_tools(&memory), &context_service);
+        let registry = tools::with_connector_tools(registry, &gateway);
+        let mut registry = tools::with_monitoring_tools(registry, &monitor);
+        if config.monitoring.admin_tools {
+            registry = tools::with_admin_tools(registry, &monitor, &observed.caches);
+        }
         let counted = config.monitoring.enabled.then_some(&recorder);
         let inside = Inside::new(memory);
         // Not watched: a benchmark takes long by nature, and says itself what its parts took.
@@ -140,38 +162,22 @@ impl App {
             .watched(&slow, counted)
             .with(RunPerformanceBenchmark::new(inside.clone()));
         let registry = Arc::new(registry);
-        let admission = (!config.safe_mode).then(|| Admission::new(&config.lanes));
-        observed.extend(admission.clone().map(|part| Arc::new(part) as Arc<_>));
-        let (clients, counters) = (Clients::default(), http::Counters::default());
-        let mut readiness = store.readiness.clone();
-        readiness.push(Arc::new(gateway.clone()));
-        let sources = Sources {
-            recorder,
-            parts: observed,
-            checks: store.readiness.clone(),
-            slow: slow.clone(),
-            clients: clients.clone(),
-            http: counters.clone(),
-        };
         Ok(Self {
-            handler: McpHandler::new(registry.clone()),
+            handler: McpHandler::new(registry.clone()).telling_of(&monitor),
             front: config.http.front && !config.safe_mode,
             stdio_front: config.stdio.front && !config.safe_mode,
             registry,
             admission,
             clients,
             counters,
-            monitor: Monitor::new(config.monitoring.clone(), sources),
+            monitor,
             readiness,
             settings,
             store,
             batched,
             contexts,
             slow,
-            dashboard: http::Dashboard {
-                inside,
-                caches: caches.into(),
-            },
+            dashboard: http::Dashboard::new(inside, observed.caches),
             tokens,
             tokens_required: config.http.asks_for_tokens(),
             gateway,

@@ -2,7 +2,7 @@
 //!
 //! A port is named by its role, never by who plays it: the composition root decides that.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use rmcp::model::{CallToolResponse, JsonObject};
@@ -17,7 +17,7 @@ use crate::{
         Add, Added, Changes, Cursor, Delete, Deleted, Found, Get, Memory, MemoryError, Operation,
         Outcome, Owner, Page, Restored, Search, Update, Updated, Version, Write, Written,
     },
-    monitoring::{DependencyKind, Parts},
+    monitoring::{DependencyKind, Parts, Rollup},
     upstream::{self, RemoteTool, Until, UpstreamError},
 };
 
@@ -223,6 +223,81 @@ pub trait Readiness: Send + Sync {
     fn is_essential(&self) -> bool {
         true
     }
+}
+
+/// What a cache is to forget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clear {
+    /// Everything.
+    All,
+    /// What is kept under a key.
+    Key {
+        /// Whose it is, where keys have owners.
+        owner: Owner,
+        /// The key, as callers know it.
+        key: String,
+    },
+    /// All that carries a tag.
+    Tag(String),
+    /// All keys that match a glob.
+    Pattern(String),
+    /// All that was asked in a namespace.
+    Namespace {
+        /// Whose namespace.
+        owner: Owner,
+        /// The namespace.
+        namespace: String,
+    },
+}
+
+impl fmt::Display for Clear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("everything"),
+            Self::Key { owner, key } => write!(f, "the key `{key}` of {}", owner.as_str()),
+            Self::Tag(tag) => write!(f, "the tag `{tag}`"),
+            Self::Pattern(pattern) => write!(f, "the pattern `{pattern}`"),
+            Self::Namespace { owner, namespace } => {
+                write!(f, "the namespace `{namespace}` of {}", owner.as_str())
+            }
+        }
+    }
+}
+
+/// A cache in the hands of whoever looks after the server.
+#[async_trait]
+pub trait CacheControl: Send + Sync {
+    /// The cache's name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Forgets; `false` where it has nothing of that kind.
+    fn clear(&self, what: &Clear) -> bool;
+
+    /// Reads ahead what is likely to be asked for, and says how much that was; `None` where it
+    /// cannot.
+    async fn warm(&self) -> Result<Option<u64>, ContextError> {
+        Ok(None)
+    }
+}
+
+/// Keeps what was measured minute by minute. Every method blocks.
+pub trait RollupStore: Send + Sync {
+    /// Keeps a minute of this process. An error says in words why it was not kept.
+    fn put(&self, rollup: &Rollup) -> Result<(), String>;
+
+    /// The minutes from `minute` on, in the order of time; those of several processes together.
+    fn since(&self, minute: i64) -> Result<Vec<Rollup>, String>;
+
+    /// Forgets all minutes before `minute`.
+    fn forget_before(&self, minute: i64) -> Result<(), String>;
+}
+
+/// Carries words to somebody outside.
+#[async_trait]
+pub trait Courier: Send + Sync {
+    /// Posts a JSON text. An error says in words why it was not taken. Cancel safe: it was posted or
+    /// not.
+    async fn post(&self, body: Vec<u8>) -> Result<(), String>;
 }
 
 /// A part that says how it does.

@@ -4,6 +4,8 @@
 mod announcer;
 mod batched;
 mod cached;
+mod controlled;
+mod courier;
 mod guarded;
 mod observed;
 mod optimised;
@@ -15,6 +17,7 @@ mod upstream;
 pub use announcer::Announcer;
 pub use batched::{BatchConfig, BatchedStore};
 pub use cached::{CacheConfig, CachedStats, CachedStore};
+pub use courier::HttpCourier;
 pub use guarded::{GuardConfig, GuardedStore};
 pub use optimised::{OptimisedManager, OptimisedStats};
 pub use prompt::PromptStore;

@@ -4,7 +4,7 @@ use crate::{
     adapters::StackError,
     auth::TokenFileError,
     memory::{postgres::PostgresError, sqlite::OpenError},
-    upstream::StoreError,
+    upstream::{StoreError, UpstreamError},
 };
 
 /// Why the parts could not be put together.
@@ -35,6 +35,9 @@ pub enum BuildError {
     /// What stands before upstreams was configured in a way that makes no sense.
     #[error("the section `connectors`: {0}")]
     Upstreams(#[from] StackError),
+    /// Nobody can be told of alerts under the address in the settings.
+    #[error("the setting `monitoring.alerts.webhook.url`: {0}")]
+    Webhook(#[source] UpstreamError),
     /// A cache was configured in a way that makes no sense.
     #[error("the setting `{section}`: {source}")]
     Cache {

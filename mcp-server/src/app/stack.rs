@@ -11,11 +11,26 @@ use crate::{
     },
     config::Config,
     context::{ManagerKind, StandardManager},
-    ports::{ContextManager, ContextStore, MemoryStore, Observed},
+    ports::{CacheControl, ContextManager, ContextStore, MemoryStore, Observed},
 };
 
-/// The parts that say how they do.
-pub(super) type ObservedParts = Vec<Arc<dyn Observed>>;
+/// The parts that say how they do, and the caches among them.
+#[derive(Default)]
+pub(super) struct ObservedParts {
+    pub(super) parts: Vec<Arc<dyn Observed>>,
+    pub(super) caches: Vec<Arc<dyn CacheControl>>,
+}
+
+impl ObservedParts {
+    pub(super) fn push(&mut self, part: Arc<dyn Observed>) {
+        self.parts.push(part);
+    }
+
+    pub(super) fn push_cache<C: Observed + CacheControl + 'static>(&mut self, cache: Arc<C>) {
+        self.parts.push(cache.clone());
+        self.caches.push(cache);
+    }
+}
 
 /// The store with what the configuration puts around it, the innermost first.
 pub(super) fn memory_stack(
@@ -55,7 +70,7 @@ pub(super) fn memory_stack(
                 source,
             })?;
         let cached = Arc::new(cached.answering_within(memory.operation_timeout));
-        observed.push(cached.clone());
+        observed.push_cache(cached.clone());
         stack = cached;
     }
     Ok(stack)
@@ -74,7 +89,7 @@ pub(super) fn context_manager(
     match OptimisedManager::new(store, &contexts.cache, &contexts.warming) {
         Ok(manager) => {
             let manager = Arc::new(manager);
-            observed.push(manager.clone());
+            observed.push_cache(manager.clone());
             Ok(manager)
         }
         Err(source) => Err(BuildError::Cache {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::AlertsConfig;
+use super::{AlertsConfig, ReportsConfig};
 
 /// Whether and how the server watches itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +21,13 @@ pub struct MonitoringConfig {
     pub window: Duration,
     /// When something is worth an alert.
     pub alerts: AlertsConfig,
+    /// For how many days the numbers of each minute are kept. Default 30, about 5 MiB on disk.
+    pub keep_days: u16,
+    /// When reports are written.
+    pub reports: ReportsConfig,
+    /// Whether there are tools for whoever looks after the server: `cache_stats`, `cache_clear` and
+    /// `cache_warm`, which take the scope `admin`. Default false.
+    pub admin_tools: bool,
 }
 
 impl Default for MonitoringConfig {
@@ -29,6 +36,9 @@ impl Default for MonitoringConfig {
             enabled: true,
             window: Duration::from_secs(60),
             alerts: AlertsConfig::default(),
+            keep_days: 30,
+            reports: ReportsConfig::default(),
+            admin_tools: false,
         }
     }
 }
@@ -42,6 +52,12 @@ impl MonitoringConfig {
     pub fn validate(&self) -> Result<(), (&'static str, &'static str)> {
         if self.window < Duration::from_millis(120) || self.window > Duration::from_secs(3_600) {
             return Err(("monitoring.window", "must be from 120ms to 1h"));
+        }
+        if self.keep_days == 0 {
+            return Err(("monitoring.keep_days", "must not be 0"));
+        }
+        if self.reports.interval < Duration::from_secs(60) {
+            return Err(("monitoring.reports.interval", "must be at least 1m"));
         }
         self.alerts.validate()
     }

@@ -6,7 +6,75 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Dependency, DependencyKind, DependencyState};
+/// What a dependency is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DependencyKind {
+    /// Where memories are kept.
+    Store,
+    /// The search index.
+    Index,
+    /// A Redis server.
+    Redis,
+    /// A PostgreSQL server.
+    Postgres,
+    /// Another MCP server.
+    Connector,
+    /// Something else.
+    Other,
+}
+
+impl DependencyKind {
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Index => "index",
+            Self::Redis => "redis",
+            Self::Postgres => "postgres",
+            Self::Connector => "connector",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// How a dependency does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DependencyState {
+    /// It does its work.
+    Up,
+    /// It does part of it.
+    Degraded,
+    /// It does not.
+    Down,
+}
+
+impl DependencyState {
+    /// The name in messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// One thing that the server depends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Dependency {
+    /// Its name: `memory_store`, `search_index`, `redis`, or that of a connector.
+    pub name: String,
+    /// What it is.
+    pub kind: DependencyKind,
+    /// How it does.
+    pub state: DependencyState,
+    /// What is wrong, or empty.
+    pub detail: String,
+}
 
 /// One thing that the server depends on, and since when it does as it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]

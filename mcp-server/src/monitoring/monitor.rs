@@ -2,28 +2,29 @@
 //! should be.
 
 use std::{
-    collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::{
-    Alerts, AlertsStatus, CountStatus, Counts, Dependency, DependencyState, GradeStatus, Measured,
-    MonitoringConfig, News, OverallStatus, Parts, ProcessStatus, Recorder, Series, SlotStatus,
-    SlowStatus, Span, Status, Turn, WindowStatus,
+    Alerts, AlertsStatus, CacheStatus, Dependency, DependencyState, DependencyStatus, GradeStatus,
+    Measured, MonitoringConfig, News, Parts, ProcessStatus, Recorder, ReportFolder, SlotStatus,
+    SlowStatus, Span, Status, Turn, calls,
     dependencies::Dependencies,
-    judge, millis, overall,
-    status::{ToolStatus, targets},
+    judge, lock, millis,
+    minutes::{MINUTE, Minutes},
+    overall,
+    webhook::{self, Outbox},
 };
 use crate::{
     auth::Scope,
     client::Clients,
     memory::Owner,
-    ports::{Observed, Readiness},
+    ports::{Courier, Observed, Readiness, RollupStore},
     telemetry::SlowOperations,
     transport::http,
 };
@@ -45,6 +46,12 @@ pub struct Sources {
     pub clients: Clients,
     /// What the HTTP server counts.
     pub http: http::Counters,
+    /// Who tells somebody of alerts, if anybody is to be told.
+    pub courier: Option<Arc<dyn Courier>>,
+    /// Where the numbers of each minute are kept, if they are.
+    pub rollups: Option<Arc<dyn RollupStore>>,
+    /// Where reports go, if there are any.
+    pub reports: Option<ReportFolder>,
 }
 
 impl fmt::Debug for Sources {
@@ -71,6 +78,9 @@ struct Shared {
     checks: Mutex<Vec<Arc<dyn Readiness>>>,
     dependencies: Mutex<Dependencies>,
     alerts: Mutex<Alerts>,
+    outbox: Outbox,
+    courier: Option<Arc<dyn Courier>>,
+    minutes: Minutes,
 }
 
 impl fmt::Debug for Monitor {
@@ -86,6 +96,13 @@ impl Monitor {
     #[must_use]
     pub fn new(config: MonitoringConfig, sources: Sources) -> Self {
         let history_max = config.alerts.history_max.get();
+        let outbox = Outbox::new(config.alerts.webhook.queue_len_max.get());
+        let minutes = Minutes::new(
+            sources.rollups,
+            sources.reports,
+            config.keep_days,
+            config.alerts.samples_min,
+        );
         Self(Arc::new(Shared {
             config,
             recorder: sources.recorder,
@@ -97,6 +114,9 @@ impl Monitor {
             checks: Mutex::new(sources.checks),
             dependencies: Mutex::default(),
             alerts: Mutex::new(Alerts::new(history_max)),
+            outbox,
+            courier: sources.courier,
+            minutes,
         }))
     }
 
@@ -117,14 +137,29 @@ impl Monitor {
         if !self.0.config.enabled {
             return;
         }
+        let watching = self.watch();
+        match &self.0.courier {
+            Some(courier) => {
+                let limit = self.0.config.alerts.webhook.timeout;
+                let telling = webhook::tell(&self.0.outbox, courier, limit);
+                tokio::join!(watching, telling);
+            }
+            None => watching.await,
+        }
+    }
+
+    async fn watch(&self) {
         let mut follows = interval(self.0.config.window / 12);
         let mut looks = interval(self.0.config.alerts.interval);
+        let mut minutes = interval_at(Instant::now() + MINUTE, MINUTE);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         follows.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = follows.tick() => self.0.recorder.follow(),
                 _ = looks.tick() => self.look().await,
+                _ = minutes.tick() => self.minute().await,
             }
         }
     }
@@ -134,19 +169,23 @@ impl Monitor {
         self.check().await;
         let now = Timestamp::now();
         let parts = self.parts();
-        let known = parts.dependencies.clone();
-        let dependencies = lock(&self.0.dependencies).note(now, known);
+        let dependencies = self.dependencies(&parts.dependencies);
         let window = self.0.recorder.window(Span::Minute);
         let measured = Measured {
-            tools: by_tool(&window),
+            tools: calls::by_tool(&window),
             pools: &parts.pools,
             streams: parts.streams.clone(),
             resident_bytes: ProcessStatus::now().resident_bytes,
             dependencies: dependencies.iter().map(|at| &at.dependency).collect(),
         };
-        let findings = judge(&self.0.config.alerts, &measured);
+        let mut findings = judge(&self.0.config.alerts, &measured);
+        findings.extend(self.0.minutes.findings());
         let news = lock(&self.0.alerts).step(now, findings);
-        for News { turn, alert } in &news {
+        for news in &news {
+            if self.0.courier.is_some() {
+                self.0.outbox.push(news);
+            }
+            let News { turn, alert } = news;
             let (kind, severity) = (alert.kind.name(), alert.severity.name());
             let (subject, message) = (&alert.subject, &alert.message);
             match turn {
@@ -179,7 +218,8 @@ impl Monitor {
         lock(&self.0.dependencies).asked(asked);
     }
 
-    fn parts(&self) -> Parts {
+    /// What the parts say of themselves.
+    pub(super) fn parts(&self) -> Parts {
         let mut parts = Parts::default();
         let observed = lock(&self.0.parts).clone();
         let serving = lock(&self.0.serving).clone();
@@ -187,6 +227,66 @@ impl Monitor {
             part.observe(&mut parts);
         }
         parts
+    }
+
+    /// Where calls are counted.
+    pub(super) fn recorder(&self) -> &Recorder {
+        &self.0.recorder
+    }
+
+    /// The alerts that there are and were.
+    #[must_use]
+    pub fn alerts(&self) -> AlertsStatus {
+        let alerts = lock(&self.0.alerts);
+        AlertsStatus {
+            active: alerts.active(),
+            history: alerts.history(),
+            raised: alerts.raised(),
+        }
+    }
+
+    /// What the server depends on, of which the parts know `known` without asking.
+    pub(super) fn dependencies(&self, known: &[Dependency]) -> Vec<DependencyStatus> {
+        lock(&self.0.dependencies).note(Timestamp::now(), known.to_vec())
+    }
+
+    /// What it all comes to.
+    pub(super) fn grade_now(&self) -> GradeStatus {
+        let windows = [Span::Minute, Span::Hour, Span::Day];
+        let [minute, hour, day] = windows.map(|span| self.0.recorder.window(span));
+        calls::grade([&minute, &hour, &day], self.0.config.alerts.samples_min)
+    }
+
+    /// How the caches do.
+    #[must_use]
+    pub fn caches(&self) -> Vec<CacheStatus> {
+        self.parts().caches
+    }
+
+    /// The last report as JSON, or one of this moment where none was written yet. Blocks on the file
+    /// system.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub fn latest_report(&self) -> std::io::Result<String> {
+        let folder = self.0.minutes.reports();
+        match folder.map(ReportFolder::latest).transpose()?.flatten() {
+            Some(report) => Ok(report),
+            None => Ok(serde_json::to_string(&self.report(Timestamp::now()))?),
+        }
+    }
+
+    pub(super) fn minutes(&self) -> &Minutes {
+        &self.0.minutes
+    }
+
+    pub(super) fn slow_total(&self) -> u64 {
+        self.0.slow.total()
+    }
+
+    pub(super) fn http_stats(&self) -> http::HttpStats {
+        self.0.http.snapshot()
     }
 
     /// All that is known at this moment.
@@ -199,24 +299,25 @@ impl Monitor {
         let [minute, hour, day] =
             [Span::Minute, Span::Hour, Span::Day].map(|span| recorder.window(span));
         let parts = self.parts();
-        let known = parts.dependencies.clone();
-        let alerts = lock(&shared.alerts);
         Status {
             version: env!("CARGO_PKG_VERSION"),
             at: now,
             uptime_ms: u64::try_from(uptime.as_millis()).unwrap_or(u64::MAX),
             enabled: shared.config.enabled,
-            grade: self.grade([&minute, &hour, &day]),
-            targets: targets(&hour),
-            all: self.overall([&minute, &hour, &day], uptime),
-            tools: self.tools([&minute, &hour, &day], uptime),
-            alerts: AlertsStatus {
-                active: alerts.active(),
-                history: alerts.history(),
-                raised: alerts.raised(),
-            },
+            grade: calls::grade([&minute, &hour, &day], shared.config.alerts.samples_min),
+            targets: calls::targets(&hour),
+            all: overall::of(
+                [&minute, &hour, &day],
+                &recorder.totals(),
+                shared.config.window,
+                uptime,
+            ),
+            tools: calls::tools([&minute, &hour, &day], shared.config.window, uptime),
+            alerts: self.alerts(),
+            trends: self.0.minutes.trends(),
+            leaks: self.0.minutes.leaks(),
             process: ProcessStatus::now(),
-            dependencies: lock(&shared.dependencies).note(now, known),
+            dependencies: self.dependencies(&parts.dependencies),
             slow: SlowStatus {
                 threshold_ms: millis(shared.slow.threshold()),
                 total: shared.slow.total(),
@@ -235,92 +336,9 @@ impl Monitor {
         self.status().seen_by(owner, scope)
     }
 
-    /// Of the shortest window that has enough calls to be judged by.
-    fn grade(&self, [minute, hour, day]: [&[Series]; 3]) -> GradeStatus {
-        let enough = self.0.config.alerts.samples_min.max(1);
-        for (name, window) in [("minute", minute), ("hour", hour)] {
-            let counts = own_counts(window);
-            if counts.calls() >= enough {
-                return GradeStatus::of(&counts, name);
-            }
-        }
-        GradeStatus::of(&own_counts(day), "day")
-    }
-
     /// All calls of the last hour or day, slot by slot, the oldest first.
     #[must_use]
     pub fn history(&self, span: Span) -> Vec<SlotStatus> {
         overall::slots(Timestamp::now(), &self.0.recorder.history(span))
     }
-
-    fn overall(&self, [minute, hour, day]: [&[Series]; 3], uptime: Duration) -> OverallStatus {
-        let [short, middle, long] = self.spans().map(|span| span.min(uptime));
-        OverallStatus {
-            since_start: CountStatus::of(&self.0.recorder.totals()),
-            minute: overall::together(minute, short),
-            hour: overall::together(hour, middle),
-            day: overall::together(day, long),
-        }
-    }
-
-    /// How long the windows are.
-    fn spans(&self) -> [Duration; 3] {
-        [
-            self.0.config.window,
-            Duration::from_secs(3_600),
-            Duration::from_secs(86_400),
-        ]
-    }
-
-    fn tools(&self, windows: [&[Series]; 3], uptime: Duration) -> Vec<ToolStatus> {
-        let spans = self.spans();
-        // A series may have begun between two of the windows: it is in those after it, too.
-        let mut tools: BTreeMap<_, ToolStatus> = BTreeMap::new();
-        for (at, window) in windows.into_iter().enumerate() {
-            // A server that has just begun has no window of a day.
-            let span = spans[at].min(uptime);
-            for series in window {
-                let key = (series.tool.name(), series.lane.index());
-                let tool = tools.entry(key).or_insert_with(|| ToolStatus {
-                    tool: series.tool.name().to_owned(),
-                    lane: series.lane,
-                    tier: series.tool.tier(),
-                    minute: WindowStatus::default(),
-                    hour: WindowStatus::default(),
-                    day: WindowStatus::default(),
-                });
-                let status = WindowStatus::of(&series.seen, series.here.as_ref(), span);
-                match at {
-                    0 => tool.minute = status,
-                    1 => tool.hour = status,
-                    _ => tool.day = status,
-                }
-            }
-        }
-        tools.into_values().collect()
-    }
-}
-
-/// The calls of each tool by whatever client, without the time that other servers took.
-fn by_tool(window: &[Series]) -> BTreeMap<&str, Counts> {
-    let mut tools: BTreeMap<&str, Counts> = BTreeMap::new();
-    for series in window {
-        tools
-            .entry(series.tool.name())
-            .or_default()
-            .add(series.own());
-    }
-    tools
-}
-
-fn own_counts(window: &[Series]) -> Counts {
-    let mut all = Counts::default();
-    for series in window {
-        all.add(series.own());
-    }
-    all
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

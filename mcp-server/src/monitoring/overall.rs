@@ -51,8 +51,25 @@ impl CountStatus {
     }
 }
 
+/// All calls of the three windows, the shortest of which covers `minute`, and of the `uptime`.
+pub(super) fn of(
+    [short, middle, long]: [&[Series]; 3],
+    totals: &[Total],
+    minute: Duration,
+    uptime: Duration,
+) -> OverallStatus {
+    // A server that has just begun has no window of a day.
+    let together = |window: &[Series], span: Duration| together(window, span.min(uptime));
+    OverallStatus {
+        since_start: CountStatus::of(totals),
+        minute: together(short, minute),
+        hour: together(middle, Duration::from_secs(3_600)),
+        day: together(long, Duration::from_secs(86_400)),
+    }
+}
+
 /// All that is in a window of `span`.
-pub(super) fn together(window: &[Series], span: Duration) -> WindowStatus {
+fn together(window: &[Series], span: Duration) -> WindowStatus {
     let mut all = Counts::default();
     for series in window {
         all.add(&series.seen);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{call::Lane, upstream};
 
-use super::{latency::share, millis};
+use super::{Dependency, latency::share, millis};
 
 /// What the parts say of themselves at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
@@ -29,10 +29,13 @@ pub struct Parts {
     pub streams: StreamsStatus,
     /// Calls at work and waiting, by kind of client.
     pub lanes: Vec<LaneStatus>,
-    /// What the server depends on, as far as the parts know without asking. A status has them among
-    /// all that it depends on.
+    /// What the server depends on, as far as the parts know without asking: told with those that are
+    /// asked.
     #[serde(skip)]
     pub dependencies: Vec<Dependency>,
+    /// How long it took to ask connectors for their tools.
+    #[serde(skip)]
+    pub connector_syncs: Option<upstream::SyncSnapshot>,
 }
 
 /// Where a cache keeps what it has.
@@ -347,76 +350,6 @@ pub struct LaneStatus {
     pub shed: u64,
     /// Calls whose caller left before they had a place.
     pub abandoned: u64,
-}
-
-/// What a dependency is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DependencyKind {
-    /// Where memories are kept.
-    Store,
-    /// The search index.
-    Index,
-    /// A Redis server.
-    Redis,
-    /// A PostgreSQL server.
-    Postgres,
-    /// Another MCP server.
-    Connector,
-    /// Something else.
-    Other,
-}
-
-impl DependencyKind {
-    /// The name in metrics.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Store => "store",
-            Self::Index => "index",
-            Self::Redis => "redis",
-            Self::Postgres => "postgres",
-            Self::Connector => "connector",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// How a dependency does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum DependencyState {
-    /// It does its work.
-    Up,
-    /// It does part of it.
-    Degraded,
-    /// It does not.
-    Down,
-}
-
-impl DependencyState {
-    /// The name in messages.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Up => "up",
-            Self::Degraded => "degraded",
-            Self::Down => "down",
-        }
-    }
-}
-
-/// One thing that the server depends on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Dependency {
-    /// Its name: `memory_store`, `search_index`, `redis`, or that of a connector.
-    pub name: String,
-    /// What it is.
-    pub kind: DependencyKind,
-    /// How it does.
-    pub state: DependencyState,
-    /// What is wrong, or empty.
-    pub detail: String,
 }
 
 fn whole_millis(duration: Duration) -> u64 {

@@ -215,6 +215,24 @@ impl Recorder {
         all
     }
 
+    /// All that was counted of each tool since the start, by whatever client and way, without what
+    /// was spent on other servers. The longest is not told.
+    #[must_use]
+    pub fn own_totals(&self) -> Vec<(Arc<ToolCounter>, Counts)> {
+        let mut all: Vec<(Arc<ToolCounter>, Counts)> = Vec::new();
+        self.each(|(tool, _), counter| {
+            let known = all.last().is_some_and(|(last, _)| Arc::ptr_eq(last, tool));
+            if !known {
+                all.push((tool.clone(), Counts::default()));
+            }
+            if let Some((_, counts)) = all.last_mut() {
+                counter.add_own(counts);
+                counts.max_nanos = 0;
+            }
+        });
+        all
+    }
+
     fn each(&self, mut visit: impl FnMut((&Arc<ToolCounter>, Lane), &LaneCounter)) {
         let tools: Vec<_> = self.tools().values().cloned().collect();
         for tool in &tools {
@@ -291,6 +309,17 @@ impl LaneCounter {
         let mut lately = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         self.advance(&mut lately, now);
         lately.seen.windows.history(span, now)
+    }
+
+    fn add_own(&self, counts: &mut Counts) {
+        match &self.here {
+            Some(here) => counts.add(&here.read()),
+            None => {
+                for live in self.seen.iter().filter_map(OnceLock::get) {
+                    counts.add(&live.read());
+                }
+            }
+        }
     }
 
     fn advance(&self, lately: &mut Lately, now: Duration) {

@@ -1,14 +1,14 @@
 //! All that the server knows of itself at one moment, in the form that everybody gets it in.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Alert, Counts, DependencyStatus, GradeStatus, OverallStatus, Parts, ProcessStatus, Series,
-    Tier, latency::share, millis,
+    Alert, Counts, DependencyStatus, GradeStatus, LeakStatus, OverallStatus, Parts, ProcessStatus,
+    Tier, TrendStatus, millis,
 };
 use crate::{
     auth::Scope, call::Lane, client::ClientStats, memory::Owner, telemetry::SlowOperation,
@@ -38,6 +38,10 @@ pub struct Status {
     pub tools: Vec<ToolStatus>,
     /// What is not as it should be.
     pub alerts: AlertsStatus,
+    /// How what calls take changes from hour to hour; looked at every ten minutes.
+    pub trends: Vec<TrendStatus>,
+    /// How what the process holds grows; looked at every ten minutes.
+    pub leaks: Vec<LeakStatus>,
     /// What the process uses of the machine.
     pub process: ProcessStatus,
     /// What the server depends on.
@@ -163,29 +167,4 @@ impl WindowStatus {
             own_mean_ms: own.map(|own| millis(own.mean())),
         }
     }
-}
-
-/// How far the tools of each tier met their target.
-pub(super) fn targets(hour: &[Series]) -> Vec<TargetStatus> {
-    let mut tiers: BTreeMap<Tier, (u64, u64)> = BTreeMap::new();
-    for series in hour {
-        let tier = series.tool.tier();
-        let (calls, met) = tiers.entry(tier).or_default();
-        *calls += series.seen.calls();
-        *met += series.seen.within(tier.target());
-    }
-    let status = |tier: Tier| {
-        let (calls, met) = tiers.get(&tier).copied().unwrap_or_default();
-        TargetStatus {
-            tier,
-            target_ms: millis(tier.target()),
-            calls,
-            met_share: match calls {
-                0 => 1.0,
-                _ => share(met, calls),
-            },
-            performance_target_met: met * 100 >= calls * 95,
-        }
-    };
-    Tier::ALL.map(status).into()
 }

@@ -7,8 +7,10 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
-        DiscoverResult, Implementation, JsonObject, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
+        DiscoverResult, Implementation, JsonObject, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
+        ReadResourceResponse, ResourcesCapability, ServerCapabilities, ServerConfig,
+        SubscriptionFilter, Tool,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -19,8 +21,9 @@ use super::{
     answer::Answer,
     audience::{self, Audience},
     envelope::overloaded_error,
-    listing,
+    listing::{self, only_page},
     relay::Relay,
+    resources,
     scopes::insufficient_scope,
     strict::no_such_method,
 };
@@ -29,6 +32,7 @@ use crate::{
     auth::Caller,
     call::{Call, Lane, Via},
     client::{self, Client},
+    monitoring::Monitor,
     tools::{DynTool, Registry, required_scope},
 };
 
@@ -48,6 +52,8 @@ pub struct McpHandler {
     connection: Option<Arc<Connection>>,
     /// In whose name all requests are made, where that is known before the first.
     caller: Option<Caller>,
+    /// What the server knows of itself; without it there are no resources.
+    monitor: Option<Monitor>,
 }
 
 /// What a handler does for a transport that carries one client, such as standard input and output.
@@ -69,7 +75,15 @@ impl McpHandler {
             audience: Audience::default(),
             connection: None,
             caller: None,
+            monitor: None,
         }
+    }
+
+    /// A handler that tells of what `monitor` knows, as resources.
+    #[must_use]
+    pub fn telling_of(self, monitor: &Monitor) -> Self {
+        let monitor = Some(monitor.clone());
+        Self { monitor, ..self }
     }
 
     /// A handler for the same tools whose requests are all made in the name of `caller`.
@@ -94,14 +108,12 @@ impl McpHandler {
             client.set_lane(lane);
         }
         Self {
-            registry: self.registry.clone(),
-            audience: self.audience.clone(),
             connection: Some(Arc::new(Connection {
                 client,
                 lane_is_given: lane.is_some(),
                 admission,
             })),
-            caller: self.caller.clone(),
+            ..self.clone()
         }
     }
 
@@ -256,10 +268,14 @@ fn lane_of_request(context: &RequestContext<RoleServer>) -> Lane {
 
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_tool_list_changed()
             .build();
+        capabilities.resources = self
+            .monitor
+            .as_ref()
+            .map(|_| ResourcesCapability::default());
         ServerConfig::new(capabilities)
             .with_server_info(
                 Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
@@ -286,12 +302,7 @@ impl ServerHandler for McpHandler {
         request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        if let Some(cursor) = request.and_then(|request| request.cursor) {
-            return Err(ErrorData::invalid_params(
-                format!("unknown cursor `{cursor}`: the list of tools has one page"),
-                None,
-            ));
-        }
+        only_page(request, "tools")?;
         Ok(listing::listed(&self.registry))
     }
 
@@ -315,6 +326,37 @@ impl ServerHandler for McpHandler {
             false => self.run_remote(tool.as_ref(), request, &context).await?,
         };
         answer.into_tool_result()
+    }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        only_page(request, "resources")?;
+        Ok(resources::listed())
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        only_page(request, "templates")?;
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let Some(monitor) = &self.monitor else {
+            return Err(no_such_method("resources/read"));
+        };
+        let caller = self.caller.as_ref().or(found_by_endpoint(&context));
+        let caller = caller.cloned().unwrap_or_else(Caller::local);
+        resources::read(monitor, &caller, &request.uri).await
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

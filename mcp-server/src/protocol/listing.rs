@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use rmcp::model::{CacheScope, ListToolsResult, MetaObject};
+use rmcp::{
+    ErrorData,
+    model::{CacheScope, ListToolsResult, MetaObject, PaginatedRequestParams},
+};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -61,4 +64,18 @@ impl Terms {
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// No list has a second page.
+pub(super) fn only_page(
+    request: Option<PaginatedRequestParams>,
+    what: &str,
+) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        None => Ok(()),
+        Some(cursor) => Err(ErrorData::invalid_params(
+            format!("unknown cursor `{cursor}`: the list of {what} has one page"),
+            None,
+        )),
+    }
 }

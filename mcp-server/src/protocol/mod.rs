@@ -9,6 +9,7 @@ mod front;
 mod handler;
 mod listing;
 mod relay;
+mod resources;
 mod scopes;
 mod strict;
 pub mod transcode;

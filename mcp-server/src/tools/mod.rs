@@ -2,12 +2,16 @@
 
 mod access;
 mod announced;
+mod cache_clear;
+mod cache_stats;
+mod cache_warm;
 mod connector_list;
 mod connector_refresh;
 mod context_get;
 mod context_list;
 mod context_put;
 mod error;
+mod get_performance_status;
 mod memory_add;
 mod memory_batch;
 mod memory_delete;
@@ -23,12 +27,16 @@ mod tool;
 mod watched;
 
 pub use access::required_scope;
+pub use cache_clear::CacheClear;
+pub use cache_stats::CacheStats;
+pub use cache_warm::CacheWarm;
 pub use connector_list::ConnectorList;
 pub use connector_refresh::ConnectorRefresh;
 pub use context_get::ContextGet;
 pub use context_list::ContextList;
 pub use context_put::ContextPut;
 pub use error::ToolError;
+pub use get_performance_status::GetPerformanceStatus;
 pub use memory_add::MemoryAdd;
 pub use memory_batch::MemoryBatch;
 pub use memory_delete::MemoryDelete;
@@ -42,7 +50,12 @@ pub(crate) use reply::json_len;
 pub use run_performance_benchmark::RunPerformanceBenchmark;
 pub use tool::{Effect, Tool};
 
-use crate::{context::ContextService, memory::MemoryService, upstream::Gateway};
+use std::sync::Arc;
+
+use crate::{
+    context::ContextService, memory::MemoryService, monitoring::Monitor, ports::CacheControl,
+    upstream::Gateway,
+};
 
 /// A registry with the six memory tools in front of `memory`.
 #[must_use]
@@ -71,4 +84,23 @@ pub fn with_connector_tools(registry: Registry, gateway: &Gateway) -> Registry {
     registry
         .with(ConnectorList::new(gateway.clone()))
         .with(ConnectorRefresh::new(gateway.clone()))
+}
+
+/// The same registry with the tool that says how the server does.
+#[must_use]
+pub fn with_monitoring_tools(registry: Registry, monitor: &Monitor) -> Registry {
+    registry.with(GetPerformanceStatus::new(monitor.clone()))
+}
+
+/// The same registry with the tools of whoever looks after the server.
+#[must_use]
+pub fn with_admin_tools(
+    registry: Registry,
+    monitor: &Monitor,
+    caches: &[Arc<dyn CacheControl>],
+) -> Registry {
+    registry
+        .with(CacheStats::new(monitor.clone()))
+        .with(CacheClear::new(caches.to_vec()))
+        .with(CacheWarm::new(caches.to_vec()))
 }

@@ -4,13 +4,13 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::Guard;
 use async_trait::async_trait;
-use rmcp::model::{JsonObject, Tool as Description, ToolAnnotations};
+use rmcp::model::{JsonObject, MetaObject, Tool as Description, ToolAnnotations};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Effect, Freshness, Reply, Tool, ToolError, announced::Announced, remote::Remote, schema,
-    watched::Watch,
+    Effect, Freshness, Reply, Tool, ToolError, access::SCOPE, announced::Announced, remote::Remote,
+    schema, watched::Watch,
 };
 use crate::{
     call::Call,
@@ -233,7 +233,7 @@ fn describe<T: Tool>() -> Description {
         Effect::Changes => (false, true, false),
         Effect::ChangesOnce => (false, true, true),
     };
-    Description::new(T::NAME, T::DESCRIPTION, schema::of::<T::Arguments>())
+    let description = Description::new(T::NAME, T::DESCRIPTION, schema::of::<T::Arguments>())
         .with_title(T::TITLE)
         .with_raw_output_schema(schema::of::<T::Output>())
         .with_annotations(
@@ -242,5 +242,13 @@ fn describe<T: Tool>() -> Description {
                 .destructive(destroys)
                 .idempotent(idempotent)
                 .open_world(false),
-        )
+        );
+    match T::SCOPE {
+        None => description,
+        Some(scope) => {
+            let mut meta = MetaObject::new();
+            meta.insert(SCOPE.to_owned(), scope.name().into());
+            description.with_meta(meta)
+        }
+    }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::ToolError;
-use crate::{call::Call, monitoring::Tier, written::Form};
+use crate::{auth::Scope, call::Call, monitoring::Tier, written::Form};
 
 /// What a tool does to the world; it becomes the tool's annotations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub trait Tool: Send + Sync + 'static {
     const EFFECT: Effect;
     /// What a call is expected to take.
     const TIER: Tier = Tier::Local;
+    /// What a caller must be allowed to do, where that does not follow from what the tool does.
+    const SCOPE: Option<Scope> = None;
 
     /// Where a result's written form is kept, and the most bytes it may have there; `None`: it is
     /// written each time.

@@ -30,6 +30,22 @@ pub(super) fn of_search(owner: &Owner, search: &Search, query: &Query) -> String
     key
 }
 
+/// The glob of the keys of all searches in one namespace.
+pub(super) fn pattern_of_namespace(owner: &Owner, namespace: &str) -> String {
+    let mut key = String::from("s");
+    push(&mut key, owner.as_str());
+    push(&mut key, namespace);
+    let mut pattern = String::with_capacity(key.len() + 1);
+    for letter in key.chars() {
+        if matches!(letter, '*' | '?' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(letter);
+    }
+    pattern.push('*');
+    pattern
+}
+
 fn push_set(key: &mut String, mut names: Vec<&str>) {
     names.sort_unstable();
     names.dedup();
@@ -84,6 +100,12 @@ mod tests {
         tags.sort();
         tags.dedup();
         (query, search.namespace.clone(), tags)
+    }
+
+    #[test]
+    fn a_namespace_has_the_keys_of_its_searches_only() {
+        let pattern = pattern_of_namespace(&Owner::new("ann"), "a*b");
+        assert_eq!(pattern, "s/3:ann/3:a\\*b*");
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! replaced by what it has become. A search that was kept is not thrown away: it is brought up to
 //! date by evaluating only what has changed since it was run.
 
+mod clearing;
 mod config;
 mod follower;
 mod key;

@@ -24,7 +24,7 @@ use crate::{
         ContextReceipt, Get, Kept, List, Listed, Put, WarmingConfig,
     },
     memory::MemoryError,
-    ports::{ContextManager, ContextStore},
+    ports::{Clear, ContextManager, ContextStore},
 };
 
 /// What a copy takes beside its content, id and tags, in bytes: the context, its counts, the lists.
@@ -40,6 +40,7 @@ const COPY_BYTES: u64 = 256;
 pub struct OptimisedManager {
     copies: Arc<Copies>,
     warming: Warming,
+    warming_config: WarmingConfig,
 }
 
 impl std::fmt::Debug for OptimisedManager {
@@ -81,8 +82,13 @@ impl OptimisedManager {
         warming: &WarmingConfig,
     ) -> Result<Self, mcp_cache::ConfigError> {
         let copies = Arc::new(Copies::new(store, cache)?);
+        let config_of_warming = warming.clone();
         let warming = Warming::start(copies.clone(), warming);
-        Ok(Self { copies, warming })
+        Ok(Self {
+            copies,
+            warming,
+            warming_config: config_of_warming,
+        })
     }
 
     /// The counters at this moment.
@@ -97,6 +103,32 @@ impl OptimisedManager {
             copies: cache.entries,
             bytes: cache.memory_usage,
         }
+    }
+
+    /// Reads ahead now, as it is done in rounds; how many contexts that were.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub async fn warm_now(&self) -> Result<u64, ContextError> {
+        let warmed = warming::round(&self.copies, &self.warming_config).await?;
+        Ok(warmed.loaded as u64)
+    }
+
+    /// Forgets copies; `false` where there is nothing like that.
+    pub fn clear_copies(&self, what: &Clear) -> bool {
+        let cache = &self.copies.cache;
+        match what {
+            Clear::All => cache.clear(),
+            Clear::Key { owner, key } => {
+                let id = ContextId::from(key.clone());
+                let owner = owner.clone();
+                cache.invalidate(&ContextKey { owner, id });
+            }
+            Clear::Tag(tag) => cache.invalidate_by_tags(&[tag]),
+            Clear::Pattern(_) | Clear::Namespace { .. } => return false,
+        }
+        true
     }
 
     /// The counters of the cache itself.

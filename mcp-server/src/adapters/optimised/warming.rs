@@ -111,7 +111,7 @@ async fn run(
     }
 }
 
-async fn round(copies: &Copies, config: &WarmingConfig) -> Result<Warmed, ContextError> {
+pub(super) async fn round(copies: &Copies, config: &WarmingConfig) -> Result<Warmed, ContextError> {
     count_reads(copies).await?;
     let keys = copies.store.hottest(config.recent, config.popular).await?;
     copies

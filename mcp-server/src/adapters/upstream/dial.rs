@@ -167,7 +167,7 @@ fn expand(url: &Template) -> Result<String, UpstreamError> {
 }
 
 /// The host and port of an address.
-fn place(url: &str) -> Result<(String, u16), UpstreamError> {
+pub(in crate::adapters) fn place(url: &str) -> Result<(String, u16), UpstreamError> {
     let uri: Uri = url
         .parse()
         .map_err(|_| settings("`url` is no address".to_owned()))?;

@@ -11,6 +11,8 @@ mod stack;
 
 pub use cached::{CachedUpstream, UpstreamCaches};
 pub use dial::HttpDial;
+pub(super) use dial::place as host_and_port;
 pub use guarded::GuardedUpstream;
 pub use resolver::Guarded as GuardedResolver;
+pub(super) use stack::system_trust;
 pub use stack::{StackError, UpstreamStack};

@@ -122,7 +122,7 @@ impl Stack for UpstreamStack {
 }
 
 /// Trusts whom the system trusts.
-fn system_trust() -> Arc<ClientConfig> {
+pub(in crate::adapters) fn system_trust() -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {

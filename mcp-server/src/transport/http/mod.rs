@@ -1,5 +1,5 @@
-//! Streamable HTTP: `/mcp` for clients of both eras; `/healthz`, `/readyz` and `/api/status` for
-//! operators, `/dashboard` for people.
+//! Streamable HTTP: `/mcp` for clients of both eras; `/healthz`, `/readyz`, `/api/status` and
+//! `/metrics` for operators, `/dashboard` for people.
 
 mod access;
 mod auth;
@@ -82,7 +82,7 @@ pub struct Options {
     pub counters: Counters,
     /// Where it is seen which calls are for upstreams, and need no place here.
     pub registry: Option<Arc<Registry>>,
-    /// What `/api/status` tells; without it, there is none.
+    /// What `/api/status` and `/metrics` tell; without it, there is neither.
     pub monitor: Option<Monitor>,
     /// What `/dashboard` shows beside that; without it, there is none.
     pub dashboard: Option<Dashboard>,

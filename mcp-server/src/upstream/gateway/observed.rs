@@ -16,6 +16,7 @@ impl Observed for Gateway {
             .dependencies
             .extend(statuses.iter().filter_map(Status::as_dependency));
         parts.connectors.extend(statuses);
+        parts.connector_syncs = Some(self.durations().snapshot());
         let connectors = lock(&self.shared.connectors);
         for (name, running) in &*connectors {
             running.upstream.observe(name.as_str(), parts);

@@ -91,6 +91,11 @@ impl UpstreamCaches {
         })
     }
 
+    /// The results that are kept.
+    pub(in crate::adapters) fn results(&self) -> &Cache<String, Arc<CallToolResponse>> {
+        &self.results
+    }
+
     /// The counters of kept lists.
     #[must_use]
     pub fn list_stats(&self) -> mcp_cache::CacheStats {

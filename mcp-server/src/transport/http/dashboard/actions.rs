@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::{caller, json};
 use crate::{
     auth::Scope,
-    ports::{Clear, ClearableCache},
+    call::Call,
+    tools::{CacheClear, Tool},
     transport::http::{auth, body},
 };
 
@@ -23,7 +24,7 @@ struct Cleared {
 }
 
 /// `POST /api/cache/clear`.
-pub(super) async fn clear(caches: Arc<[Arc<dyn ClearableCache>]>, request: Request) -> Response {
+pub(super) async fn clear(tool: Arc<CacheClear>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
     let caller = caller(&head.extensions);
     if caller.token().is_none() {
@@ -43,14 +44,14 @@ pub(super) async fn clear(caches: Arc<[Arc<dyn ClearableCache>]>, request: Reque
             "the body is too large, or did not come",
         );
     };
-    let wish: Clear = match serde_json::from_slice(&bytes) {
+    let wish = match serde_json::from_slice(&bytes) {
         Ok(wish) => wish,
         Err(error) => return body::plain(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    let cleared = caches.iter().filter(|cache| cache.clear(&wish));
-    let cleared: Vec<_> = cleared.map(|cache| cache.name()).collect();
-    let tenant = caller.owner.as_str();
-    tracing::info!(tenant, ?wish, ?cleared, "caches were cleared");
+    let cleared = match tool.call(&Call::by(&caller), wish).await {
+        Ok(cleared) => cleared.caches,
+        Err(error) => return body::plain(StatusCode::BAD_REQUEST, error.to_string()),
+    };
     let message = match cleared.is_empty() {
         true => "no cache has anything of that kind".to_owned(),
         false => format!(

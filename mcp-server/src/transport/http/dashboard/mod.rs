@@ -27,16 +27,28 @@ use crate::{
     auth::Caller,
     bench::inside::{Inside, InsideReport},
     monitoring::{Monitor, SlotStatus, Span},
-    ports::ClearableCache,
+    ports::CacheControl,
+    tools::CacheClear,
 };
 
 /// What the page shows beside the status.
 #[derive(Clone)]
 pub struct Dashboard {
     /// Where the latest benchmark is.
-    pub inside: Inside,
-    /// What can be cleared.
-    pub caches: Arc<[Arc<dyn ClearableCache>]>,
+    inside: Inside,
+    /// What clears caches.
+    clearing: Arc<CacheClear>,
+}
+
+impl Dashboard {
+    /// Shows what `inside` has measured last, and clears `caches`.
+    #[must_use]
+    pub fn new(inside: Inside, caches: Vec<Arc<dyn CacheControl>>) -> Self {
+        Self {
+            inside,
+            clearing: Arc::new(CacheClear::new(caches)),
+        }
+    }
 }
 
 impl std::fmt::Debug for Dashboard {
@@ -90,7 +102,7 @@ pub(super) fn routes(shown: Shown) -> Router {
     let source: Source = Arc::new(move || watched.status());
     let events = Arc::new(Events::new(source, viewers_max.get(), end));
     let inside = dashboard.inside;
-    let caches = dashboard.caches;
+    let clearing = dashboard.clearing;
     assets::routes()
         .route(
             "/api/events",
@@ -124,7 +136,7 @@ pub(super) fn routes(shown: Shown) -> Router {
         )
         .route(
             "/api/cache/clear",
-            routing::post(move |request: Request| actions::clear(caches.clone(), request)),
+            routing::post(move |request: Request| actions::clear(clearing.clone(), request)),
         )
 }
 
