@@ -179,7 +179,6 @@ async fn caches_are_cleared_by_whoever_shows_an_admins_token_and_by_nobody_else(
         json!({"key": id}),
         json!({"tag": format!("memory:{id}")}),
         json!({"pattern": "m/*"}),
-        json!({"namespace": "default"}),
     ] {
         let (status, body) = clear(&server, Some(&tokens[0]), &wish).await;
         assert_eq!(status, 200, "{wish}: {body}");

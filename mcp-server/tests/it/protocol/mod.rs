@@ -247,6 +247,12 @@ async fn the_list_of_tools_is_this() {
             vec!["name"],
         ),
         (
+            "get_performance_status",
+            "Get the performance status",
+            READS,
+            vec![],
+        ),
+        (
             "run_performance_benchmark",
             "Run a benchmark",
             [false, false, false, false],

@@ -177,6 +177,9 @@ mod tests {
                 slow: Arc::new(SlowOperations::new(&Default::default())),
                 clients: Clients::default(),
                 http: Default::default(),
+                courier: None,
+                rollups: None,
+                reports: None,
             },
         );
         let source: Source = Arc::new(move || {
