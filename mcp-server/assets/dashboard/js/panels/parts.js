@@ -59,7 +59,26 @@ const CARDS = [
     ],
     none: "",
   },
+  {
+    id: "trends", title: "Trends", columns: ["What", "In an hour:n", "Now:n", "Made of:n", "Verdict"],
+    rows: ({ trends, leaks }) => [
+      ...trends.map((it) => [it.tool, signed(it.percent_per_hour, "%"), ms(it.typical_ms), `${count(it.minutes)} min`, it.is_drift ? chip(drift(it), "bad") : chip("steady", "good")]),
+      ...leaks.map((it) => [it.what.replace("_", " "), it.what.endsWith("bytes") ? signed(it.per_hour / 2 ** 20, "MiB") : signed(it.per_hour, ""), "", `${count(it.minutes)} min`, it.is_leak ? chip("grows", "warn") : chip("steady", "good")]),
+    ],
+    none: "Too little is known yet: trends are made of the minutes that are kept, an hour of them at least.",
+  },
 ];
+
+/** A figure with its sign. */
+function signed(value, unit) {
+  return `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(1)} ${unit}`.trim();
+}
+
+/** A tool that gets slower, and when it misses its target. */
+function drift(it) {
+  const hours = it.target_missed_in_hours;
+  return hours === undefined ? "gets slower" : `misses its target in ${span(hours * 3600)}`;
+}
 
 /** Begins. */
 export function begin() {
@@ -90,7 +109,7 @@ export function update(status) {
 
 function make(card, row) {
   const kind = (at) => {
-    if (at === 0) return "name";
+    if (at === 0) return card.id === "streams" || card.id === "process" ? null : "name";
     if (card.columns[at].endsWith(":n")) return "n";
     return at === card.columns.length - 1 ? "wrap" : null;
   };
