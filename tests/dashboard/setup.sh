@@ -3,7 +3,7 @@
 # there in this version. The browser itself is the system's chromium.
 set -euo pipefail
 
-playwright=playwright-core@1.65.1 # drives any Chromium; brings none along
+playwright="playwright-core@1.65.1" # drives any Chromium; brings none along
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tools=$here/../../target/dashboard-tools
