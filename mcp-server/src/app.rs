@@ -16,6 +16,7 @@ use crate::{
     adapters::{Announcer, BatchedStore, CachedStore, UpstreamStack},
     admission::Admission,
     auth::{Caller, Tokens},
+    bench::inside::Inside,
     call::Lane,
     client::{Clients, Transport},
     config::{Config, HttpConfig},
@@ -26,7 +27,7 @@ use crate::{
     ports::{ContextManager, EventSink, MemoryArchive, Readiness},
     protocol::{Front, McpHandler, Scopes, Strict},
     telemetry::SlowOperations,
-    tools::{self, Registry},
+    tools::{self, Registry, RunPerformanceBenchmark},
     transport::http,
     upstream::{self, Gateway, MapReadiness, registry_path},
     warmup,
@@ -63,6 +64,7 @@ pub struct App {
     cache: Option<Arc<CachedStore>>,
     contexts: Arc<dyn ContextManager>,
     slow: Arc<SlowOperations>,
+    dashboard: http::Dashboard,
     tokens: Tokens,
     tokens_required: bool,
     gateway: Gateway,
@@ -161,7 +163,13 @@ impl App {
             registry = tools::with_admin_tools(registry, &monitor, &observed.caches);
         }
         let counted = config.monitoring.enabled.then_some(&recorder);
-        let registry = Arc::new(registry.announced(&events).watched(&slow, counted));
+        let inside = Inside::new(memory);
+        // Not watched: a benchmark takes long by nature, and says itself what its parts took.
+        let registry = registry
+            .announced(&events)
+            .watched(&slow, counted)
+            .with(RunPerformanceBenchmark::new(inside.clone()));
+        let registry = Arc::new(registry);
         Ok(Self {
             handler: McpHandler::new(registry.clone()).telling_of(&monitor),
             front: config.http.front && !config.safe_mode,
@@ -178,6 +186,7 @@ impl App {
             cache,
             contexts,
             slow,
+            dashboard: http::Dashboard::new(inside, observed.caches),
             tokens,
             tokens_required: config.http.asks_for_tokens(),
             gateway,
@@ -230,6 +239,7 @@ impl App {
             counters: self.counters.clone(),
             registry: Some(self.registry.clone()),
             monitor: Some(self.monitor.clone()),
+            dashboard: Some(self.dashboard.clone()),
         }
     }
 

@@ -22,6 +22,7 @@
 //! | [`mod@written`] | answers as they are written to clients |
 //! | [`transfer`] | memories in and out of files |
 //! | [`mod@bench`] | the server measured from outside, and judged by what it answers |
+//! | [`doctor`] | what a server needs, looked at, and how to mend it |
 //! | [`monitoring`] | what the server knows of itself: windows, alerts, grades |
 //! | [`config`], [`cli`], [`telemetry`] | settings, commands, logs |
 
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod live;
 pub mod memory;
 pub mod monitoring;

@@ -7,7 +7,7 @@ use crate::{
     memory::{postgres::PostgresStore, sqlite::SqliteStore},
     monitoring::{
         BatchStatus, BreakerStatus, CacheStatus, Dependency, DependencyKind, DependencyState,
-        Parts, PoolStatus,
+        Parts, PoolStatus, TagStatus,
     },
     ports::Observed,
 };
@@ -48,7 +48,15 @@ impl Observed for OptimisedManager {
 impl Observed for UpstreamCaches {
     fn observe(&self, parts: &mut Parts) {
         let lists = CacheStatus::l1("connector_lists", &self.list_stats());
-        let results = CacheStatus::l1("connector_results", &self.result_stats());
+        let mut results = CacheStatus::l1("connector_results", &self.result_stats());
+        let tags = self.result_tags().into_iter();
+        results.tags = tags
+            .map(|(tag, stats)| TagStatus {
+                tag,
+                inserts: stats.inserts,
+                invalidations: stats.invalidations,
+            })
+            .collect();
         parts.caches.extend([lists, results]);
     }
 }

@@ -8,6 +8,7 @@
 //! | [`agent`], [`history`], [`verify`] | an agent at work, what it saw, and whether that was true |
 //! | [`server`], [`usage`], [`fill`] | the server that is measured, what it uses, its memories |
 //! | [`upstream`] | other servers, for the gateway to stand in front of |
+//! | [`inside`] | the same from inside, while the server serves others |
 //! | [`profile`], [`measure`], [`report`] | what can be run, and what was found |
 
 pub mod agent;
@@ -16,6 +17,7 @@ pub mod corpus;
 pub mod error;
 pub mod fill;
 pub mod history;
+pub mod inside;
 pub mod latency;
 pub mod load;
 pub mod measure;

@@ -37,6 +37,8 @@ pub struct Launch {
     pub binary: PathBuf,
     /// Its file of settings. Where its data is and where it listens are set in any case.
     pub config: Option<PathBuf>,
+    /// Settings besides, each as a variable of the environment, `NAME=value`.
+    pub settings: Vec<String>,
     /// Whether it leaves out what makes it faster.
     pub safe_mode: bool,
     /// Ends the benchmark.
@@ -135,6 +137,8 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
+        let settings = launch.settings.iter();
+        command.envs(settings.filter_map(|setting| setting.split_once('=')));
         if let Some(config) = &launch.config {
             command.arg("--config").arg(config);
         }

@@ -26,6 +26,8 @@ Examples:
   mcp-server token add laptop --tenant ann --scope read
   mcp-server memory export -o memories.jsonl
   mcp-server connectors import ~/.cursor/mcp.json
+  mcp-server status
+  mcp-server doctor
   mcp-server bench --profile agent-loop --compare safe-mode
   mcp-server config init && mcp-server serve --config mcp-server.yaml
 
@@ -68,6 +70,10 @@ pub enum Command {
     /// Say which other MCP servers are reached through this one.
     #[command(subcommand)]
     Connectors(ConnectorsCommand),
+    /// Say how the server that runs does.
+    Status(StatusArgs),
+    /// Look at everything that a server needs, and say how to mend what is wrong.
+    Doctor(DoctorArgs),
     /// Measure the server on this machine, and judge what it answers.
     Bench(BenchArgs),
     /// Check, show or begin a file of settings.
@@ -80,9 +86,36 @@ impl Command {
     pub(super) fn needs_no_config(&self) -> bool {
         matches!(
             self,
-            Self::Config(ConfigCommand::Init(_) | ConfigCommand::Schema)
+            Self::Config(ConfigCommand::Init(_) | ConfigCommand::Schema) | Self::Doctor(_)
         )
     }
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Where the server asks for tokens, one with the scope read is taken from the variable \
+MCP_SERVER_TOKEN. The exit status is 0 when the server is ready, else 1.")]
+pub struct StatusArgs {
+    /// Ask the server on this address [default: the one of the settings].
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<SocketAddr>,
+    /// Print everything that it says, as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looks at the configuration, the data folder, the store, the address, the tokens, PostgreSQL and \
+Redis where they are configured, the connectors, the clock and the limits of this machine, and at \
+the server that runs already, if there is one. Nothing is changed, but connectors are started and \
+asked for their tools. The exit status is 1 when something does not work; warnings leave it at 0.")]
+pub struct DoctorArgs {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with the tokens.

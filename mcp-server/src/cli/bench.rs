@@ -39,6 +39,7 @@ pub(super) async fn run(args: BenchArgs, given: Given) -> Result<ExitCode, CliEr
             source,
         })?,
         config: given.config,
+        settings: Vec::new(),
         safe_mode: given.safe_mode,
         stop: signals::shutdown()?,
     };

@@ -7,11 +7,13 @@ mod config;
 mod connector_args;
 mod connectors;
 mod descriptors;
+mod doctor;
 mod memory;
 mod memory_copy;
 mod reload;
 mod serve;
 mod signals;
+mod status;
 mod stdio;
 mod token;
 
@@ -20,8 +22,9 @@ use std::process::ExitCode;
 use tokio::io::AsyncWriteExt;
 
 pub use args::{
-    Against, BenchArgs, Cli, Command, ConfigCommand, CopyArgs, ExportArgs, ImportArgs, InitArgs,
-    MemoryCommand, ServeArgs, ShowArgs, StdioArgs, TokenAddArgs, TokenCommand,
+    Against, BenchArgs, Cli, Command, ConfigCommand, CopyArgs, DoctorArgs, ExportArgs, ImportArgs,
+    InitArgs, MemoryCommand, ServeArgs, ShowArgs, StatusArgs, StdioArgs, TokenAddArgs,
+    TokenCommand,
 };
 pub use connector_args::{AddArgs, ConnectorsCommand, ImportFileArgs, NameArgs};
 pub use connectors::ConnectorsError;
@@ -103,6 +106,36 @@ pub enum CliError {
         /// What the operating system says.
         source: std::io::Error,
     },
+    /// No server answers.
+    #[error(
+        "no server answers on {address}: {source}. Start one with `mcp-server serve`, or name another \
+         address with --address"
+    )]
+    StatusUnreachable {
+        /// Where it was looked for.
+        address: std::net::SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// The server that runs shows its status to whoever has a token.
+    #[error(
+        "the server on {address} wants a token with the scope read: put one that `mcp-server token \
+         add` has made into the variable MCP_SERVER_TOKEN"
+    )]
+    StatusToken {
+        /// Where it runs.
+        address: std::net::SocketAddr,
+    },
+    /// What answers is no server of this kind.
+    #[error(
+        "what answers on {address} is no mcp-server of this version: it answered with {status}"
+    )]
+    StatusForeign {
+        /// Where it runs.
+        address: std::net::SocketAddr,
+        /// The status of its answer.
+        status: u16,
+    },
     /// Something else that the operating system refused.
     #[error("{what}: {source}")]
     Io {
@@ -150,6 +183,11 @@ impl Cli {
         if self.command.needs_no_config() {
             return Ok(Default::default());
         }
+        self.read_config()
+    }
+
+    /// The same, whatever the command is.
+    fn read_config(&self) -> Result<(Config, Origins), ConfigError> {
         let (mut config, mut origins) =
             crate::config::load(self.config.as_deref(), std::env::vars_os())?;
         let mut set = |field: &str, flag| origins.set(field.to_owned(), SetBy::CommandLine(flag));
@@ -190,6 +228,8 @@ impl Cli {
                 let name = args.client.clone();
                 Box::pin(stdio::run(self, config, log, name)).await?;
             }
+            Command::Status(args) => return status::run(&config, &args).await,
+            Command::Doctor(ref args) => return doctor::run(&self, args).await,
             Command::Bench(args) => {
                 let given = bench::Given {
                     config: self.config,

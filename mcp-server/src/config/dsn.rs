@@ -122,8 +122,8 @@ impl<'de> Deserialize<'de> for RedisUrl {
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// The host and the port.
-    pub(super) fn as_str(&self) -> &str {
+    /// Host and port, as written.
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -9,7 +9,10 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CompressionConfig, ConfigError, HostPort, Origin, RateLimitConfig, WebSocketConfig};
+use super::{
+    CompressionConfig, ConfigError, DashboardConfig, HostPort, Origin, RateLimitConfig,
+    WebSocketConfig,
+};
 
 /// As deep as the JSON parser goes.
 const JSON_DEPTH_MAX: usize = 128;
@@ -70,6 +73,8 @@ pub struct HttpConfig {
     pub rate_limit: RateLimitConfig,
     /// MCP over WebSockets.
     pub websocket: WebSocketConfig,
+    /// The page at `/dashboard`.
+    pub dashboard: DashboardConfig,
     /// The most connections at once; further ones wait in the operating system's queue.
     /// Default 20,000. Each costs a file descriptor and a few KiB.
     pub connections_max: NonZeroUsize,
@@ -115,6 +120,7 @@ impl Default for HttpConfig {
             write_timeout: Duration::from_secs(30),
             rate_limit: RateLimitConfig::default(),
             websocket: WebSocketConfig::default(),
+            dashboard: DashboardConfig::default(),
             connections_max: NonZeroUsize::new(20_000).expect("20,000 is not zero"),
             sessions_max: 10_000,
             sessions_per_client_max: 100,

@@ -4,6 +4,7 @@ mod alias;
 mod authority;
 mod compression;
 mod context_manager;
+mod dashboard;
 mod dsn;
 mod http;
 mod lines;
@@ -26,6 +27,7 @@ pub use context_manager::{
     BreakerSection, CacheSection, ContextManagerSection, DatabaseSection, InMemorySection,
     RedisSection, ReplicaSection,
 };
+pub use dashboard::DashboardConfig;
 pub(crate) use dsn::without_password;
 pub use dsn::{Dsn, Endpoint, RedisUrl};
 pub use http::HttpConfig;

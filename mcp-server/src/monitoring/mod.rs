@@ -13,6 +13,7 @@ mod latency;
 mod metrics;
 mod minutes;
 mod monitor;
+mod overall;
 mod parts;
 mod process;
 mod recorder;
@@ -40,6 +41,7 @@ pub use history::{HourStatus, LeakStatus, Rollup, SqliteRollups, hours};
 pub use latency::{Counts, Outcome};
 pub use metrics::Format;
 pub use monitor::{Monitor, Sources};
+pub use overall::{CountStatus, OverallStatus, SlotStatus};
 pub use parts::{
     BatchStatus, BreakerStatus, CacheStatus, CacheTier, LaneStatus, Parts, PoolStatus,
     SessionsStatus, StreamsStatus, TagStatus,

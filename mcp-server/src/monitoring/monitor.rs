@@ -12,11 +12,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 
 use super::{
     Alerts, AlertsStatus, CacheStatus, Dependency, DependencyState, DependencyStatus, GradeStatus,
-    Measured, MonitoringConfig, News, Parts, ProcessStatus, Recorder, ReportFolder, SlowStatus,
-    Span, Status, Turn, calls,
+    Measured, MonitoringConfig, News, Parts, ProcessStatus, Recorder, ReportFolder, SlotStatus,
+    SlowStatus, Span, Status, Turn, calls,
     dependencies::Dependencies,
     judge, lock, millis,
     minutes::{MINUTE, Minutes},
+    overall,
     webhook::{self, Outbox},
 };
 use crate::{
@@ -305,6 +306,12 @@ impl Monitor {
             enabled: shared.config.enabled,
             grade: calls::grade([&minute, &hour, &day], shared.config.alerts.samples_min),
             targets: calls::targets(&hour),
+            all: overall::of(
+                [&minute, &hour, &day],
+                &recorder.totals(),
+                shared.config.window,
+                uptime,
+            ),
             tools: calls::tools([&minute, &hour, &day], shared.config.window, uptime),
             alerts: self.alerts(),
             trends: self.0.minutes.trends(),
@@ -326,11 +333,12 @@ impl Monitor {
     /// all clients, everybody else their own.
     #[must_use]
     pub fn status_for(&self, owner: &Owner, scope: Scope) -> Status {
-        let mut status = self.status();
-        if scope < Scope::Admin {
-            let own = |client: &crate::client::ClientStats| client.user_id == owner.as_str();
-            status.clients.retain(own);
-        }
-        status
+        self.status().seen_by(owner, scope)
+    }
+
+    /// All calls of the last hour or day, slot by slot, the oldest first.
+    #[must_use]
+    pub fn history(&self, span: Span) -> Vec<SlotStatus> {
+        overall::slots(Timestamp::now(), &self.0.recorder.history(span))
     }
 }

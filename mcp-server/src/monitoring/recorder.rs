@@ -1,5 +1,7 @@
 //! Where calls are counted: by tool, kind of client and way in.
 
+mod history;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},

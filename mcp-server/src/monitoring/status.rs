@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    Alert, Counts, DependencyStatus, GradeStatus, LeakStatus, Parts, ProcessStatus, Tier,
-    TrendStatus, millis,
+    Alert, Counts, DependencyStatus, GradeStatus, LeakStatus, OverallStatus, Parts, ProcessStatus,
+    Tier, TrendStatus, millis,
 };
 use crate::{
-    call::Lane, client::ClientStats, telemetry::SlowOperation, transport::http::HttpStats,
+    auth::Scope, call::Lane, client::ClientStats, memory::Owner, telemetry::SlowOperation,
+    transport::http::HttpStats,
 };
 
 /// All that the server knows of itself at one moment.
@@ -31,6 +32,8 @@ pub struct Status {
     pub grade: GradeStatus,
     /// How far calls met what is expected of them, tier by tier, in the last hour.
     pub targets: Vec<TargetStatus>,
+    /// All calls together.
+    pub all: OverallStatus,
     /// The calls of each tool by each kind of client.
     pub tools: Vec<ToolStatus>,
     /// What is not as it should be.
@@ -132,6 +135,19 @@ pub struct SlowStatus {
     pub total: u64,
     /// The last ones, the newest first.
     pub latest: Vec<SlowOperation>,
+}
+
+impl Status {
+    /// As far as `owner` may know it: who looks after the server sees all clients, everybody else
+    /// their own.
+    #[must_use]
+    pub fn seen_by(mut self, owner: &Owner, scope: Scope) -> Self {
+        if scope < Scope::Admin {
+            self.clients
+                .retain(|client| client.user_id == owner.as_str());
+        }
+        self
+    }
 }
 
 impl WindowStatus {

@@ -60,6 +60,38 @@ impl Windows {
     }
 }
 
+impl Windows {
+    /// When each slot of the window that ends `now` began, and how long it has lasted; `minute`: what
+    /// the shortest window covers.
+    pub(super) fn slots(
+        minute: Duration,
+        span: Span,
+        now: Duration,
+    ) -> impl Iterator<Item = (Duration, Duration)> {
+        let (width, len) = match span {
+            Span::Minute => (minute / 12, SLOTS),
+            Span::Hour => (Duration::from_secs(3_600) / 12, SLOTS),
+            Span::Day => (Duration::from_secs(86_400) / 24, DAY_SLOTS),
+        };
+        let width = width.max(Duration::from_nanos(1));
+        let last = now.as_nanos() / width.as_nanos();
+        let first = (last + 1).saturating_sub(len as u128);
+        (first..=last).map(move |number| {
+            let began = width * u32::try_from(number).unwrap_or(u32::MAX);
+            (began, now.saturating_sub(began).min(width))
+        })
+    }
+
+    /// What each slot that is not empty holds, and when it began.
+    pub(super) fn history(&self, span: Span, now: Duration) -> Vec<(Duration, Counts)> {
+        match span {
+            Span::Minute => self.minute.history(now),
+            Span::Hour => self.hour.history(now),
+            Span::Day => self.day.history(now),
+        }
+    }
+}
+
 /// `N` slots of equal width, the present one included, so that a window covers at least
 /// (N - 1) / N of its span.
 #[derive(Debug)]
@@ -98,6 +130,21 @@ impl<const N: usize> Ring<N> {
                 held: packed.clone(),
             };
         }
+    }
+
+    fn history(&self, now: Duration) -> Vec<(Duration, Counts)> {
+        let last = self.number(now);
+        let width = Duration::from_nanos(u64::try_from(self.slot_nanos).unwrap_or(u64::MAX));
+        let held = self.slots.iter().filter(|slot| {
+            !slot.held.is_empty() && slot.number <= last && slot.number + N as u64 > last
+        });
+        held.map(|slot| {
+            let mut counts = Counts::default();
+            slot.held.add_to(&mut counts);
+            let number = u32::try_from(slot.number).unwrap_or(u32::MAX);
+            (width * number, counts)
+        })
+        .collect()
     }
 
     fn read(&self, now: Duration) -> Counts {

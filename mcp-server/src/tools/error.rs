@@ -26,6 +26,12 @@ pub enum ToolError {
         /// Why.
         source: UpstreamError,
     },
+    /// It does one thing at a time, and is at it.
+    #[error("{reason}")]
+    Busy {
+        /// What it is at.
+        reason: String,
+    },
     /// A bug in this program.
     #[error("internal error: {reason}")]
     Internal {
@@ -43,6 +49,7 @@ impl ToolError {
             Self::Memory(error) => error.code(),
             Self::Context(error) => error.code(),
             Self::Upstream { source, .. } => source.code(),
+            Self::Busy { .. } => "overloaded",
             Self::Internal { .. } => "internal",
         }
     }
@@ -70,7 +77,7 @@ impl ToolError {
                 MemoryError::OutcomeUnknown { .. } | MemoryError::Internal { .. }
             ),
             Self::Upstream { source, .. } => source.changed_nothing(),
-            Self::Arguments { .. } | Self::Context(_) => true,
+            Self::Arguments { .. } | Self::Context(_) | Self::Busy { .. } => true,
             Self::Internal { .. } => false,
         }
     }
@@ -82,6 +89,7 @@ impl ToolError {
             Self::Memory(error) => error.is_retryable(),
             Self::Context(error) => error.is_retryable(),
             Self::Upstream { source, .. } => source.is_retryable(),
+            Self::Busy { .. } => true,
             Self::Arguments { .. } | Self::Internal { .. } => false,
         }
     }

@@ -21,6 +21,7 @@ mod memory_update;
 mod registry;
 mod remote;
 mod reply;
+mod run_performance_benchmark;
 mod schema;
 mod tool;
 mod watched;
@@ -45,6 +46,7 @@ pub use registry::{DynTool, Registry};
 pub use remote::{Freshness, RemoteTools};
 pub use reply::Reply;
 pub(crate) use reply::json_len;
+pub use run_performance_benchmark::RunPerformanceBenchmark;
 pub use tool::{Effect, Tool};
 
 use std::sync::Arc;

@@ -284,3 +284,22 @@ async fn the_gateway_is_measured_in_front_of_servers_of_its_own() {
         assert!(check.passed(), "{check:?}");
     }
 }
+
+#[tokio::test]
+async fn each_part_is_measured_beside_the_server_without_it() {
+    for (profile, runs, checked) in [
+        ("cache", 2, "gets from the cache"),
+        ("batch", 2, "requests/s, times those without the batch"),
+        ("pool", 1, "loans that had been lent before"),
+    ] {
+        let report = bench(&["--profile", profile, "--samples", "200"]).await;
+        assert_eq!(report.profile.name(), profile);
+        assert_eq!(report.runs.len(), runs, "{report}");
+        assert!(report.runs[0].name.starts_with("with the "), "{report}");
+        let mut names = report.checks.iter().map(|check| &check.name);
+        assert!(names.any(|name| name.starts_with(checked)), "{report}");
+        for run in &report.runs {
+            assert!(run.refused.is_empty(), "{run:?}");
+        }
+    }
+}

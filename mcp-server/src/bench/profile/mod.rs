@@ -5,12 +5,14 @@ mod caller;
 mod gateway;
 mod import;
 mod memory;
+mod part;
 mod soak;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use self::part::Part;
 use super::{
     error::BenchError,
     fill::fill,
@@ -37,6 +39,12 @@ pub enum Profile {
     /// Calls to other servers through this one, beside calls to them directly; lists and starts with
     /// slow and dead ones among them; the file of connectors. Needs no memories.
     Gateway,
+    /// Gets of the same 1,000 memories, with the cache and without it.
+    Cache,
+    /// Adds of many callers at once, with shared transactions and without them.
+    Batch,
+    /// Gets past the cache: how far connections to the database are used again.
+    Pool,
 }
 
 /// What is run, and how much of it.
@@ -91,6 +99,14 @@ pub async fn run(plan: &Plan, launch: &Launch, say: Say<'_>) -> Result<Report, B
             Profile::Memory => memory::run(plan, *memories, launch, say, &mut findings).await?,
             Profile::Import => import::run(plan, *memories, launch, say, &mut findings).await?,
             Profile::Soak => soak::run(plan, *memories, launch, say, &mut findings).await?,
+            Profile::Cache | Profile::Batch | Profile::Pool => {
+                let part = match plan.profile {
+                    Profile::Cache => Part::Cache,
+                    Profile::Batch => Part::Batch,
+                    _ => Part::Pool,
+                };
+                part::run(part, plan, *memories, launch, say, &mut findings).await?;
+            }
         }
     }
     Ok(Report {
@@ -149,6 +165,9 @@ impl Profile {
             Self::Import => "import",
             Self::Soak => "soak",
             Self::Gateway => "gateway",
+            Self::Cache => "cache",
+            Self::Batch => "batch",
+            Self::Pool => "pool",
         }
     }
 }

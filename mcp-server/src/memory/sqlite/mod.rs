@@ -11,6 +11,7 @@ mod expiry;
 mod feed;
 mod group;
 mod index;
+mod inspect;
 mod open;
 mod readers;
 mod rows;
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use config::SqliteConfig;
 pub use error::OpenError;
+pub use inspect::{Inspection, inspect};
 
 use self::{
     executor::{Executor, Stop},

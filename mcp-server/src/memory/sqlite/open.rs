@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{SqliteConfig, error::OpenError, executor::Stop, schema};
 
 /// The database's file name inside the data directory.
-const FILE_NAME: &str = "memory.db";
+pub(super) const FILE_NAME: &str = "memory.db";
 /// How long to wait before trying again what another process got in the way of.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
 

@@ -10,6 +10,7 @@ use super::{
     auth::Auth,
     body,
     connections::Peer,
+    dashboard::is_asset,
     ending::Ending,
     rate::{Key, Rates},
     stats::{Counters, Event},
@@ -90,7 +91,7 @@ impl Access {
     /// Puts the caller into the request's head, or refuses the request.
     pub(super) async fn check(&self, mut request: Request, next: Next) -> Response {
         let path = request.uri().path();
-        if OPEN_PATHS.contains(&path) || path.starts_with(WELL_KNOWN) {
+        if OPEN_PATHS.contains(&path) || path.starts_with(WELL_KNOWN) || is_asset(path) {
             return next.run(request).await;
         }
         match self.admit(&mut request) {

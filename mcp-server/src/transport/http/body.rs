@@ -25,7 +25,11 @@ pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     response(status, "application/json", body)
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: impl Into<Body>) -> Response {
+pub(super) fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Body>,
+) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let content_type = header::HeaderValue::from_static(content_type);

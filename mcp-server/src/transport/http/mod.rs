@@ -1,11 +1,12 @@
 //! Streamable HTTP: `/mcp` for clients of both eras; `/healthz`, `/readyz`, `/api/status` and
-//! `/metrics` for operators.
+//! `/metrics` for operators, `/dashboard` for people.
 
 mod access;
 mod auth;
 mod body;
 mod coding;
 mod connections;
+mod dashboard;
 mod ending;
 mod entry;
 mod guard;
@@ -35,6 +36,7 @@ use tokio::{net::TcpListener, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use auth::Auth;
+pub use dashboard::Dashboard;
 pub use sessions::{SessionSink, SinkError};
 pub use stats::{Counters, HttpStats};
 pub use warmup::warm;
@@ -85,6 +87,8 @@ pub struct Options {
     pub registry: Option<Arc<Registry>>,
     /// What `/api/status` and `/metrics` tell; without it, there is neither.
     pub monitor: Option<Monitor>,
+    /// What `/dashboard` shows beside that; without it, there is none.
+    pub dashboard: Option<Dashboard>,
 }
 
 impl std::fmt::Debug for Options {
@@ -207,6 +211,18 @@ fn entry<H: ServerHandler + Clone>(
                 .as_ref()
                 .map_or_else(Router::new, monitor::routes),
         );
+    let routes = match (options.monitor, options.dashboard) {
+        (Some(monitor), Some(dashboard)) if config.dashboard.enabled => {
+            routes.merge(dashboard::routes(dashboard::Shown {
+                dashboard,
+                monitor,
+                auth: auth.clone(),
+                viewers_max: config.dashboard.viewers_max,
+                end: streams.clone(),
+            }))
+        }
+        _ => routes,
+    };
     let access = Arc::new(Access::new(auth, live.clone(), options.counters.clone()));
     let routes = match options.websocket {
         Some(connect) if config.websocket.enabled => {

@@ -252,6 +252,12 @@ async fn the_list_of_tools_is_this() {
             READS,
             vec![],
         ),
+        (
+            "run_performance_benchmark",
+            "Run a benchmark",
+            [false, false, false, false],
+            vec![],
+        ),
     ];
     let mut ways = Ways::open().await;
     for client in &mut ways.clients {

@@ -34,6 +34,9 @@ use crate::{
 /// The most lists that are kept.
 const LISTS_MAX: u64 = 100_000;
 
+/// Tags of results that are counted one by one.
+const RESULT_TAGS_MAX: usize = 256;
+
 /// What is kept of all upstreams. Clones share it.
 #[derive(Clone)]
 pub struct UpstreamCaches {
@@ -77,6 +80,7 @@ impl UpstreamCaches {
         let bytes_max = u64::try_from(config.results.bytes_max.get()).unwrap_or(u64::MAX);
         let results = mcp_cache::Config {
             bytes_max: NonZeroU64::new(bytes_max),
+            tag_stats_max: RESULT_TAGS_MAX,
             default_class: ClassConfig {
                 jitter: 0.0,
                 ..ClassConfig::default()
@@ -105,6 +109,12 @@ impl UpstreamCaches {
     #[must_use]
     pub fn list_stats(&self) -> mcp_cache::CacheStats {
         self.lists.stats()
+    }
+
+    /// The counters of the tags of kept results.
+    #[must_use]
+    pub fn result_tags(&self) -> std::collections::BTreeMap<String, mcp_cache::TagStats> {
+        self.results.tag_stats()
     }
 
     /// The counters of kept results.
