@@ -3,7 +3,7 @@
 # server's memory, descriptors, threads and latencies sixty times meanwhile.
 #
 #   scripts/memory_leak_test.sh [--duration 8h] [--rate CALLS] [ARGUMENTS OF `mcp-server bench`]
-#   scripts/memory_leak_test.sh --short        # a minute, with small caches, as CI runs it
+#   scripts/memory_leak_test.sh --short        # a minute, with small caches
 #
 # MCP_SERVER_BIN: a binary that is there already. Ends with 0 when nothing grew, 1 when something
 # did, 2 when nothing was measured.
