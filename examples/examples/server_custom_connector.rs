@@ -21,14 +21,14 @@ use mcp_server::{
     tools::{self, Registry},
     transport::http,
     upstream::{
-        ConnectorName, ConnectorsConfig, Gateway, Listed, Manifest, RemoteTool, ServerConfig,
-        Stack, Store, Until, UpstreamError, registry_path,
+        Changes, ConnectorName, ConnectorsConfig, Gateway, Listed, Manifest, MapSource, RemoteTool,
+        ServerConfig, ServiceMapConfig, Stack, Store, Until, UpstreamError, Wanted, registry_path,
     },
 };
 use rmcp::model::{CacheScope, CallToolResponse, CallToolResult, ContentBlock, JsonObject, Tool};
 use serde_json::{Value, json};
 use std::{error::Error, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Notify, time::Instant};
+use tokio::{net::TcpListener, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Adds numbers.
@@ -36,7 +36,7 @@ struct Calculator;
 
 #[async_trait]
 impl Upstream for Calculator {
-    async fn tools(&self, _anew: bool) -> Result<Listed, UpstreamError> {
+    async fn tools(&self, _: Wanted) -> Result<Listed, UpstreamError> {
         let schema = json!({"type": "object", "properties": {
             "numbers": {"type": "array", "items": {"type": "number"}}}});
         let schema: JsonObject = schema.as_object().cloned().unwrap_or_default();
@@ -79,6 +79,8 @@ impl Upstream for Calculator {
 
     fn asked(&self) {}
 
+    async fn idle(&self) {}
+
     async fn close(&self) {}
 }
 
@@ -90,12 +92,19 @@ impl Stack for Own {
         &self,
         name: &ConnectorName,
         server: &ServerConfig,
-        changed: &Arc<Notify>,
+        changes: &Arc<Changes>,
     ) -> Result<Arc<dyn Upstream>, UpstreamError> {
         match name.as_str() {
             "calculator" => Ok(Arc::new(Calculator)),
-            _ => self.0.build(name, server, changed),
+            _ => self.0.build(name, server, changes),
         }
+    }
+
+    fn map_source(
+        &self,
+        config: &ServiceMapConfig,
+    ) -> Result<Option<Box<dyn MapSource>>, UpstreamError> {
+        self.0.map_source(config)
     }
 }
 

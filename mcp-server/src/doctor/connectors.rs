@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
 
 use super::Finding;
 use crate::{
     adapters::UpstreamStack,
     config::Config,
-    upstream::{ConnectorName, ServerConfig, Stack as _, Store, registry_path},
+    upstream::{ConnectorName, ServerConfig, Stack as _, Store, Wanted, registry_path},
 };
 
 /// The longest that one connector is waited for.
@@ -67,11 +67,11 @@ async fn one(stack: &UpstreamStack, name: &ConnectorName, server: &ServerConfig)
     let mend = format!(
         "try it with `mcp-server connectors test {name}`; without it, only its own tools are missing"
     );
-    let upstream = match stack.build(name, server, &Arc::new(Notify::new())) {
+    let upstream = match stack.build(name, server, &Arc::default()) {
         Ok(upstream) => upstream,
         Err(error) => return Finding::failure(check, error.to_string(), mend),
     };
-    let listed = timeout(ASK_TIMEOUT, upstream.tools(true)).await;
+    let listed = timeout(ASK_TIMEOUT, upstream.tools(Wanted::Anew)).await;
     upstream.close().await;
     match listed {
         Ok(Ok(listed)) => {
