@@ -123,7 +123,9 @@ fn hide_secrets(tree: &mut Value) {
 }
 
 fn hide(value: Option<&mut Value>, shown: impl FnOnce(&str) -> String) {
-    if let Some(Value::String(text)) = value {
+    if let Some(value) = value
+        && let Value::String(text) = value
+    {
         *text = shown(text);
     }
 }

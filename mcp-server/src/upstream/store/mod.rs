@@ -112,8 +112,8 @@ impl Change {
         if matches!(later.defined, Some(None)) {
             self.report = None;
         }
-        self.defined = later.defined.or(self.defined.take());
-        self.report = later.report.or(self.report.take());
+        self.defined = later.defined.or_else(|| self.defined.take());
+        self.report = later.report.or_else(|| self.report.take());
     }
 
     fn apply(&self, name: &ConnectorName, records: &mut Records) {
