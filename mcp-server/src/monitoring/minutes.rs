@@ -113,7 +113,8 @@ impl Monitor {
         if let Some(store) = &minutes.store {
             let mut kept = store.put(rollup);
             if rollup.minute % 60 == 0 {
-                kept = kept.and(store.forget_before(rollup.minute - minutes.keep_minutes));
+                kept =
+                    kept.and_then(|()| store.forget_before(rollup.minute - minutes.keep_minutes));
             }
             if let Err(reason) = kept {
                 tracing::warn!("the numbers of a minute are not kept: {reason}");

@@ -352,11 +352,11 @@ impl ServerHandler for McpHandler {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        let monitor = self.monitor.as_ref();
-        let monitor = monitor.ok_or_else(|| no_such_method("resources/read"))?;
-        let caller = self.caller.as_ref().or(found_by_endpoint(&context));
-        let caller = caller.cloned().unwrap_or_else(Caller::local);
-        resources::read(monitor, &caller, &request.uri).await
+        let absent = || no_such_method("resources/read");
+        let monitor = self.monitor.as_ref().ok_or_else(absent)?;
+        let caller = self.caller.clone();
+        let caller = caller.or_else(|| found_by_endpoint(&context).cloned());
+        resources::read(monitor, &caller.unwrap_or_else(Caller::local), &request.uri).await
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

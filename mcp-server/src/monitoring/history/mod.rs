@@ -179,7 +179,7 @@ mod tests {
             if minute % 10 == 9 {
                 let (trends, _) = history.to_be_judged().judge();
                 let is_drift = drifts(&trends).next().is_some();
-                found_at = found_at.or(is_drift.then_some(minute));
+                found_at = found_at.or_else(|| is_drift.then_some(minute));
             }
         }
         assert!(found_at.is_some());

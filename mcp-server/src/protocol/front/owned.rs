@@ -15,6 +15,10 @@ use crate::{
 };
 
 /// What the front has taken.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made; a box would cost every call an allocation"
+)]
 pub(crate) enum Taken {
     /// It has its response already.
     Answered(Vec<u8>),
