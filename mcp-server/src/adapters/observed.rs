@@ -21,7 +21,9 @@ impl Observed for CachedStore {
         cache.bypassed = calls.bypassed;
         parts.caches.push(cache);
         let shared = self.shared_stats();
-        parts.caches.extend(shared.as_ref().map(SharedStats::status));
+        parts
+            .caches
+            .extend(shared.as_ref().map(SharedStats::status));
     }
 }
 

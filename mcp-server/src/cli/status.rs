@@ -184,8 +184,8 @@ fn number(value: &Value) -> f64 {
 }
 
 fn span(millis: f64) -> String {
-    let seconds = std::time::Duration::from_secs((millis / 1_000.0).max(0.0) as u64);
-    let seconds = seconds.as_secs();
+    let span = std::time::Duration::try_from_secs_f64(millis / 1_000.0);
+    let seconds = span.unwrap_or_default().as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Counts, Series, Total, WindowStatus, millis};
+use super::{Counts, Series, Total, WindowStatus};
 
 /// All calls together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
@@ -81,7 +81,7 @@ fn together(window: &[Series], span: Duration) -> WindowStatus {
 /// it has lasted.
 pub(super) fn slots(now: Timestamp, slots: &[(Duration, Duration, Counts)]) -> Vec<SlotStatus> {
     let slot = |(ago, lasted, counts): &(Duration, Duration, Counts)| SlotStatus {
-        at: now.as_millisecond() - millis(*ago) as i64,
+        at: now.as_millisecond() - i64::try_from(ago.as_millis()).unwrap_or(i64::MAX),
         counted: WindowStatus::of(counts, None, *lasted),
     };
     slots.iter().map(slot).collect()

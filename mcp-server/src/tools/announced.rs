@@ -7,9 +7,7 @@ use rmcp::model::{JsonObject, Tool as Description};
 use serde_json::Value;
 
 use super::{DynTool, Reply, ToolError};
-use crate::{
-    auth::Scope, call::Call, monitoring::Tier, ports::EventSink, written::Written,
-};
+use crate::{auth::Scope, call::Call, monitoring::Tier, ports::EventSink, written::Written};
 
 /// Tells of every call that has changed something, or may have: before its answer is given, and also
 /// when its caller does not wait for the answer.

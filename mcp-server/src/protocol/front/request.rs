@@ -94,7 +94,8 @@ impl<'a> Request<'a> {
 /// The parameters of a request, if any parser can read them.
 pub(super) fn shallow<'a>(envelope: &Envelope<'a>) -> Option<&'a str> {
     let params = envelope.params.map_or("{}", RawValue::get);
-    let taken = matches!(envelope.kind, Kind::Request(_)) && brackets(params.as_bytes()) <= BRACKETS_MAX;
+    let taken =
+        matches!(envelope.kind, Kind::Request(_)) && brackets(params.as_bytes()) <= BRACKETS_MAX;
     taken.then_some(params)
 }
 

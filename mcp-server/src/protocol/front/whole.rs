@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 
 use super::{
     Form, Front,
-    request::{BRACKETS_MAX, CallParams, Meta, Object, call_headers_are_right, is_true, trace, trace_of},
+    request::{
+        BRACKETS_MAX, CallParams, Meta, Object, call_headers_are_right, is_true, trace, trace_of,
+    },
 };
 use crate::{
     call::{Call, Lane},

@@ -40,7 +40,11 @@ impl<H: ServerHandler + Clone> Entry<H> {
     }
 
     /// Answers a request that came from `peer`.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>, peer: Option<Peer>) -> Response {
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Option<Peer>,
+    ) -> Response {
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
@@ -69,7 +73,10 @@ impl<H: ServerHandler + Clone> Straight<H> {
             Ok(caller) => caller,
             Err(refusal) => return *refusal,
         };
-        let wanted = self.packer.as_ref().map(|_| Wanted::read(request.headers()));
+        let wanted = self
+            .packer
+            .as_ref()
+            .map(|_| Wanted::read(request.headers()));
         let mut response = self.endpoint.clone().handle(request).await;
         if let (Some(packer), Some(wanted)) = (&self.packer, wanted) {
             response = packer.packed(response, &wanted).await;

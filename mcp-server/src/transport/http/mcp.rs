@@ -30,8 +30,8 @@ use crate::{
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, Kind, REFUSED, called_tool, client_name, error_response,
-        WholeCall, insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
+        Envelope, Front, Kind, REFUSED, WholeCall, called_tool, client_name, error_response,
+        insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
     },
     tools::Registry,
 };
@@ -91,10 +91,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         }
     }
 
-    pub(super) async fn handle<B: Incoming>(
-        self: Arc<Self>,
-        mut request: Request<B>,
-    ) -> Response {
+    pub(super) async fn handle<B: Incoming>(self: Arc<Self>, mut request: Request<B>) -> Response {
         if let Some(name) = doubled(request.headers()) {
             let message = format!("there is more than one {name} header");
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);

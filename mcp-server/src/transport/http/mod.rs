@@ -244,12 +244,10 @@ fn entry<H: ServerHandler + Clone>(
     let packer = packs.then(|| Packer::new(packing, options.counters.clone()));
     let routes = match packer.clone() {
         None => routes,
-        Some(packer) => {
-            routes.layer(middleware::from_fn(move |request, next| {
-                let packer = packer.clone();
-                async move { packer.check(request, next).await }
-            }))
-        }
+        Some(packer) => routes.layer(middleware::from_fn(move |request, next| {
+            let packer = packer.clone();
+            async move { packer.check(request, next).await }
+        })),
     };
     let check = {
         let access = access.clone();

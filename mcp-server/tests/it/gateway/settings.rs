@@ -44,7 +44,7 @@ async fn a_connector_with_other_settings_serves_at_once() {
     assert_eq!(response["result"]["_meta"]["stale"], true, "{response}");
     assert_eq!(remote_tools(&mut client).await.len(), 6);
     // And the end does not wait for it.
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     server.stop().await;
     assert!(
         began.elapsed() < Duration::from_secs(15),

@@ -136,7 +136,7 @@ async fn killed_writers_leave_a_whole_file() {
             .unwrap()
     };
     // How long one takes on this machine at this time.
-    let began = std::time::Instant::now();
+    let began = tokio::time::Instant::now();
     add("first".to_owned()).wait().await.unwrap();
     let whole = began.elapsed();
     let mut acknowledged = 1;

@@ -10,8 +10,10 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     ChangeLog, IndexConfig, IndexReadiness, LiveIndex, lock::IndexLock, progress::Progress,
