@@ -2,13 +2,13 @@
 //! plays which role.
 
 mod error;
+mod folder;
 mod monitoring;
 mod stack;
 mod store;
 
 use std::{num::NonZeroUsize, path::PathBuf, sync::Arc};
 
-use etcetera::BaseStrategy;
 use mcp_cache::CacheEventBus;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -33,14 +33,11 @@ use crate::{
     warmup,
 };
 
-pub use self::error::BuildError;
+pub use self::{error::BuildError, folder::data_dir};
 use self::{
     stack::{ObservedParts, context_manager, memory_stack},
     store::Store,
 };
-
-/// The folder inside the platform's folder for application data.
-const DATA_DIR_NAME: &str = "mcp-server";
 
 /// Events that are kept for whoever listens and is slow.
 const EVENTS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("1,024 is not zero");
@@ -394,17 +391,4 @@ impl App {
             tracing::error!(%error, "the store did not close cleanly");
         }
     }
-}
-
-/// The folder that holds everything; it need not be there.
-///
-/// # Errors
-///
-/// [`BuildError::NoDataDir`], when none is set and the platform names none.
-pub fn data_dir(config: &Config) -> Result<PathBuf, BuildError> {
-    if let Some(dir) = &config.memory.data_dir {
-        return Ok(dir.clone());
-    }
-    let platform = etcetera::choose_base_strategy().map_err(|_| BuildError::NoDataDir)?;
-    Ok(platform.data_dir().join(DATA_DIR_NAME))
 }

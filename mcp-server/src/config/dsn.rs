@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::Uri;
+use http::{Uri, uri::Authority};
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -69,6 +69,14 @@ impl RedisUrl {
     /// The address, password included.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The host and the port, without a password.
+    pub(crate) fn place(&self) -> String {
+        let uri: Option<Uri> = self.0.parse().ok();
+        let authority = uri.as_ref().and_then(Uri::authority).map(Authority::as_str);
+        let place = authority.map(|it| it.rsplit_once('@').map_or(it, |(_, place)| place));
+        place.unwrap_or_default().to_owned()
     }
 
     /// The user and the password in it.

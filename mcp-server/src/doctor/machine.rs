@@ -60,7 +60,7 @@ fn descriptors(config: &Config) -> Option<Finding> {
     let most = getrlimit(Resource::Nofile).maximum;
     let connections = config.http.connections_max.get() as u64;
     Some(match most {
-        Some(most) if most < connections + OTHER_DESCRIPTORS => Finding::warning(
+        Some(most) if most < connections.saturating_add(OTHER_DESCRIPTORS) => Finding::warning(
             "descriptors",
             format!(
                 "a process may have {most} files open, and http.connections_max is {connections}"
@@ -68,7 +68,7 @@ fn descriptors(config: &Config) -> Option<Finding> {
             format!(
                 "raise the limit (`LimitNOFILE={}` in the service's unit, or `ulimit -Hn`), or \
                  lower http.connections_max to {}",
-                connections + OTHER_DESCRIPTORS,
+                connections.saturating_add(OTHER_DESCRIPTORS),
                 most.saturating_sub(OTHER_DESCRIPTORS)
             ),
         ),

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::Finding;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 
 /// The longest that a server is waited for.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -133,6 +133,11 @@ fn parts(parts: &Value) -> Vec<Finding> {
             let check = format!("running: {name}");
             match (part["status"].as_str(), part["reason"].as_str()) {
                 (Some("ok"), _) => Finding::ok(check, "fit"),
+                (Some("degraded"), reason) => Finding::warning(
+                    check,
+                    reason.unwrap_or("not fit").to_owned(),
+                    "the server works without that part, only less well",
+                ),
                 (status, reason) => Finding::failure(
                     check,
                     reason.or(status).unwrap_or("not fit").to_owned(),
@@ -145,14 +150,15 @@ fn parts(parts: &Value) -> Vec<Finding> {
 
 /// Whether each Redis that is configured answers.
 pub(super) async fn redis(config: &Config) -> Vec<Finding> {
-    let section = config.context_manager.as_ref();
-    let redis = section.and_then(|section| section.cache.as_ref()?.redis.as_ref());
-    let Some(redis) = redis.filter(|redis| redis.enabled != Some(false)) else {
+    let redis = &config.memory.cache.redis;
+    if config.memory.store == StoreKind::Sqlite || !redis.enabled {
         return Vec::new();
-    };
+    }
     let mut findings = Vec::new();
     for endpoint in &redis.endpoints {
-        let address = endpoint.as_str();
+        // Behind TLS, nothing can be said without it: a connection has to do.
+        let address = endpoint.place();
+        let address = address.as_str();
         findings.push(match timeout(ASK_TIMEOUT, ping(address)).await {
             Ok(Ok(())) => Finding::ok("redis", format!("{address} answers")),
             Ok(Err(error)) => unreachable(address, &error.to_string()),
@@ -218,10 +224,13 @@ mod tests {
         let stranger = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             stream.write_all(b"220 mail\r\n").await.unwrap();
+            // It stays: the port is tried again afterwards.
+            std::future::pending::<()>().await;
         });
         let findings = look(&config).await;
         assert_eq!(worst(&findings), Verdict::Failure, "{findings:?}");
-        stranger.await.unwrap();
+        stranger.abort();
+        let _ = stranger.await;
         let findings = look(&config).await;
         assert_eq!(worst(&findings), Verdict::Ok, "{findings:?}");
     }

@@ -65,7 +65,8 @@ async fn a_running_server_is_asked_for_its_parts() {
     )
     .await;
     assert_eq!(code, Some(0), "{report}");
-    assert_eq!(found(&report, "running: store"), ("ok", false), "{report}");
+    let running = found(&report, "running: memory_store");
+    assert_eq!(running, ("ok", false), "{report}");
     assert_eq!(found(&report, "store"), ("ok", false), "{report}");
     server.kill().await;
 }

@@ -17,8 +17,8 @@ use super::{
     auth::{Auth, insufficient_scope},
     body::{self, Holding, Incoming},
     intake::Intake,
-    msgpack,
-    refusals::{no_such_session, refuse_call, refuse_session, settled, too_deep},
+    lane, msgpack,
+    refusals::{doubled, no_such_session, refuse_call, refuse_session, settled, too_deep},
     sessions::{self, Batch, Message, Open, Reply, Sessions},
     stats::{Counters, Event},
 };
@@ -26,11 +26,10 @@ use crate::{
     admission::{Admission, Admitted, Overloaded},
     auth::{Caller, Scope},
     call::{Call, Lane},
-    client,
     config::HttpConfig,
     live::Live,
     protocol::{
-        Envelope, Front, Kind, REFUSED, WholeCall, called_tool, client_name, error_response,
+        Envelope, Front, Kind, REFUSED, WholeCall, called_tool, error_response,
         insufficient_scope_message, is_deeper_than, is_work, overloaded_response,
     },
     tools::Registry,
@@ -97,9 +96,9 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             let error = error_response(None, ErrorCode::HEADER_MISMATCH.0, &message);
             return body::json(StatusCode::BAD_REQUEST, error);
         }
-        let lane = match lane_of_path(request.uri().path()) {
+        let lane = match lane::of_path(request.uri().path()) {
             Ok(lane) => lane,
-            Err(NoSuchLane) => return body::plain(StatusCode::NOT_FOUND, NO_SUCH_LANE),
+            Err(error) => return body::plain(StatusCode::NOT_FOUND, error.to_string()),
         };
         let as_msgpack = msgpack::take_wish(request.headers_mut());
         let response = match *request.method() {
@@ -234,7 +233,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         let request = Request::from_parts(head, Full::new(bytes.clone()));
         let response = match (method.as_str(), &id) {
             ("initialize", Some(id)) => {
-                let lane = lane.unwrap_or_else(|| lane_of_body(&bytes));
+                let lane = lane.unwrap_or_else(|| lane::of_body(&bytes));
                 let owner = self.caller(request.extensions()).owner.clone();
                 return match self.sessions.open(request, &bytes, lane, owner).await {
                     Ok(response) => response.map(|body| Body::new(Holding::new(body, call))),
@@ -291,7 +290,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         envelope: &Envelope<'_>,
     ) -> Result<(), Overloaded> {
         let session = open.inspect(|open| open.count_call()).map(Open::lane);
-        let lane = lane.or(session).unwrap_or_else(|| lane_of_body(body));
+        let lane = lane.or(session).unwrap_or_else(|| lane::of_body(body));
         let place = match self.places.of(envelope) {
             Some(admission) => Some(admission.enter(lane).await?),
             None => None,
@@ -398,32 +397,4 @@ fn seat(head: &mut Parts, lane: Lane, place: Option<Admitted>) {
 fn answered(answer: Vec<u8>, call: TaskTrackerToken) -> Response {
     let body = Holding::new(Full::new(Bytes::from(answer)), call);
     body::json(StatusCode::OK, Body::new(body))
-}
-
-/// A lane that is none.
-#[derive(Debug, PartialEq, Eq)]
-struct NoSuchLane;
-
-const NO_SUCH_LANE: &str = "there is nothing here: the endpoint is /mcp, or /mcp/cursor, \
-    /mcp/vscode and /mcp/other for one kind of client";
-
-/// The lane that the path of the endpoint names, if it names one.
-fn lane_of_path(path: &str) -> Result<Option<Lane>, NoSuchLane> {
-    match path.strip_prefix("/mcp/") {
-        None => Ok(None),
-        Some(name) => Lane::named(name).map(Some).ok_or(NoSuchLane),
-    }
-}
-
-/// The lane of the name that the client gives itself.
-fn lane_of_body(body: &[u8]) -> Lane {
-    client_name(body).map_or(Lane::Other, |name| client::lane_of(&name))
-}
-
-/// Which header that decides on the request's meaning is there twice: whoever reads the other one
-/// would understand something else.
-fn doubled(headers: &HeaderMap) -> Option<&'static str> {
-    ["content-type", "mcp-protocol-version", "mcp-session-id"]
-        .into_iter()
-        .find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }

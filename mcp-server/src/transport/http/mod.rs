@@ -12,6 +12,7 @@ mod entry;
 mod guard;
 mod health;
 mod intake;
+mod lane;
 mod mcp;
 mod monitor;
 mod msgpack;

@@ -1,7 +1,7 @@
 //! How the endpoint words what it refuses.
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rmcp::model::RequestId;
 
 use super::{
@@ -66,4 +66,12 @@ pub(super) fn settled(response: RmcpResponse, id: Option<&RequestId>) -> Respons
         return body::json(StatusCode::BAD_REQUEST, error);
     }
     response.map(Body::new)
+}
+
+/// Which header that decides on the request's meaning is there twice: whoever reads the other one
+/// would understand something else.
+pub(super) fn doubled(headers: &HeaderMap) -> Option<&'static str> {
+    ["content-type", "mcp-protocol-version", "mcp-session-id"]
+        .into_iter()
+        .find(|name| headers.get_all(*name).iter().nth(1).is_some())
 }

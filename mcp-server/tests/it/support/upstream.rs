@@ -286,7 +286,13 @@ pub(crate) async fn remote_tools(client: &mut Client) -> Vec<String> {
         .expect("a list")
         .iter();
     let names = tools.filter_map(|tool| tool["name"].as_str());
-    let own = ["memory_", "context_", "connector_", "get_performance_"];
+    let own = [
+        "memory_",
+        "context_",
+        "connector_",
+        "get_performance_",
+        "run_performance_",
+    ];
     names
         .filter(|name| !own.iter().any(|own| name.starts_with(own)))
         .map(str::to_owned)

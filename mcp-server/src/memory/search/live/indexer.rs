@@ -16,7 +16,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    ChangeLog, IndexConfig, IndexReadiness, LiveIndex, lock::IndexLock, progress::Progress,
+    ChangeLog, IndexConfig, IndexReadiness, LiveIndex, lock::IndexLock, priority,
+    progress::Progress,
 };
 use crate::memory::search::{DiskView, DiskWriter, IndexError, Watermark};
 
@@ -29,9 +30,6 @@ const PAGE_LEN: u32 = 1_000;
 const LAST_READ_MAX: Duration = Duration::from_secs(2);
 /// And so long for merges that are under way; the process may end before they do.
 const LAST_MERGES_MAX: Duration = Duration::from_secs(3);
-/// How much less of the processors the indexer asks for: about a tenth of what a call's thread gets.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
 /// After so many failures in a row, the pauses between attempts grow no more.
 const DOUBLINGS_MAX: u32 = 6;
 
@@ -82,7 +80,7 @@ impl Indexer {
         let handle = std::thread::Builder::new()
             .name("memory-indexer".to_owned())
             .spawn(move || {
-                give_way();
+                priority::give_way();
                 worker.run(&wakes);
             })?;
         let indexer = Self {
@@ -133,19 +131,6 @@ impl Drop for Indexer {
         self.end();
     }
 }
-
-/// Calls come first where there is not enough for all: the thread, and those that it starts to
-/// write and to merge, ask the scheduler for less.
-#[cfg(target_os = "linux")]
-fn give_way() {
-    if let Err(error) = rustix::process::nice(NICE) {
-        tracing::debug!(%error, "the indexer runs at the priority of the calls");
-    }
-}
-
-/// Elsewhere it would be the priority of the whole process.
-#[cfg(not(target_os = "linux"))]
-fn give_way() {}
 
 struct Worker {
     dir: PathBuf,

@@ -11,6 +11,7 @@ mod indexer;
 mod layers;
 mod lock;
 mod log;
+mod priority;
 mod progress;
 
 pub use config::IndexConfig;
