@@ -17,7 +17,7 @@ install() {
     rm -rf "$folder"
     mkdir -p "$folder"
     # A manifest of its own, or npm climbs up to one outside of this folder. No
-    # lock file, since it would name the registry.
+    # lock file: what is used is pinned below.
     echo '{ "private": true }' >"$folder/package.json"
     npm install --prefix "$folder" --save-exact --no-package-lock --no-audit --no-fund \
         --loglevel=error "$package@$version" >&2

@@ -71,12 +71,16 @@ impl RedisUrl {
         &self.0
     }
 
-    /// The host and the port, without a password.
+    /// The host and the port, without a password; the usual port where none is named.
     pub(crate) fn place(&self) -> String {
         let uri: Option<Uri> = self.0.parse().ok();
         let authority = uri.as_ref().and_then(Uri::authority).map(Authority::as_str);
         let place = authority.map(|it| it.rsplit_once('@').map_or(it, |(_, place)| place));
-        place.unwrap_or_default().to_owned()
+        let place = place.unwrap_or_default();
+        match HostPort::parse(place) {
+            Some(HostPort { port: None, .. }) => format!("{place}:6379"),
+            _ => place.to_owned(),
+        }
     }
 
     /// The user and the password in it.

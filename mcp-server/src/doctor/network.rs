@@ -159,7 +159,13 @@ pub(super) async fn redis(config: &Config) -> Vec<Finding> {
         // Behind TLS, nothing can be said without it: a connection has to do.
         let address = endpoint.place();
         let address = address.as_str();
-        findings.push(match timeout(ASK_TIMEOUT, ping(address)).await {
+        let asked = async {
+            match endpoint.as_str().starts_with("rediss:") {
+                true => TcpStream::connect(address).await.map(drop),
+                false => ping(address).await,
+            }
+        };
+        findings.push(match timeout(ASK_TIMEOUT, asked).await {
             Ok(Ok(())) => Finding::ok("redis", format!("{address} answers")),
             Ok(Err(error)) => unreachable(address, &error.to_string()),
             Err(_) => unreachable(address, "no answer in time"),
@@ -184,7 +190,13 @@ async fn ping(address: &str) -> io::Result<()> {
     let read = stream.read(&mut answer).await?;
     match &answer[..read] {
         // `-NOAUTH`, `-DENIED`: it is there, and wants to know who asks.
-        answer if answer.starts_with(b"+PONG") || answer.starts_with(b"-NOAUTH") => Ok(()),
+        answer
+            if [&b"+PONG"[..], b"-NOAUTH", b"-DENIED"]
+                .iter()
+                .any(|it| answer.starts_with(it)) =>
+        {
+            Ok(())
+        }
         _ => Err(io::Error::other("what answers there is no Redis")),
     }
 }

@@ -150,6 +150,7 @@ impl Monitor {
         let mut status = self.status();
         // A report is for everybody who may look.
         status.clients.clear();
+        status.forget_tags();
         Report {
             at: now,
             hours: hours(&kept),

@@ -145,8 +145,18 @@ impl Status {
         if scope < Scope::Admin {
             self.clients
                 .retain(|client| client.user_id == owner.as_str());
+            self.forget_tags();
         }
         self
+    }
+}
+
+impl Status {
+    /// Leaves out the tags, in which may stand what somebody called a tool with.
+    pub(super) fn forget_tags(&mut self) {
+        for cache in &mut self.parts.caches {
+            cache.tags.clear();
+        }
     }
 }
 

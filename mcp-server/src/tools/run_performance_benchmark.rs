@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Effect, Tool, ToolError};
 use crate::{
+    auth::Scope,
     bench::inside::{Extent, Inside, InsideReport, SAMPLES, SAMPLES_MAX},
     call::Call,
 };
@@ -44,6 +45,7 @@ impl Tool for RunPerformanceBenchmark {
     const TITLE: &'static str = "Run a benchmark";
     const DESCRIPTION: &'static str = "Measure this server while it serves: really runs memory operations in a scratch namespace of its own, which is removed afterwards, and reports latency percentiles for five sections (MCP operations, store, cache, end to end, concurrent). Takes up to 30 seconds; only one runs at a time.";
     const EFFECT: Effect = Effect::Adds;
+    const SCOPE: Option<Scope> = Some(Scope::Admin);
 
     async fn call(&self, call: &Call, arguments: Benchmark) -> Result<InsideReport, ToolError> {
         let samples = arguments.samples_per_operation.unwrap_or(SAMPLES);

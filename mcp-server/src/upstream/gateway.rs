@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Changes, Condition, ConnectorName, ConnectorsConfig, MapSource, MapStatus, ServerConfig,
-    ServiceMapConfig, Status, Store, SyncDurations, UpstreamError, Way,
+    ServiceMapConfig, Status, Store, SyncDurations, UpstreamError, Wanted, Way,
     service_map::Keeper,
     shared::{Running, Shared, lock},
     worker::Worker,
@@ -217,6 +217,7 @@ impl Gateway {
             upstream: upstream.clone(),
             shared: self.shared.clone(),
             changes,
+            owed: Wanted::Fresh,
             asked: asks,
             status,
             ended: ended.clone(),

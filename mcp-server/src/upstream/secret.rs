@@ -26,6 +26,14 @@ impl Template {
         &self.0
     }
 
+    /// Whether anything of the environment is to be put into it.
+    #[must_use]
+    pub fn names_a_variable(&self) -> bool {
+        parts(&self.0)
+            .iter()
+            .any(|part| matches!(part, Part::Variable { .. }))
+    }
+
     /// The text with every variable replaced, by what `variable` says.
     ///
     /// # Errors
@@ -81,6 +89,12 @@ impl fmt::Display for Template {
 pub struct Secret(Template);
 
 impl Secret {
+    /// As [`Template::names_a_variable`].
+    #[must_use]
+    pub fn names_a_variable(&self) -> bool {
+        self.0.names_a_variable()
+    }
+
     /// As [`Template::expand`].
     ///
     /// # Errors

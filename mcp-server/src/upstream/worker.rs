@@ -34,6 +34,8 @@ pub(super) struct Worker {
     pub(super) upstream: Arc<dyn Upstream>,
     pub(super) shared: Arc<Shared>,
     pub(super) changes: Arc<Changes>,
+    /// What was asked of the upstream in vain so far.
+    pub(super) owed: Wanted,
     pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) status: watch::Sender<Status>,
     pub(super) ended: CancellationToken,
@@ -73,7 +75,7 @@ impl Worker {
         }
     }
 
-    async fn sync(&self, reason: &Reason) -> Result<Listed, UpstreamError> {
+    async fn sync(&mut self, reason: &Reason) -> Result<Listed, UpstreamError> {
         if matches!(reason, Reason::Asked(_)) {
             self.upstream.asked();
         }
@@ -82,9 +84,13 @@ impl Worker {
         let heard = self.changes.take();
         let wanted = match reason {
             Reason::Asked(_) => Wanted::Anew,
-            Reason::Due | Reason::Heard => heard,
+            Reason::Due | Reason::Heard => heard.max(self.owed),
         };
         let listed = self.upstream.tools(wanted).await;
+        self.owed = match &listed {
+            Ok(Listed { stale: None, .. }) => Wanted::Fresh,
+            _ => wanted,
+        };
         self.shared.durations.record(began.elapsed());
         match &listed {
             Ok(Listed {

@@ -239,7 +239,17 @@ impl Follower {
             }
             // `None` where that is too much text, or others have written meanwhile.
             let changes = self.feed.changes(Some(from), CHANGES_MAX).await?;
-            if let Some(list) = changes.list {
+            // The store may have gone back meanwhile, and on from there in another way.
+            let known = self.read().upto;
+            let is_same_history = |list: &[MemoryChange]| {
+                let at = |known: Watermark| {
+                    list.iter().any(|change| {
+                        (change.sequence, change.stamp) == (known.sequence, known.stamp)
+                    })
+                };
+                known.is_some_and(|known| known == from || at(known))
+            };
+            if let Some(list) = changes.list.filter(|list| is_same_history(list)) {
                 self.take_up(changes.upto, list, Some(from), |_, _| ());
                 break;
             }

@@ -118,7 +118,8 @@ impl Past {
 
     /// Whether `place` is a part of this history, and all that came after it is known.
     pub(super) fn knows(&self, place: Watermark) -> bool {
-        let Ok(after) = usize::try_from(place.sequence - self.since) else {
+        let after = place.sequence.checked_sub(self.since);
+        let Some(after) = after.and_then(|after| usize::try_from(after).ok()) else {
             return false;
         };
         let stamp = match after.checked_sub(1) {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Extent;
 use crate::{
     call::{Call, Notes},
-    memory::{Add, Delete, MemoryError, MemoryId, MemoryService, Operation},
+    memory::{Add, Delete, MemoryError, MemoryId, MemoryService, Operation, Owner},
     tools::{self, Registry},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct Scratch {
     pub(super) memory: MemoryService,
     pub(super) tools: Registry,
     pub(super) extent: Extent,
-    /// Whose memories they are; nothing else of the caller's is touched.
+    /// In the name of an owner that nobody is.
     call: Call,
     deadline: Instant,
     /// Where they are, and a word that only they have.
@@ -43,7 +43,11 @@ impl Scratch {
             memory: memory.clone(),
             tools: tools::memory_tools(memory),
             extent,
-            call: call.clone(),
+            // Nobody's searches meet them, not even if they are left behind for a while.
+            call: Call {
+                owner: Owner::new(&name),
+                ..call.clone()
+            },
             deadline,
             name,
             added: Mutex::new(Vec::new()),

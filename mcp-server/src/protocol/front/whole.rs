@@ -15,6 +15,7 @@ use super::{
     },
 };
 use crate::{
+    auth::Scope,
     call::{Call, Lane},
     client,
     protocol::{client_info::name_of, depth::brackets},
@@ -112,14 +113,16 @@ impl WholeCall<'_> {
         self.meta.lane
     }
 
+    /// What its caller must be allowed to do.
+    pub(crate) fn required_scope(&self) -> Scope {
+        self.tool.required_scope()
+    }
+
     /// Makes the call in the name of `call`. The response, as JSON for status 200; `None` when rmcp
     /// must answer, and nothing has been done.
     ///
     /// Cancel safe as the tool is: dropping the future drops the call.
     pub(crate) async fn answer(&self, mut call: Call) -> Option<Vec<u8>> {
-        if call.scope < self.tool.required_scope() {
-            return None;
-        }
         call.bypass_cache = self.meta.bypass_cache;
         call.trace = self.meta.trace.or(self.trace);
         let (id, arguments) = (self.id, self.arguments);
@@ -129,9 +132,10 @@ impl WholeCall<'_> {
     }
 }
 
-/// A text, or a whole number that is not negative.
+/// A text in which nothing is escaped, or a whole number that is not negative.
 fn is_plain_id(id: &str) -> bool {
-    id.starts_with('"') || id.len() <= 18 && id.bytes().all(|byte| byte.is_ascii_digit())
+    id.starts_with('"') && !id.contains('\\')
+        || id.len() <= 18 && id.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What clients said of themselves lately: they say the same in every request.

@@ -144,6 +144,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
                 Ok(answer) => return answered(answer, call),
                 Err(Left::Full(refusal)) => return *refusal,
                 Err(Left::Undone(lane, place)) => admitted = Some((lane, place)),
+                Err(Left::Refused) => {}
             }
         }
         // It is large, and few requests come here: idle connections should not keep room for it.
@@ -157,6 +158,10 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         head: &Parts,
         lane: Option<Lane>,
     ) -> Result<Vec<u8>, Left> {
+        let caller = self.caller(&head.extensions);
+        if caller.scope < whole.required_scope() {
+            return Err(Left::Refused);
+        }
         let lane = lane.unwrap_or_else(|| whole.lane());
         let place = match &self.places.admission {
             Some(admission) => Some(admission.enter(lane).await.map_err(|overloaded| {
@@ -166,7 +171,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
         };
         let call = Call {
             lane,
-            ..Call::by(self.caller(&head.extensions))
+            ..Call::by(caller)
         };
         let answer = whole.answer(call).await;
         answer.ok_or(Left::Undone(lane, place))
@@ -380,6 +385,8 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
 enum Left {
     /// There was no place for it.
     Full(Box<Response>),
+    /// Its caller may not make it; nothing was done.
+    Refused,
     /// It has a lane and a place, and nothing was done.
     Undone(Lane, Option<Admitted>),
 }

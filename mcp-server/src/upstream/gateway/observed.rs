@@ -62,8 +62,9 @@ impl Readiness for MapReadiness {
 
     async fn check(&self) -> Result<(), String> {
         let status = self.0.map_status();
+        // What is wrong may name files and connectors: that is for those who may list them.
         match status.and_then(|status| status.error) {
-            Some(error) => Err(error),
+            Some(_) => Err("it could not be read anew; connector_list says why".to_owned()),
             None => Ok(()),
         }
     }

@@ -33,8 +33,9 @@ pub struct ServiceMapConfig {
     pub bytes_max: NonZeroUsize,
     /// Whether the host of `source` may be at an address that is not public. Default false.
     pub allow_private_address: bool,
-    /// Whether the map may name programs to be started, and upstreams at addresses that are not
-    /// public. Default false: whoever signs it then decides what runs on this machine.
+    /// Whether the map may name programs to be started, upstreams at addresses that are not public,
+    /// and variables of the environment in addresses and headers. Default false: whoever signs it
+    /// then decides what runs on this machine, and what of its secrets is sent where.
     pub allow_local: bool,
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::{
-    super::{ConnectorName, ServerConfig, Way},
+    super::{ConnectorName, Secret, ServerConfig, Template, Way},
     signature::Key,
 };
 
@@ -132,6 +132,12 @@ impl ServiceMap {
                 .validate()
                 .map_err(|reason| wrong(format!("`{name}` {reason}")))?;
             let is_local = matches!(server.way(), Some(Way::Command(_)));
+            if names_a_variable(server) && !allow_local {
+                return Err(wrong(format!(
+                    "`{name}` names a variable of this machine's environment, which \
+                     connectors.service_map.allow_local would allow"
+                )));
+            }
             if (is_local || server.allow_private_address) && !allow_local {
                 return Err(wrong(format!(
                     "`{name}` is a program or at an address that is not public, which \
@@ -144,6 +150,13 @@ impl ServiceMap {
             services: document.services,
         })
     }
+}
+
+/// Whether its address or a header would carry something of the environment outside.
+fn names_a_variable(server: &ServerConfig) -> bool {
+    let url = server.url.as_ref();
+    let mut headers = server.headers.values();
+    url.is_some_and(Template::names_a_variable) || headers.any(Secret::names_a_variable)
 }
 
 #[cfg(test)]

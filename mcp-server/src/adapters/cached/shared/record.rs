@@ -59,7 +59,8 @@ impl<T: Serialize + DeserializeOwned> Record<T> {
 
     /// How long it may be used.
     pub(super) fn left_ms(&self) -> i64 {
-        self.until_ms - Timestamp::now().as_millisecond()
+        self.until_ms
+            .saturating_sub(Timestamp::now().as_millisecond())
     }
 }
 

@@ -317,7 +317,12 @@ impl Worker {
             None => !self.stop.load(Ordering::Relaxed),
         };
         while upto < head && in_time() {
-            for (sequence, change) in self.log.after(upto, PAGE_LEN)? {
+            let page = self.log.after(upto, PAGE_LEN)?;
+            if page.is_empty() {
+                // The store has gone back meanwhile: the next step sees how far.
+                break;
+            }
+            for (sequence, change) in page {
                 if sequence != upto + 1 {
                     // Another process has removed what lies between meanwhile.
                     return self.rebuild();
