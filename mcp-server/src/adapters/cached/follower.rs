@@ -169,8 +169,9 @@ impl Follower {
     fn apply(&self, changes: Changes, keep: impl Fn(Owner, &Memory)) {
         let Changes { upto, list } = changes;
         let Some(list) = list else {
-            self.write()
-                .begin(upto, self.recent_bytes_max, self.looks_back);
+            let mut known = self.write();
+            known.begin(upto, self.recent_bytes_max, self.looks_back);
+            // Before anybody can see how far it is known: what is kept is forgotten by then.
             self.publish(vec![EVERY_MEMORY.into()]);
             return;
         };
@@ -201,8 +202,9 @@ impl Follower {
                 known.recent = Some(Recent::new(from.sequence, self.recent_bytes_max));
             }
             known.apply(upto, list);
+            // Before anybody can see how far it is known: what is kept is forgotten by then.
+            self.publish(tags);
         }
-        self.publish(tags);
         now.into_iter()
             .for_each(|(owner, memory)| keep(owner, &memory));
     }

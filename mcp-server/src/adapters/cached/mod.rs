@@ -183,10 +183,9 @@ impl CachedStore {
     }
 
     /// A search from the cache that has seen the change `upto`, and its bytes of stored text.
-    /// `since`: from before the changes were followed up to there.
-    fn kept_search(&self, key: &str, upto: i64, since: Option<Since>) -> Option<(Found, usize)> {
+    fn kept_search(&self, key: &str, upto: i64) -> Option<(Found, usize)> {
         // Before the look, so that what is cleared meanwhile is not put back.
-        let ticket = self.copies.cache.ticket();
+        let (ticket, since) = (self.copies.cache.ticket(), self.since());
         let Some(Value::Search(standing)) = self.copies.cache.try_get(key) else {
             return None;
         };
@@ -213,7 +212,6 @@ impl CachedStore {
         call: &Call,
         operations: &[Operation],
         upto: i64,
-        since: Option<Since>,
     ) -> Option<Vec<Result<Outcome, MemoryError>>> {
         let mut left = self.answer_bytes_max;
         let outcomes = operations.iter().map(|operation| {
@@ -226,7 +224,7 @@ impl CachedStore {
                 Operation::Search(search) => {
                     let query = Query::new(&call.owner, search, now_ms())?;
                     let key = key::of_search(&call.owner, search, &query);
-                    let (found, bytes) = self.kept_search(&key, upto, since)?;
+                    let (found, bytes) = self.kept_search(&key, upto)?;
                     (Outcome::Found(found), bytes)
                 }
                 _ => return None,
@@ -272,12 +270,11 @@ impl MemoryStore for CachedStore {
             return self.store.search(call, search).await;
         };
         let call = &self.timed(call);
-        let since = self.since();
         let Some(upto) = self.followed(call).await else {
             return self.store.search(call, search).await;
         };
         let key = key::of_search(&call.owner, &search, &query);
-        if let Some((found, _)) = self.kept_search(&key, upto, since) {
+        if let Some((found, _)) = self.kept_search(&key, upto) {
             self.counters.hit(call);
             return Ok(found);
         }
@@ -287,12 +284,11 @@ impl MemoryStore for CachedStore {
 
     async fn get(&self, call: &Call, get: Get) -> Result<Arc<Memory>, MemoryError> {
         let call = &self.timed(call);
-        // What was followed before this is cleared before the look: those who follow take turns.
-        let since = self.since();
         if self.followed(call).await.is_none() {
             return self.store.get(call, get).await;
         }
         let key = key::of_memory(&call.owner, &get.id);
+        let since = self.since();
         if let Some((kept, offered)) = self.copies.kept_memory(&key) {
             if let (Some(tier), Some(since)) = (&self.shared, since)
                 && offered.is_due()
@@ -320,11 +316,10 @@ impl MemoryStore for CachedStore {
         operations: Vec<Operation>,
     ) -> Result<Vec<Result<Outcome, MemoryError>>, MemoryError> {
         let call = &self.timed(call);
-        let since = self.since();
         if operations.iter().all(Operation::is_read)
             && let Some(upto) = self.followed(call).await
         {
-            if let Some(outcomes) = self.kept_batch(call, &operations, upto, since) {
+            if let Some(outcomes) = self.kept_batch(call, &operations, upto) {
                 self.counters.hit(call);
                 return Ok(outcomes);
             }

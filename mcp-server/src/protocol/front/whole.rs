@@ -192,3 +192,54 @@ impl Facts {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ids_that_any_parser_reads_are_taken_as_they_are() {
+        for id in ["0", "12", "999999999999999999", "\"\"", "\"a-1\"", "\"é\""] {
+            assert!(is_plain_id(id), "{id}");
+            serde_json::from_str::<RequestId>(id).unwrap();
+        }
+        // Some are no ids, the others are for the parser that knows.
+        for id in [
+            r#""\ud800""#,
+            r#""a\n""#,
+            "-1",
+            "1.5",
+            "1e3",
+            "9999999999999999999",
+            "null",
+            "[]",
+        ] {
+            assert!(!is_plain_id(id), "{id}");
+        }
+    }
+
+    #[test]
+    fn what_a_client_says_of_itself_is_known_the_second_time() {
+        let text = |name: &str, more: &str| {
+            format!(
+                r#"{{"io.modelcontextprotocol/protocolVersion":"2026-07-28",
+                "io.modelcontextprotocol/clientCapabilities":{{}},
+                "io.modelcontextprotocol/clientInfo":{{"name":"{name}","version":"1"}}{more}}}"#
+            )
+        };
+        let mut known = Known::default();
+        for _ in 0..2 {
+            for number in 0..=KNOWN_MAX {
+                let name = ["cursor", "other"][number % 2];
+                let facts = known.facts(&text(&format!("{name}{number}"), "")).unwrap();
+                assert_eq!(facts.lane, client::lane_of(&format!("{name}{number}")));
+                assert!(!facts.bypass_cache);
+            }
+        }
+        assert_eq!(known.said.len(), KNOWN_MAX);
+        let bypass = text("cursor", r#","mcp-server/bypass-cache":true"#);
+        assert!(known.facts(&bypass).unwrap().bypass_cache);
+        assert!(known.facts(&text("a", r#","progressToken":1"#)).is_none());
+        assert!(known.facts("[]").is_none());
+    }
+}

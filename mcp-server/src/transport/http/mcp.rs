@@ -214,7 +214,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             return insufficient_scope(scope, envelope.kind.id());
         }
         if let Some((lane, place)) = admitted {
-            seat(&mut head, lane, place);
+            lane::seat(&mut head, lane, place);
         } else if let Kind::Request(id) = &envelope.kind
             && is_work(&envelope.method)
             && let Err(overloaded) = self
@@ -300,7 +300,7 @@ impl<H: ServerHandler + Clone> McpEndpoint<H> {
             Some(admission) => Some(admission.enter(lane).await?),
             None => None,
         };
-        seat(head, lane, place);
+        lane::seat(head, lane, place);
         Ok(())
     }
 
@@ -389,15 +389,6 @@ enum Left {
     Refused,
     /// It has a lane and a place, and nothing was done.
     Undone(Lane, Option<Admitted>),
-}
-
-/// Puts into a call's head in which lane it is and the place that it has, which is free again when
-/// all are done with the head.
-fn seat(head: &mut Parts, lane: Lane, place: Option<Admitted>) {
-    if let Some(place) = place {
-        head.extensions.insert(Arc::new(place));
-    }
-    head.extensions.insert(lane);
 }
 
 /// An answer that holds `call` until the connection has taken it.

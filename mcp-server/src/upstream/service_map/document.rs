@@ -216,6 +216,8 @@ mod tests {
         for local in [
             r#"{"command": ["sh"]}"#,
             r#"{"url": "http://h/mcp", "allow_private_address": true}"#,
+            r#"{"url": "https://h/${HOME}"}"#,
+            r#"{"url": "https://h", "headers": {"x-key": "Bearer ${KEY:-none}"}}"#,
         ] {
             let document = format!(r#"{{"version":1,"serial":7,"services":{{"a":{local}}}}}"#);
             let refused = accept(&document, false).unwrap_err().to_string();
